@@ -1,0 +1,70 @@
+// Detection and choice of the ISA level. An ordered table, read from the top.
+#include "dispatch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <stdexcept>
+#include <string>
+
+namespace posenc {
+
+void run_baseline(const Table&, const Rows&, const Target&, double*) noexcept;
+void run_avx2(const Table&, const Rows&, const Target&, double*) noexcept;
+void run_avx512(const Table&, const Rows&, const Target&, double*) noexcept;
+
+namespace {
+
+bool always() { return true; }
+
+#if defined(__x86_64__)
+// __builtin_cpu_supports also asks whether the operating system saves the registers.
+bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+bool has_avx512() {
+    return has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+           __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+}
+
+constexpr std::array kLevels{
+    Level{"avx512", has_avx512, run_avx512},
+    Level{"avx2", has_avx2, run_avx2},
+    Level{"baseline", always, run_baseline},
+};
+#else
+constexpr std::array kLevels{Level{"baseline", always, run_baseline}};
+#endif
+
+std::atomic<const Level*> chosen{nullptr};
+
+}  // namespace
+
+std::span<const Level> levels() noexcept { return kLevels; }
+
+Run baseline_run() noexcept { return kLevels.back().run; }
+
+const Level& active_level() noexcept {
+    const Level* level = chosen.load(std::memory_order_acquire);
+    if (level == nullptr) {
+        level = std::ranges::find_if(kLevels, [](const Level& candidate) { return candidate.supported(); });
+        chosen.store(level, std::memory_order_release);
+    }
+    return *level;
+}
+
+void use_level(std::string_view name) {
+    const auto* level = std::ranges::find(kLevels, name, &Level::name);
+    if (level == kLevels.end()) {
+        std::string names;
+        for (const Level& known : kLevels) {
+            names += names.empty() ? "" : ", ";
+            names += known.name;
+        }
+        throw std::invalid_argument("ISA level: expected one of " + names + ", got '" + std::string(name) + "'");
+    }
+    if (!level->supported()) {
+        throw std::invalid_argument("ISA level '" + std::string(name) + "' is not supported by this processor");
+    }
+    chosen.store(level, std::memory_order_release);
+}
+
+}  // namespace posenc

@@ -1,0 +1,77 @@
+// The contract between the bindings and the compiled kernels: what a table holds, what a call writes, how exact it is.
+// No Python, no SIMD, no mathematics. Every ISA level implements the one function type `Run` (see dispatch.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace posenc {
+
+// One encoding at one width. Built once (table.cpp), then shared read-only between calls and threads.
+//
+// Angles are counted in quarter turns: reducing one is a multiplication, a rounding and a subtraction, at any
+// position. Arrays are padded so that vectors may read past their end and kernels never need a tail: frequencies and
+// sines with 0, cosines with 1.
+struct Table {
+    std::size_t columns;          // D
+    std::size_t frequencies;      // K
+    std::size_t padded_columns;      // kPadding more than D, or the multiple of kPadding after that
+    std::size_t padded_frequencies;  // K or the multiple of kPadding after it
+    std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
+    const double* frequency[3];   // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
+    double largest;               // the largest frequency in magnitude
+    const std::int32_t* source;   // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k)
+    bool identity;                // source[j] == j: the trigonometric values already stand in column order
+    std::size_t reach;            // R: a tile is an anchor row and R rows on either side of it
+    std::size_t tile_reach;       // S: an anchor is evaluated once for S tiles on either side
+    std::size_t shared_rows;      // how many rows to make at a time where several sequences share them
+    const double* row_cos;        // [R][padded D] cos(r w), r = 1 .. R, in column order
+    const double* row_sin;        // [R][padded D] sin(r w)
+    const double* tile_cos;       // [S][padded D] the same for r = 1 .. S times (2R + 1)
+    const double* tile_sin;
+};
+
+constexpr std::size_t kPadding = 16;  // twice the lanes of the widest ISA level
+
+// Rows to evaluate: row i stands at position[i] or, where `position` is null, at start + (first + i), rounded to
+// double. Positions are finite and at most 2^53 in magnitude.
+struct Rows {
+    const double* position;
+    double start;
+    std::size_t first;
+    std::size_t count;
+};
+
+enum class Operation : std::uint8_t { fill, add };  // add: x * scale + PE, each operation rounded once
+enum class Element : std::uint8_t { f32, f64 };
+
+// Where the rows go: `sequences` arrays that share them, each (rows, columns) with the same byte strides. No two
+// elements overlap. Aligned or not, negative strides too.
+struct Target {
+    char* const* sequence;
+    std::size_t sequences;
+    std::ptrdiff_t row_stride;
+    std::ptrdiff_t column_stride;
+    Element element;
+    Operation operation;
+    double scale;  // x_scale, already rounded to the element type
+    bool stream;   // written past the caches: only for outputs far larger than they are
+};
+
+// Writes every row of `rows` to every sequence of `target`.
+//
+// f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
+// slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
+// f64: one fixed sequence of IEEE operations per element, never contracted; absolute error below 5e-16.
+// `workspace` holds workspace_size(table) doubles (table.hpp), 64-byte aligned. No allocation, no exception, no global state.
+using Run = void (*)(const Table&, const Rows&, const Target&, double* workspace) noexcept;
+
+// The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp). Kernels call it for
+// the one element in a million whose rounding to f32 a double can't decide.
+struct Sum {
+    double high, low;
+};
+Sum exact_value(const Table&, double position, std::int32_t source) noexcept;
+float exact_f32(const Table&, double position, std::int32_t source) noexcept;
+
+}  // namespace posenc

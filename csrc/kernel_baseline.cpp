@@ -1,0 +1,10 @@
+// The kernels for ISA level "baseline"; CMakeLists.txt gives this file its flags.
+#include "kernel.inl.hpp"
+
+namespace posenc {
+
+void run_baseline(const Table& table, const Rows& rows, const Target& target, double* workspace) noexcept {
+    run(table, rows, target, workspace);
+}
+
+}  // namespace posenc

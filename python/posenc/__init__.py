@@ -1,0 +1,9 @@
+"""Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
+
+from importlib.metadata import version as _version
+
+from ._api import add, add_, encode, fill_
+from ._backend import BackendError, info
+
+__all__ = ["BackendError", "add", "add_", "encode", "fill_", "info"]
+__version__ = _version("posenc")

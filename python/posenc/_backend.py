@@ -1,0 +1,117 @@
+"""Which backend runs, and why: chosen once, forced by name or by environment, never replaced in silence.
+
+POSENC_BACKEND names the backend to use, POSENC_ISA the compiled core's instruction set. Both are read when first
+needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+# Fastest first; each is a module with fill(out, positions) and add(out, positions, scale).
+MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
+
+
+class BackendError(RuntimeError):
+    """A backend or instruction set that was asked for by name can't be had here."""
+
+
+def get(name: str | None) -> ModuleType:
+    """The backend module called `name`, or the default one."""
+    return default() if name is None else _load(_checked(name, "backend"))
+
+
+@functools.cache
+def default() -> ModuleType:
+    """The backend that runs unless a call names another."""
+    return _load(default_name())
+
+
+@functools.cache
+def default_name() -> str:
+    forced = os.environ.get("POSENC_BACKEND")
+    if forced:
+        return _checked(forced, "POSENC_BACKEND")
+    if os.environ.get("POSENC_ISA"):
+        return "cpp"
+    return next(name for name in MODULES if why_not(name) is None)
+
+
+def _checked(name: Any, argument: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}: expected one of {', '.join(MODULES)}, got {name!r} ({type(name).__name__})")
+    if name not in MODULES:
+        raise ValueError(f"{argument}: expected one of {', '.join(MODULES)}, got {name!r}")
+    return name
+
+
+@functools.cache
+def _load(name: str) -> ModuleType:
+    reason = why_not(name)
+    if reason is not None:
+        raise BackendError(f"backend {name!r} is not available: {reason}")
+    return importlib.import_module(MODULES[name])
+
+
+@functools.cache
+def why_not(name: str) -> str | None:
+    """Why the backend called `name` can't be used, or None if it can. Does not import Numba."""
+    if name == "cpp":
+        try:
+            core = importlib.import_module("posenc._core")
+        except ImportError as error:
+            return f"the compiled core could not be imported ({error}); was posenc installed without a C++ compiler?"
+        level = os.environ.get("POSENC_ISA")
+        if level:
+            try:
+                core.use_level(level)
+            except ValueError as error:
+                raise BackendError(f"POSENC_ISA: {error}") from None
+    elif name == "numba" and importlib.util.find_spec("numba") is None:
+        return "numba is not installed (pip install 'posenc[numba]')"
+    return None
+
+
+def info() -> dict[str, Any]:
+    """What is installed, what runs, and why.
+
+    Returns
+    -------
+    dict
+        ``version``: of posenc. ``backend``: the one in use. ``reason``: why that one. ``isa``: the compiled core's
+        instruction set, or None where another backend runs. ``isa_levels``: those this processor can run, fastest
+        first. ``backends``: for each, "available" or why it is not. ``compiler`` and ``flags``: of the compiled core,
+        or None.
+
+    Raises
+    ------
+    BackendError
+        If POSENC_BACKEND or POSENC_ISA asks for something that can't be had.
+
+    Examples
+    --------
+    >>> import posenc
+    >>> sorted(posenc.info()["backends"])
+    ['cpp', 'numba', 'numpy']
+    """
+    name = default_name()
+    _load(name)
+    reasons = {key: why_not(key) for key in MODULES}
+    core = importlib.import_module("posenc._core") if reasons["cpp"] is None else None
+    forced = [key for key in ("POSENC_BACKEND", "POSENC_ISA") if os.environ.get(key)]
+    return {
+        "version": version("posenc"),
+        "backend": name,
+        "reason": f"{', '.join(forced)} set" if forced else "fastest available",
+        "isa": core.level() if core is not None and name == "cpp" else None,
+        "isa_levels": core.levels() if core is not None else [],
+        "backends": {key: reason or "available" for key, reason in reasons.items()},
+        "compiler": core.compiler if core is not None else None,
+        "flags": core.flags if core is not None else None,
+    }

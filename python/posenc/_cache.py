@@ -1,0 +1,51 @@
+"""A small cache of derived tables: bounded in bytes, safe under threads, and never wrong to lose."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value", bound=Sized)
+
+LIMIT = 4 * 2**20
+
+
+class Cache(Generic[Key, Value]):
+    """Maps a key to `make(key)`, forgetting what was used longest ago once the values exceed `limit` bytes.
+
+    Two threads that miss the same key at once may both make its value; all of them get the same kind of value, and
+    none waits for another. A value larger than the limit is made, returned and not kept.
+    """
+
+    def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT) -> None:
+        self._make = make
+        self._limit = limit
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Key) -> Value:
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+                return value
+        value = self._make(key)
+        if value.nbytes > self._limit:
+            return value
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = value
+                self._bytes += value.nbytes
+                while self._bytes > self._limit:
+                    self._bytes -= self._values.popitem(last=False)[1].nbytes
+        return value

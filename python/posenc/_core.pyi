@@ -1,0 +1,24 @@
+# The compiled module, csrc/bindings.cpp. The aliases have the same names there.
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FrequencyArray: TypeAlias = NDArray[np.float64]  # (3, K)
+SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
+PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
+
+__version__: str
+compiler: str
+flags: str
+
+class Table:
+    def __init__(self, frequencies: FrequencyArray, source: SourceArray) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def fill(table: Table, out: NDArray[np.floating], positions: PositionArray, stream: bool) -> None: ...
+def add(table: Table, out: NDArray[np.floating], positions: PositionArray, scale: float) -> None: ...
+def levels() -> list[str]: ...
+def level() -> str: ...
+def use_level(name: str) -> None: ...

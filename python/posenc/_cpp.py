@@ -1,0 +1,31 @@
+"""The compiled backend, as `_backend` sees it: tables from a cache, then one call into `_core`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._cache import Cache
+from ._encoding import spectrum
+
+# Beyond this size an output no longer fits the caches it shares, and is written past them.
+STREAM_BYTES = 32 * 2**20
+
+
+def _make_table(dim: int) -> _core.Table:
+    parts = spectrum(dim)
+    return _core.Table(parts.frequencies, parts.source)
+
+
+_tables: Cache[int, _core.Table] = Cache(_make_table)
+
+
+def fill(out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
+    """Write the encoding of `positions` (see `_tiles`) to `out`."""
+    _core.fill(_tables[out.shape[-1]], out, positions, out.nbytes >= STREAM_BYTES)
+
+
+def add(out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
+    """Replace `out` by out * scale + encoding."""
+    _core.add(_tables[out.shape[-1]], out, positions, scale)

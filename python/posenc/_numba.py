@@ -1,0 +1,152 @@
+"""The Numba backend: `_formula` compiled, one thread, no fastmath. Imported only when it is chosen.
+
+Float32 rows of a run are turned from an anchor row, as in csrc/kernel.inl.hpp; a row's piece that a double can't round
+for sure is handed to `_exact`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _formula, _tiles
+from ._cache import Cache
+from ._encoding import Spectrum, spectrum
+from ._exact import exact_float32
+from ._reference import ANGLE_BOUND
+
+REACH = 16  # rows turned from an anchor, on either side
+BOUND = 2.0**-49  # of the terms that make an element: evaluated rows, and rows turned once
+
+# contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+reduce_angle = compiled(_formula.reduce_angle)
+sine = compiled(_formula.sine)
+cosine = compiled(_formula.cosine)
+
+
+@compiled
+def evaluate(frequencies, position, trig):  # type: ignore[no-untyped-def]
+    """trig[0, k], trig[1, k] = sin, cos of position * w_k."""
+    for k in range(frequencies.shape[1]):
+        f, quarters = reduce_angle(position + 0.0, frequencies[0, k], frequencies[1, k])
+        s, c = sine(f), cosine(f)
+        odd = abs(quarters) == 1.0
+        trig[0, k] = (c if odd else s) * (-1.0 if quarters < 0.0 or quarters == 2.0 else 1.0)
+        trig[1, k] = (s if odd else c) * (-1.0 if quarters > 0.0 or quarters == -2.0 else 1.0)
+
+
+@compiled
+def arrange(source, trig, value, derivative):  # type: ignore[no-untyped-def]
+    """A row in column order, and its derivative by the angle."""
+    for j in range(len(source)):
+        k = source[j] >> 1
+        if source[j] & 1:
+            value[j], derivative[j] = trig[1, k], -trig[0, k]
+        else:
+            value[j], derivative[j] = trig[0, k], trig[1, k]
+
+
+@compiled
+def turn(value, derivative, cos, sin, sign, slack, out):  # type: ignore[no-untyped-def]
+    """One float32 row, value cos + sign derivative sin; returns how many elements may be rounded the wrong way."""
+    doubts = 0
+    for j in range(len(out)):
+        a, b = value[j] * cos[j], sign * (derivative[j] * sin[j])
+        bound = (abs(a) + abs(b)) * BOUND + slack
+        low, high = np.float32((a + b) - bound), np.float32((a + b) + bound)
+        out[j] = low
+        doubts += low != high
+    return doubts
+
+
+@compiled
+def rows_float64(frequencies, source, positions, out):  # type: ignore[no-untyped-def]
+    trig = np.empty((2, frequencies.shape[1]))
+    for i in range(len(positions)):
+        evaluate(frequencies, positions[i], trig)
+        for j in range(len(source)):
+            out[i, j] = trig[source[j] & 1, source[j] >> 1]
+
+
+@compiled
+def rows_float32(frequencies, source, cos_step, sin_step, largest, positions, run, out, doubtful):  # type: ignore[no-untyped-def]
+    """Fill `out`; mark in `doubtful` the rows with elements that may be rounded the wrong way."""
+    dim = len(source)
+    trig = np.empty((2, frequencies.shape[1]))
+    value, derivative = np.empty(dim), np.empty(dim)
+    count = len(positions)
+    i = 0
+    while i < count:
+        half = min(REACH, (count - i) // 2) if run else 0
+        centre = i + half
+        evaluate(frequencies, positions[centre], trig)
+        arrange(source, trig, value, derivative)
+        slack = abs(positions[centre]) * (largest * ANGLE_BOUND)
+        for r in range(half + 1):
+            for sign in (1.0, -1.0):
+                row = centre + (r if sign > 0.0 else -r)
+                if row < count and not (r == 0 and sign < 0.0):
+                    doubtful[row] = turn(value, derivative, cos_step[r], sin_step[r], sign, slack, out[row])
+        i = centre + half + 1
+
+
+class Steps:
+    """cos and sin of r w, r = 0 .. REACH, in column order."""
+
+    def __init__(self, dim: int) -> None:
+        table = spectrum(dim)
+        self.cos, self.sin = np.empty((REACH + 1, dim)), np.empty((REACH + 1, dim))
+        trig = np.empty((2, table.frequencies.shape[1]))
+        for r in range(REACH + 1):
+            evaluate(table.frequencies, float(r), trig)
+            self.sin[r], self.cos[r] = trig[:, table.source >> 1]
+
+    @property
+    def nbytes(self) -> int:
+        return self.cos.nbytes + self.sin.nbytes
+
+
+_steps: Cache[int, Steps] = Cache(Steps)
+
+
+def rows(
+    table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]
+) -> NDArray[np.floating]:
+    """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
+    out = np.empty((len(positions), table.dim), dtype)
+    if dtype == np.float64:
+        rows_float64(table.frequencies, table.source, positions, out)
+        return out
+    steps = _steps[table.dim]
+    largest = float(np.abs(table.frequencies[0]).max())
+    doubtful = np.zeros(len(positions), np.int64)
+    rows_float32(table.frequencies, table.source, steps.cos, steps.sin, largest, positions, run, out, doubtful)
+    for row in np.flatnonzero(doubtful):
+        settle(table, float(positions[row]), out[row])
+    return out
+
+
+def settle(table: Spectrum, position: float, row: NDArray[np.float32]) -> None:
+    """Round one row for sure: from doubles of its own, and from `_exact` where those won't do."""
+    trig = np.empty((2, table.frequencies.shape[1]))
+    evaluate(table.frequencies, position, trig)
+    values = trig[table.source & 1, table.source >> 1]
+    bound = np.abs(values) * BOUND + abs(position) * (float(np.abs(table.frequencies[0]).max()) * ANGLE_BOUND)
+    low, high = (values - bound).astype(np.float32), (values + bound).astype(np.float32)
+    row[:] = low
+    for column in np.flatnonzero(low != high):
+        row[column] = exact_float32(table, position, int(column))
+
+
+def fill(out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
+    """Write the encoding of `positions` (see `_tiles`) to `out`."""
+    _tiles.fill(rows, out, positions)
+
+
+def add(out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
+    """Replace `out` by out * scale + encoding."""
+    _tiles.add(rows, out, positions, scale)

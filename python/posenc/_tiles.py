@@ -1,0 +1,52 @@
+"""How the Python backends walk an array: a tile of rows is made once, then written to every sequence that shares it.
+
+Not a backend. What a backend brings is `rows(spectrum, positions, run, dtype)`, a (len(positions), dim) array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._encoding import Spectrum, spectrum
+
+Rows = Callable[[Spectrum, NDArray[np.float64], bool, np.dtype[Any]], NDArray[np.floating]]
+
+TILE_ELEMENTS = 2**16  # a float32 tile of this size stays in the second-level cache
+
+
+def fill(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
+    for target, values in _tiles(rows, out, positions):
+        target[...] = values
+
+
+def add(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
+    factor = out.dtype.type(scale)
+    for target, values in _tiles(rows, out, positions):
+        if factor != 1:
+            np.multiply(target, factor, out=target)
+        np.add(target, values, out=target)
+
+
+def _tiles(
+    rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Pairs of a view of `out` (..., L, dim) and the rows that belong there.
+
+    `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position.
+    """
+    length, dim = out.shape[-2:]
+    table = spectrum(dim)
+    height = max(1, TILE_ELEMENTS // dim)
+    sequences = [out] if len(positions) == 1 else [out[index] for index in np.ndindex(out.shape[:-2])]
+    for sequence, where in zip(sequences, positions, strict=True):
+        for first in range(0, length, height):
+            last = min(first + height, length)
+            if positions.ndim == 1:
+                tile, run = where + np.arange(first, last, dtype=np.float64), bool(where % 1 == 0)
+            else:
+                tile, run = where[first:last], False
+            yield sequence[..., first:last, :], rows(table, tile, run, out.dtype)

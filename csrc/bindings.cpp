@@ -106,7 +106,7 @@ void write_rows(const OwnedTable& owned, py::array out, const PositionArray& pos
     }
     const auto rows = static_cast<std::size_t>(out.shape(out.ndim() - 2));
     const double* position = positions.data();
-    const Workspace workspace = make_workspace(table);
+    const AlignedDoubles workspace = make_workspace(table);
 
     const py::gil_scoped_release nogil;
     std::size_t done = 0;

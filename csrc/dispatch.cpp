@@ -40,8 +40,6 @@ std::atomic<const Level*> chosen{nullptr};
 
 std::span<const Level> levels() noexcept { return kLevels; }
 
-Run baseline_run() noexcept { return kLevels.back().run; }
-
 const Level& active_level() noexcept {
     const Level* level = chosen.load(std::memory_order_acquire);
     if (level == nullptr) {

@@ -18,6 +18,4 @@ std::span<const Level> levels() noexcept;  // fastest first; the last one runs e
 const Level& active_level() noexcept;      // the first supported one, unless use_level chose another
 void use_level(std::string_view name);     // throws std::invalid_argument: unknown, or not supported here
 
-Run baseline_run() noexcept;
-
 }  // namespace posenc

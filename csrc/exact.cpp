@@ -89,6 +89,12 @@ Sum exact_value(const Table& table, double position, std::int32_t source) noexce
     return negative ? Sum{-value.high, -value.low} : value;
 }
 
+// Angle addition in double-double, so that a step is as exact as a double can be after any number of them.
+Turn operator*(const Turn& a, const Turn& b) noexcept {
+    const Sum minus{-b.sin.high, -b.sin.low};
+    return {a.cos * b.cos + a.sin * minus, a.sin * b.cos + a.cos * b.sin};
+}
+
 float exact_f32(const Table& table, double position, std::int32_t source) noexcept {
     if (position == 0.0) {
         return static_cast<float>(source & 1);  // the one exact case, and a row that is asked for often

@@ -63,7 +63,7 @@ struct Target {
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
 // f64: one fixed sequence of IEEE operations per element, never contracted; absolute error below 5e-16.
-// `workspace` holds workspace_size(table) doubles (table.hpp), 64-byte aligned. No allocation, no exception, no global state.
+// `workspace` comes from make_workspace(table) (table.hpp). No allocation, no exception, no global state.
 using Run = void (*)(const Table&, const Rows&, const Target&, double* workspace) noexcept;
 
 // The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp). Kernels call it for
@@ -72,6 +72,10 @@ struct Sum {
     double high, low;
 };
 Sum exact_value(const Table&, double position, std::int32_t source) noexcept;
+struct Turn {
+    Sum cos, sin;
+};
+Turn operator*(const Turn&, const Turn&) noexcept;
 float exact_f32(const Table&, double position, std::int32_t source) noexcept;
 
 }  // namespace posenc

@@ -4,11 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
-#include <numeric>
 #include <ranges>
 #include <stdexcept>
-
-#include "dispatch.hpp"
 
 namespace posenc {
 namespace {
@@ -19,33 +16,11 @@ constexpr std::size_t kRowStepBytes = 32 * 1024;
 constexpr std::size_t kTileReach = 8;
 constexpr std::size_t kSharedBytes = 128 * 1024;
 
-std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
-
-std::size_t padded_trig(const Table& table) { return std::max(2 * table.padded_frequencies, table.padded_columns); }
-
-// cos and sin of r w in column order, for r = first, 2 first, ..., count first, as the kernel itself gives them.
-void fill_steps(const Table& table, double first, std::size_t count, double* cos, double* sin) {
-    std::vector<std::int32_t> pairs(2 * table.frequencies);
-    std::iota(pairs.begin(), pairs.end(), 0);
-    Table plain = table;
-    plain.columns = pairs.size();
-    plain.padded_columns = round_up(plain.columns + kPadding);
-    plain.padded_trig = padded_trig(plain);
-    plain.source = pairs.data();
-    plain.identity = true;
-    std::vector<double> row(plain.columns);
-    char* const target = reinterpret_cast<char*>(row.data());
-    const Target into{&target, 1, 0, sizeof(double), Element::f64, Operation::fill, 1.0, false};
-    const Workspace workspace = make_workspace(plain);
-    for (std::size_t r = 0; r < count; ++r, cos += table.padded_columns, sin += table.padded_columns) {
-        const double position = first * static_cast<double>(r + 1);
-        baseline_run()(plain, {&position, 0.0, 0, 1}, into, workspace.get());
-        for (std::size_t j = 0; j < table.columns; ++j) {
-            sin[j] = row[static_cast<std::size_t>(table.source[j] & ~1)];
-            cos[j] = row[static_cast<std::size_t>(table.source[j] | 1)];
-        }
-    }
+AlignedDoubles make_aligned(std::size_t count) {
+    return AlignedDoubles(static_cast<double*>(::operator new(count * sizeof(double), std::align_val_t{64})));
 }
+
+std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
 
 }  // namespace
 
@@ -59,17 +34,21 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.frequencies = count;
     table_.padded_columns = round_up(columns + kPadding);
     table_.padded_frequencies = round_up(count);
-    table_.padded_trig = padded_trig(table_);
+    table_.padded_trig = std::max(2 * table_.padded_frequencies, table_.padded_columns);
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.reach = std::clamp<std::size_t>(kRowStepBytes / (2 * row_bytes), 6, 16);
     table_.tile_reach = kTileReach;
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
-    frequency_.resize(3 * table_.padded_frequencies);
-    for (std::size_t part = 0; part < 3; ++part) {
-        double* padded = frequency_.data() + part * table_.padded_frequencies;
-        std::ranges::copy(frequencies.subspan(part * count, count), padded);
-        table_.frequency[part] = padded;
+    const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
+    doubles_ = 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
+    memory_ = make_aligned(doubles_);
+    std::fill_n(memory_.get(), doubles_, 0.0);
+
+    double* free = memory_.get();
+    for (std::size_t part = 0; part < 3; ++part, free += table_.padded_frequencies) {
+        std::ranges::copy(frequencies.subspan(part * count, count), free);
+        table_.frequency[part] = free;
     }
 
     for (const double w : frequencies.first(count)) {
@@ -79,15 +58,34 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.source = source_.data();
     table_.identity = std::ranges::equal(source_, std::views::iota(0, static_cast<std::int32_t>(columns)));
 
-    const std::size_t rows = table_.reach * table_.padded_columns, tiles = table_.tile_reach * table_.padded_columns;
-    step_.assign(2 * (rows + tiles), 0.0);
-    double* const row_cos = step_.data();
-    double* const tile_cos = row_cos + rows;
-    double* const row_sin = tile_cos + tiles;
-    double* const tile_sin = row_sin + rows;
+    double* const row_cos = free;
+    double* const tile_cos = row_cos + reach * width;
+    double* const row_sin = tile_cos + tile_reach * width;
+    double* const tile_sin = row_sin + reach * width;
     std::fill(row_cos, row_sin, 1.0);
-    fill_steps(table_, 1.0, table_.reach, row_cos, row_sin);
-    fill_steps(table_, static_cast<double>(2 * table_.reach + 1), table_.tile_reach, tile_cos, tile_sin);
+    std::vector<std::vector<std::size_t>> shown(count);  // the columns of each frequency
+    for (std::size_t j = 0; j < columns; ++j) {
+        shown[static_cast<std::size_t>(source_[j]) / 2].push_back(j);
+    }
+    const auto show = [&](std::size_t k, const Turn& turn, double* cos, double* sin) {
+        for (const std::size_t j : shown[k]) {
+            cos[j] = turn.cos.high;
+            sin[j] = turn.sin.high;
+        }
+    };
+    for (std::size_t k = 0; k < count; ++k) {
+        const auto source_of_k = static_cast<std::int32_t>(2 * k);
+        const Turn row{exact_value(table_, 1.0, source_of_k + 1), exact_value(table_, 1.0, source_of_k)};
+        Turn turn = row, before = row;
+        for (std::size_t r = 0; r < reach; ++r, before = turn, turn = turn * row) {
+            show(k, turn, row_cos + r * width, row_sin + r * width);
+        }
+        const Turn tile = turn * before;  // R + 1 and R steps
+        turn = tile;
+        for (std::size_t s = 0; s < tile_reach; ++s, turn = turn * tile) {
+            show(k, turn, tile_cos + s * width, tile_sin + s * width);
+        }
+    }
     table_.row_cos = row_cos;
     table_.row_sin = row_sin;
     table_.tile_cos = tile_cos;
@@ -95,16 +93,11 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    return (frequency_.size() + step_.size()) * sizeof(double) + source_.size() * sizeof(std::int32_t);
+    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
 }
 
-std::size_t workspace_size(const Table& table) noexcept {
-    return table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns;
-}
-
-Workspace make_workspace(const Table& table) {
-    const std::size_t bytes = workspace_size(table) * sizeof(double);
-    return Workspace(static_cast<double*>(::operator new(bytes, std::align_val_t{64})));
+AlignedDoubles make_workspace(const Table& table) {
+    return make_aligned(table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns);
 }
 
 }  // namespace posenc

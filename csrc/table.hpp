@@ -2,12 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
 #include "kernel.hpp"
 
 namespace posenc {
+
+struct AlignedDelete {
+    void operator()(double* memory) const noexcept { ::operator delete(memory, std::align_val_t{64}); }
+};
+using AlignedDoubles = std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
+
+AlignedDoubles make_workspace(const Table&);
 
 class OwnedTable {
 public:
@@ -20,16 +28,9 @@ public:
 
 private:
     Table table_{};
-    std::vector<double> frequency_, step_;
+    AlignedDoubles memory_;  // frequencies and steps
+    std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;
 };
-
-std::size_t workspace_size(const Table&) noexcept;  // in doubles
-
-struct AlignedDelete {
-    void operator()(double* memory) const noexcept { ::operator delete(memory, std::align_val_t{64}); }
-};
-using Workspace = std::unique_ptr<double, AlignedDelete>;
-Workspace make_workspace(const Table&);
 
 }  // namespace posenc

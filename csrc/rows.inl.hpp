@@ -1,0 +1,223 @@
+// The float32 rows of a run or of a list of positions. Included by kernel.inl.hpp only.
+//
+// A list is evaluated row by row. A run is cut into tiles of 2R + 1 rows, and each row is turned by its distance from
+// the anchor row in the tile's middle; in order, because that is what the hardware foresees. The anchors of 2S + 1 tiles
+// are turned in the same way from one that was evaluated.
+
+namespace posenc {
+namespace {
+
+// A row in column order and its derivative by the angle: what turning it needs.
+struct Anchor {
+    double* value;
+    double* derivative;
+};
+
+struct Workspace {
+    double* trig;  // what evaluate writes
+    Anchor evaluated, turned;
+    void* tile;  // rows that several sequences share, or that are converted on their way out
+};
+
+Workspace divide(const Table& table, double* memory) {
+    double* row = memory + table.padded_trig;
+    const std::size_t size = table.padded_columns;
+    return {memory, {row, row + size}, {row + 2 * size, row + 3 * size}, row + 4 * size};
+}
+
+double position_of(const Rows& rows, std::size_t i) {
+    return rows.position != nullptr ? rows.position[i] : rows.start + static_cast<double>(rows.first + i);
+}
+
+// Whether every position is one more than the one before, exactly. Fractional starts are rounded row by row.
+bool is_run(const Rows& rows) {
+    return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
+}
+
+// `count` of these rows, from the one at `first`.
+Rows part_of(const Rows& rows, std::size_t first, std::size_t count) {
+    return {rows.position != nullptr ? rows.position + first : nullptr, rows.start, rows.first + first, count};
+}
+
+std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+template <std::size_t value>
+struct Constant {
+    constexpr operator std::size_t() const { return value; }
+};
+
+// The trigonometric values in column order, padded with ones: harmless to turn, never in doubt.
+void column_values(const Table& table, const double* trig, double* value) {
+    if (table.identity) {
+        __builtin_memcpy(value, trig, table.columns * sizeof(double));
+    } else {
+        for (std::size_t j = 0; j < table.columns; ++j) {
+            value[j] = trig[table.source[j]];
+        }
+    }
+    for (std::size_t j = 0; j < kPadding; ++j) {
+        value[table.columns + j] = 1.0;
+    }
+}
+
+// Their derivatives by the angle, d sin = cos and d cos = -sin, padded with zeros.
+void column_derivatives(const Table& table, const double* trig, double* derivative) {
+    if (table.identity) {
+        for (std::size_t j = 0; j < table.columns; j += kLanes) {
+            store(derivative + j, turn_pairs(load<f64s>(trig + j)));
+        }
+    } else {
+        for (std::size_t j = 0; j < table.columns; ++j) {
+            const double other = trig[table.source[j] ^ 1];
+            derivative[j] = (table.source[j] & 1) != 0 ? -other : other;
+        }
+    }
+    for (std::size_t j = 0; j < kPadding; ++j) {
+        derivative[table.columns + j] = 0.0;
+    }
+}
+
+template <bool fuse>
+const double* evaluated_row(const Table& table, double position, const Workspace& work) {
+    evaluate<fuse>(table, position, work.trig);
+    column_values(table, work.trig, work.evaluated.value);
+    return work.evaluated.value;
+}
+
+void evaluate_anchor(const Table& table, double position, const Workspace& work) {
+    evaluate<true>(table, position, work.trig);
+    column_values(table, work.trig, work.evaluated.value);
+    column_derivatives(table, work.trig, work.evaluated.derivative);
+}
+
+// The anchor |step| tiles before or after `from`.
+void turn_anchor(const Table& table, const Anchor& from, std::ptrdiff_t step, const Anchor& to) {
+    const auto index = static_cast<std::size_t>(step < 0 ? -step : step) - 1;
+    const double* cos = table.tile_cos + index * table.padded_columns;
+    const double* sin = table.tile_sin + index * table.padded_columns;
+    const double sign = step < 0 ? -1.0 : 1.0;
+    for (std::size_t j = 0; j < table.padded_columns; j += kLanes) {
+        const f64s c = load<f64s>(cos + j), s = sign * load<f64s>(sin + j);
+        const f64s value = load<f64s>(from.value + j), derivative = load<f64s>(from.derivative + j);
+        store(to.value + j, multiply_add<true>(derivative, s, value * c));
+        store(to.derivative + j, multiply_add<true>(-value, s, derivative * c));
+    }
+}
+
+// Hands rows to `write` in pieces of whole vectors, of which the first `count` columns are meant:
+// write(row, column, vectors, count).
+template <class Write>
+struct Maker {
+    static constexpr std::size_t kVector = 2 * kLanes;
+    static constexpr std::size_t kVectors = 4;  // of a piece: what fits into registers, and is checked at once
+
+    const Table& table;
+    const Rows& rows;
+    const Workspace& work;
+    const Write& write;
+
+    void make() const {
+        const std::size_t height = 2 * table.reach + 1;
+        const bool run = is_run(rows);
+        for (std::size_t i = 0; i < rows.count;) {
+            if (!run) {
+                const double position = position_of(rows, i);
+                anchor_row(i, position, evaluated_row<true>(table, position, work), evaluated_window(angle(position)));
+                ++i;
+            } else if (rows.count - i < height) {
+                const std::size_t count = rows.count - i;
+                evaluate_anchor(table, position_of(rows, i + count / 2), work);
+                tile(i, count, work.evaluated);
+                i += count;
+            } else {
+                const std::size_t tiles = smaller((rows.count - i) / height, 2 * table.tile_reach + 1);
+                evaluate_anchor(table, position_of(rows, i + tiles / 2 * height + table.reach), work);
+                for (std::size_t t = 0; t < tiles; ++t, i += height) {
+                    const auto step = static_cast<std::ptrdiff_t>(t) - static_cast<std::ptrdiff_t>(tiles / 2);
+                    if (step != 0) {
+                        turn_anchor(table, work.evaluated, step, work.turned);
+                    }
+                    tile(i, height, step != 0 ? work.turned : work.evaluated);
+                }
+            }
+        }
+    }
+
+private:
+    double angle(double position) const { return table.largest * (position < 0.0 ? -position : position); }
+
+    // Rows first, ..., first + count - 1; the anchor is the middle one, the later of two.
+    void tile(std::size_t first, std::size_t count, const Anchor& anchor) const {
+        const std::size_t centre = first + count / 2;
+        const double position = position_of(rows, centre);
+        for (std::size_t r = count / 2; r > 0; --r) {
+            turned_row<true>(centre - r, position, r, anchor);
+        }
+        anchor_row(centre, position, anchor.value, kTurnedWindow);
+        for (std::size_t r = 1; centre + r < first + count; ++r) {
+            turned_row<false>(centre + r, position, r, anchor);
+        }
+    }
+
+    // Calls piece(vectors, column, count) for every piece of a row; the number of vectors is a constant.
+    template <class Piece>
+    void pieces(const Piece& piece) const {
+        std::size_t j = 0;
+        for (; j + kVectors * kVector <= table.columns; j += kVectors * kVector) {
+            piece(Constant<kVectors>{}, j, kVectors * kVector);
+        }
+        for (; j < table.columns; j += kVector) {
+            piece(Constant<1>{}, j, smaller(kVector, table.columns - j));
+        }
+    }
+
+    void anchor_row(std::size_t row, double position, const double* value, std::uint32_t window) const {
+        pieces([&](auto vectors, std::size_t j, std::size_t count) {
+            f32s values[vectors];
+            Doubt doubt{window};
+            for (std::size_t v = 0; v < vectors; ++v) {
+                const double* y = value + j + v * kVector;
+                values[v] = round_f32(load<f64s>(y), load<f64s>(y + kLanes), doubt);
+            }
+            if (__builtin_expect(doubt.any(), 0)) {
+                repair(values, table, position, j, value + j, nullptr, nullptr, nullptr, 0.0);
+            }
+            write(row, j, values, count);
+        });
+    }
+
+    // The row `distance` before (back) or after the anchor's.
+    template <bool back>
+    void turned_row(std::size_t row, double anchor_position, std::size_t distance, const Anchor& anchor) const {
+        const double* const row_cos = table.row_cos + (distance - 1) * table.padded_columns;
+        const double* const row_sin = table.row_sin + (distance - 1) * table.padded_columns;
+        pieces([&](auto vectors, std::size_t j, std::size_t count) {
+            const double *const value = anchor.value + j, *const derivative = anchor.derivative + j;
+            const double *const cos = row_cos + j, *const sin = row_sin + j;
+            const auto turned = [&](std::size_t c) {
+                const f64s d = load<f64s>(derivative + c);
+                return multiply_add<true>(back ? -d : d, load<f64s>(sin + c), load<f64s>(value + c) * load<f64s>(cos + c));
+            };
+            write.prefetch(row, j, count);
+            f32s values[vectors];
+            Doubt doubt{kTurnedWindow};
+            for (std::size_t v = 0; v < vectors; ++v) {
+                values[v] = round_f32(turned(v * kVector), turned(v * kVector + kLanes), doubt);
+            }
+            if (__builtin_expect(doubt.any(), 0)) {
+                const auto r = static_cast<double>(distance);
+                const double position = back ? anchor_position - r : anchor_position + r;
+                repair(values, table, position, j, value, derivative, cos, sin, back ? -1.0 : 1.0);
+            }
+            write(row, j, values, count);
+        });
+    }
+};
+
+template <class Write>
+void make_f32(const Table& table, const Rows& rows, const Workspace& work, const Write& write) {
+    Maker<Write>{table, rows, work, write}.make();
+}
+
+}  // namespace
+}  // namespace posenc

@@ -1,0 +1,145 @@
+// Compiler vectors of whatever width this ISA level has, and the few operations that compiler vectors lack.
+// Included by kernel.inl.hpp only. No mathematics.
+#include <cstddef>
+#include <cstdint>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace posenc {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr std::size_t kLanes = 8;
+#elif defined(__AVX2__)
+constexpr std::size_t kLanes = 4;
+#else
+constexpr std::size_t kLanes = 2;
+#endif
+
+using f64s = double __attribute__((vector_size(kLanes * 8)));
+using i64s = std::int64_t __attribute__((vector_size(kLanes * 8)));
+using f32h = float __attribute__((vector_size(kLanes * 4)));  // half a register: what f64s converts to
+using f32s = float __attribute__((vector_size(kLanes * 8)));
+using u32s = std::uint32_t __attribute__((vector_size(kLanes * 8)));
+
+template <class T>
+using Vector __attribute__((vector_size(kLanes * 8))) = T;
+
+template <class V, class T>
+V load(const T* source) {
+    V value;
+    __builtin_memcpy(&value, source, sizeof value);
+    return value;
+}
+
+template <class V, class T>
+void store(T* target, V value) {
+    __builtin_memcpy(target, &value, sizeof value);
+}
+
+#if defined(__AVX512F__)
+constexpr bool kFused = true;
+f64s fused(f64s a, f64s b, f64s c) { return (f64s)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+f32s join(f32h a, f32h b) { return (f32s)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)a), (__m256)b, 1); }
+bool any(u32s mask) { return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0; }
+void stream(float* target, f32s value) { _mm512_stream_ps(target, (__m512)value); }
+#elif defined(__AVX2__)
+constexpr bool kFused = true;
+f64s fused(f64s a, f64s b, f64s c) { return (f64s)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+f32s join(f32h a, f32h b) { return (f32s)_mm256_insertf128_ps(_mm256_castps128_ps256((__m128)a), (__m128)b, 1); }
+bool any(u32s mask) { return _mm256_testz_si256((__m256i)mask, (__m256i)mask) == 0; }
+void stream(float* target, f32s value) { _mm256_stream_ps(target, (__m256)value); }
+#elif defined(__SSE2__)
+constexpr bool kFused = false;
+f64s fused(f64s a, f64s b, f64s c) { return a * b + c; }
+f32s join(f32h a, f32h b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); }
+bool any(u32s mask) { return _mm_movemask_epi8(_mm_cmpeq_epi32((__m128i)mask, _mm_setzero_si128())) != 0xffff; }
+void stream(float* target, f32s value) { _mm_stream_ps(target, (__m128)value); }
+#else
+constexpr bool kFused = true;
+f64s fused(f64s a, f64s b, f64s c) { return (f64s)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+f32s join(f32h a, f32h b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); }
+bool any(u32s mask) { return vmaxvq_u32((uint32x4_t)mask) != 0; }
+void stream(float* target, f32s value) { store(target, value); }
+#endif
+
+void stream(float* target, float value) {
+#if defined(__SSE2__)
+    int bits = 0;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    _mm_stream_si32(reinterpret_cast<int*>(target), bits);
+#else
+    *target = value;
+#endif
+}
+
+void stream_fence() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+#if defined(__AVX512F__)
+#define POSENC_LANES(pattern8, pattern4, pattern2) pattern8
+#elif defined(__AVX2__)
+#define POSENC_LANES(pattern8, pattern4, pattern2) pattern4
+#else
+#define POSENC_LANES(pattern8, pattern4, pattern2) pattern2
+#endif
+#define POSENC_LIST(...) __VA_ARGS__
+
+f64s weave_low(f64s a, f64s b) {  // a0 b0 a1 b1 ...
+    return __builtin_shufflevector(a, b, POSENC_LANES(POSENC_LIST(0, 8, 1, 9, 2, 10, 3, 11), POSENC_LIST(0, 4, 1, 5),
+                                                      POSENC_LIST(0, 2)));
+}
+
+f64s weave_high(f64s a, f64s b) {
+    return __builtin_shufflevector(a, b, POSENC_LANES(POSENC_LIST(4, 12, 5, 13, 6, 14, 7, 15),
+                                                      POSENC_LIST(2, 6, 3, 7), POSENC_LIST(1, 3)));
+}
+
+f64s turn_pairs(f64s a) {  // a1 -a0 a3 -a2 ...
+    i64s odd{};
+    for (std::size_t i = 1; i < kLanes; i += 2) {
+        odd[i] = INT64_MIN;
+    }
+    const f64s swapped = __builtin_shufflevector(
+        a, a, POSENC_LANES(POSENC_LIST(1, 0, 3, 2, 5, 4, 7, 6), POSENC_LIST(1, 0, 3, 2), POSENC_LIST(1, 0)));
+    return (f64s)((i64s)swapped ^ odd);
+}
+
+u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever order is one instruction
+    return __builtin_shufflevector(
+        (u32s)a, (u32s)b,
+        POSENC_LANES(POSENC_LIST(0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
+                     POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
+}
+
+// a * b + c. Fused where float32 is made: the check in round_f32 makes its bits independent of that. Float64 results
+// have no such check and are never fused.
+template <bool fuse>
+f64s multiply_add(f64s a, f64s b, f64s c) {
+    if constexpr (fuse && kFused) {
+        return fused(a, b, c);
+    } else {
+        return a * b + c;
+    }
+}
+
+// a * b - product, exactly: one fused operation, or Dekker's splitting. Both give the same bits.
+f64s product_error(f64s a, f64s b, f64s product) {
+    if constexpr (kFused) {
+        return fused(a, b, -product);
+    } else {
+        const f64s a_large = a * 0x1.0000002p27, b_large = b * 0x1.0000002p27;
+        const f64s a_high = a_large - (a_large - a), b_high = b_large - (b_large - b);
+        const f64s a_low = a - a_high, b_low = b - b_high;
+        return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+    }
+}
+
+}  // namespace
+}  // namespace posenc

@@ -24,7 +24,9 @@ struct Table {
     bool identity;                // source[j] == j: the trigonometric values already stand in column order
     std::size_t reach;            // R: a tile is an anchor row and R rows on either side of it
     std::size_t tile_reach;       // S: an anchor is evaluated once for S tiles on either side
-    std::size_t shared_rows;      // how many rows to make at a time where several sequences share them
+    std::size_t shared_rows;      // how many rows to make at a time where several arrays share them
+    const float* ready;           // [ready_rows][columns] float32 rows of positions 0, 1, ..., if it is not null
+    std::size_t ready_rows;
     const double* row_cos;        // [R][padded D] cos(r w), r = 1 .. R, in column order
     const double* row_sin;        // [R][padded D] sin(r w)
     const double* tile_cos;       // [S][padded D] the same for r = 1 .. S times (2R + 1)
@@ -33,8 +35,8 @@ struct Table {
 
 constexpr std::size_t kPadding = 16;  // twice the lanes of the widest ISA level
 
-// Rows to evaluate: row i stands at position[i] or, where `position` is null, at start + (first + i), rounded to
-// double. Positions are finite and at most 2^53 in magnitude.
+// Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,
+// rounded to double. Positions are finite and at most 2^53 in magnitude.
 struct Rows {
     const double* position;
     double start;
@@ -42,23 +44,29 @@ struct Rows {
     std::size_t count;
 };
 
-enum class Operation : std::uint8_t { fill, add };  // add: x * scale + PE, each operation rounded once
+enum class Operation : std::uint8_t { fill, add };
 enum class Element : std::uint8_t { f32, f64 };
 
-// Where the rows go: `sequences` arrays that share them, each (rows, columns) with the same byte strides. No two
-// elements overlap. Aligned or not, negative strides too.
-struct Target {
-    char* const* sequence;
-    std::size_t sequences;
+// Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
+struct Arrays {
+    char* const* address;
     std::ptrdiff_t row_stride;
     std::ptrdiff_t column_stride;
-    Element element;
-    Operation operation;
-    double scale;  // x_scale, already rounded to the element type
-    bool stream;   // written past the caches: only for outputs far larger than they are
 };
 
-// Writes every row of `rows` to every sequence of `target`.
+// Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
+// somewhere else altogether.
+struct Target {
+    Arrays to;
+    Arrays from;
+    std::size_t count;  // of arrays, which share the rows
+    Element element;
+    Operation operation;  // to = PE, or to = from * scale + PE, each operation rounded once
+    double scale;
+    bool stream;  // write past the caches: only for outputs far larger than they are
+};
+
+// Writes every row of `rows` to every array of `target`.
 //
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.

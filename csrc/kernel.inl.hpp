@@ -21,55 +21,69 @@
 namespace posenc {
 namespace {
 
-void run_f32(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    const bool contiguous = contiguous_rows<float>(target);
-    if (contiguous && target.sequences == 1) {
-        if (target.operation == Operation::add) {
-            constexpr std::size_t kAhead = 8 * 1024 / sizeof(float);
-            const std::size_t ahead = (kAhead + table.columns - 1) / table.columns;
-            const auto scale = static_cast<float>(target.scale);
-            if (scale == 1.0F) {
-                make_f32(table, rows, work, Add<false>{{target}, rows.count, ahead, scale});
-            } else {
-                make_f32(table, rows, work, Add<true>{{target}, rows.count, ahead, scale});
-            }
-        } else if (target.stream) {
-            const auto address = reinterpret_cast<std::uintptr_t>(target.sequence[0]);
-            if ((address | static_cast<std::uintptr_t>(target.row_stride)) % 64 == 0) {
-                make_f32(table, rows, work, Stream{{target}});
-            } else {
-                make_f32(table, rows, work, StreamRow{{target}, table.columns, static_cast<float*>(work.tile)});
-            }
-            stream_fence();
+bool starts_on_lines(const Arrays& arrays) {
+    return ((reinterpret_cast<std::uintptr_t>(arrays.address[0]) | static_cast<std::uintptr_t>(arrays.row_stride)) % 64) == 0;
+}
+
+// One array of contiguous rows: straight from registers.
+void run_single_f32(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    const RowWriter to{target.to.address[0], target.to.row_stride, 0};
+    const bool streamed = target.stream && starts_on_lines(target.to);
+    if (target.operation == Operation::add) {
+        constexpr std::size_t kAhead = 8 * 1024 / sizeof(float);
+        const RowWriter from{target.from.address[0], target.from.row_stride, 0};
+        const std::size_t end = rows.first + rows.count, ahead = (kAhead + table.columns - 1) / table.columns;
+        const auto scale = static_cast<float>(target.scale);
+        if (scale != 1.0F) {
+            make_f32(table, rows, work, Add<true, false>{to, from, end, ahead, scale});
+        } else if (streamed) {
+            make_f32(table, rows, work, Add<false, true>{to, from, end, ahead, scale});
         } else {
-            make_f32(table, rows, work, Fill{{target}});
+            make_f32(table, rows, work, Add<false, false>{to, from, end, ahead, scale});
         }
-        return;
+    } else if (streamed) {
+        make_f32(table, rows, work, Stream{to});
+    } else if (target.stream) {
+        make_f32(table, rows, work, StreamRow{to, table.columns, static_cast<float*>(work.tile)});
+    } else {
+        make_f32(table, rows, work, Fill{to});
     }
-    auto* tile = static_cast<float*>(work.tile);
-    auto* tile_address = static_cast<char*>(work.tile);
-    const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(float));
-    const Target into_tile{&tile_address, 1, row_bytes, sizeof(float), Element::f32, Operation::fill, 1.0, false};
-    for (std::size_t i = 0; i < rows.count;) {
-        const std::size_t count = smaller(table.shared_rows, rows.count - i);
-        make_f32(table, part_of(rows, i, count), work, Fill{{into_tile}});
-        write_tile(table, target, contiguous, i, count, tile);
-        i += count;
+    if (target.stream) {
+        stream_fence();
+    }
+}
+
+void run_f32(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    const bool contiguous = is_contiguous<float>(target);
+    const double first = rows.start + static_cast<double>(rows.first);
+    if (table.ready != nullptr && is_run(rows) && first >= 0.0 &&
+        first + static_cast<double>(rows.count) <= static_cast<double>(table.ready_rows)) {
+        const float* ready = table.ready + static_cast<std::size_t>(first) * table.columns;
+        write_rows(table, target, contiguous, rows.first, rows.count, ready);
+    } else if (contiguous && target.count == 1) {
+        run_single_f32(table, rows, target, work);
+    } else {
+        const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(float));
+        const std::size_t end = rows.first + rows.count;
+        for (std::size_t i = rows.first; i < end; i += table.shared_rows) {
+            const std::size_t count = smaller(table.shared_rows, end - i);
+            make_f32(table, {rows.position, rows.start, i, count}, work, Fill{{static_cast<char*>(work.tile), row_bytes, i}});
+            write_rows(table, target, contiguous, i, count, static_cast<const float*>(work.tile));
+        }
     }
 }
 
 void run_f64(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    const bool contiguous = contiguous_rows<double>(target);
+    const bool contiguous = is_contiguous<double>(target);
     auto* tile = static_cast<double*>(work.tile);
-    const std::size_t height = target.sequences == 1 ? 1 : table.shared_rows;
-    for (std::size_t i = 0; i < rows.count;) {
-        const std::size_t count = smaller(height, rows.count - i);
+    const std::size_t height = target.count == 1 ? 1 : table.shared_rows, end = rows.first + rows.count;
+    for (std::size_t i = rows.first; i < end; i += height) {
+        const std::size_t count = smaller(height, end - i);
         for (std::size_t r = 0; r < count; ++r) {
             const double* values = evaluated_row<false>(table, position_of(rows, i + r), work);
             __builtin_memcpy(tile + r * table.columns, values, table.columns * sizeof(double));
         }
-        write_tile(table, target, contiguous, i, count, tile);
-        i += count;
+        write_rows(table, target, contiguous, i, count, static_cast<const double*>(tile));
     }
 }
 

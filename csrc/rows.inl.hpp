@@ -16,7 +16,7 @@ struct Anchor {
 struct Workspace {
     double* trig;  // what evaluate writes
     Anchor evaluated, turned;
-    void* tile;  // rows that several sequences share, or that are converted on their way out
+    void* tile;  // rows that several arrays share, or that are not written from registers
 };
 
 Workspace divide(const Table& table, double* memory) {
@@ -26,17 +26,12 @@ Workspace divide(const Table& table, double* memory) {
 }
 
 double position_of(const Rows& rows, std::size_t i) {
-    return rows.position != nullptr ? rows.position[i] : rows.start + static_cast<double>(rows.first + i);
+    return rows.position != nullptr ? rows.position[i] : rows.start + static_cast<double>(i);
 }
 
 // Whether every position is one more than the one before, exactly. Fractional starts are rounded row by row.
 bool is_run(const Rows& rows) {
     return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
-}
-
-// `count` of these rows, from the one at `first`.
-Rows part_of(const Rows& rows, std::size_t first, std::size_t count) {
-    return {rows.position != nullptr ? rows.position + first : nullptr, rows.start, rows.first + first, count};
 }
 
 std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
@@ -117,20 +112,20 @@ struct Maker {
     const Write& write;
 
     void make() const {
-        const std::size_t height = 2 * table.reach + 1;
+        const std::size_t height = 2 * table.reach + 1, end = rows.first + rows.count;
         const bool run = is_run(rows);
-        for (std::size_t i = 0; i < rows.count;) {
+        for (std::size_t i = rows.first; i < end;) {
             if (!run) {
                 const double position = position_of(rows, i);
                 anchor_row(i, position, evaluated_row<true>(table, position, work), evaluated_window(angle(position)));
                 ++i;
-            } else if (rows.count - i < height) {
-                const std::size_t count = rows.count - i;
+            } else if (end - i < height) {
+                const std::size_t count = end - i;
                 evaluate_anchor(table, position_of(rows, i + count / 2), work);
                 tile(i, count, work.evaluated);
                 i += count;
             } else {
-                const std::size_t tiles = smaller((rows.count - i) / height, 2 * table.tile_reach + 1);
+                const std::size_t tiles = smaller((end - i) / height, 2 * table.tile_reach + 1);
                 evaluate_anchor(table, position_of(rows, i + tiles / 2 * height + table.reach), work);
                 for (std::size_t t = 0; t < tiles; ++t, i += height) {
                     const auto step = static_cast<std::ptrdiff_t>(t) - static_cast<std::ptrdiff_t>(tiles / 2);

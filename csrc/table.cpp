@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kRowStepBytes = 32 * 1024;
 constexpr std::size_t kTileReach = 8;
 constexpr std::size_t kSharedBytes = 128 * 1024;
+// Short sequences from position 0 are asked for again and again; reading their rows is faster than making them.
+constexpr std::size_t kReadyBytes = 1024 * 1024;
 
 AlignedDoubles make_aligned(std::size_t count) {
     return AlignedDoubles(static_cast<double*>(::operator new(count * sizeof(double), std::align_val_t{64})));
@@ -38,6 +40,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.reach = std::clamp<std::size_t>(kRowStepBytes / (2 * row_bytes), 6, 16);
     table_.tile_reach = kTileReach;
+    table_.ready_rows = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1);
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
@@ -93,11 +96,26 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
+    const std::size_t ready = table_.ready_rows * table_.columns * sizeof(float);
+    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) + ready;
 }
 
-AlignedDoubles make_workspace(const Table& table) {
-    return make_aligned(table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns);
+const float* OwnedTable::ready(Run run) const {
+    std::call_once(ready_once_, [&] {
+        AlignedDoubles memory = make_aligned(table_.ready_rows * table_.columns / 2 + kPadding);
+        char* const address = reinterpret_cast<char*>(memory.get());
+        const Arrays arrays{&address, static_cast<std::ptrdiff_t>(table_.columns * sizeof(float)), sizeof(float)};
+        run(table_, {nullptr, 0.0, 0, table_.ready_rows},
+            {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false}, make_workspace(table_).get());
+        ready_ = std::move(memory);
+    });
+    return reinterpret_cast<const float*>(ready_.get());
 }
+
+std::size_t workspace_size(const Table& table) noexcept {
+    return table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns + kPadding;
+}
+
+AlignedDoubles make_workspace(const Table& table) { return make_aligned(workspace_size(table)); }
 
 }  // namespace posenc

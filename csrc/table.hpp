@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <new>
 #include <span>
 #include <vector>
@@ -15,6 +16,7 @@ struct AlignedDelete {
 };
 using AlignedDoubles = std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
 
+std::size_t workspace_size(const Table&) noexcept;  // in doubles
 AlignedDoubles make_workspace(const Table&);
 
 class OwnedTable {
@@ -24,10 +26,15 @@ public:
     OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source);
 
     const Table& table() const noexcept { return table_; }
-    std::size_t nbytes() const noexcept;  // of the arrays it owns
+
+    // The float32 rows of positions 0, 1, ..., Table::ready_rows - 1, made by `run` at the first call.
+    const float* ready(Run run) const;
+    std::size_t nbytes() const noexcept;  // of the arrays it owns, once all are made
 
 private:
     Table table_{};
+    mutable AlignedDoubles ready_;  // floats, in fact
+    mutable std::once_flag ready_once_;
     AlignedDoubles memory_;  // frequencies and steps
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;

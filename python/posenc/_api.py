@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _backend, _validate
+from . import _backend, _threads, _validate
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -22,6 +22,7 @@ def fill_(
     start: ArrayLike = 0,
     positions: ArrayLike | None = None,
     seq_axis: int = -2,
+    threads: int | str | None = None,
     backend: str | None = None,
 ) -> Array:
     """Write sinusoidal positional encodings into `out`, in place.
@@ -37,6 +38,8 @@ def fill_(
         Position of every row instead: integers, float32 or float64, up to 2**53 in magnitude.
     seq_axis : int, default -2
         The axis of `out` along which positions count. The last axis holds the D channels.
+    threads : int or "auto", optional
+        How many threads a large call may use. Default: see `set_num_threads`. Only the compiled backend has several.
     backend : {"cpp", "numba", "numpy"}, optional
         Use this one. Default: the fastest available.
 
@@ -61,11 +64,14 @@ def fill_(
     array([[0.8415, 0.5403, 0.01  , 1.    ],
            [0.9093, -0.4161, 0.02  , 0.9998]], dtype=float32)
     """
+    if _plain(positions, 1.0, seq_axis, threads, backend) and _backend.fill_small(out, start):
+        return out
     view = _validate.writable(out, "out", seq_axis)
     rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(out, seq_axis))
+    workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
-        run.fill(view, rows)
+        run.fill(view, rows, workers)
     return out
 
 
@@ -76,6 +82,7 @@ def add_(
     positions: ArrayLike | None = None,
     x_scale: float | str = 1.0,
     seq_axis: int = -2,
+    threads: int | str | None = None,
     backend: str | None = None,
 ) -> Array:
     """Add sinusoidal positional encodings to `x`, in place: x = x * x_scale + PE.
@@ -92,6 +99,8 @@ def add_(
         Factor for `x`, rounded to its dtype; "sqrt_dim" is the square root of D (section 3.4 of the paper).
     seq_axis : int, default -2
         The axis of `x` along which positions count. The last axis holds the D channels.
+    threads : int or "auto", optional
+        How many threads a large call may use. Default: see `set_num_threads`. Only the compiled backend has several.
     backend : {"cpp", "numba", "numpy"}, optional
         Use this one. Default: the fastest available.
 
@@ -116,12 +125,15 @@ def add_(
            [2.8415, 2.5403, 2.01  , 3.    ],
            [2.9093, 1.5839, 2.02  , 2.9998]], dtype=float32)
     """
+    if _plain(positions, x_scale, seq_axis, threads, backend) and _backend.add_small(x, start):
+        return x
     view = _validate.writable(x, "x", seq_axis)
     rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(x, seq_axis))
     scale = _validate.x_scale(x_scale, view.shape[-1])
+    workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
-        run.add(view, rows, scale)
+        run.add(view, view, rows, scale, workers)
     return x
 
 
@@ -133,6 +145,7 @@ def add(
     positions: ArrayLike | None = None,
     x_scale: float | str = 1.0,
     seq_axis: int = -2,
+    threads: int | str | None = None,
     backend: str | None = None,
 ) -> NDArray[Any]:
     """Return x * x_scale + PE as a new array; `x` stays as it is.
@@ -143,7 +156,7 @@ def add(
         May be read-only or broadcast.
     out : ndarray of the shape and dtype of `x`, optional
         Where to put the result, as in NumPy. May be `x` itself.
-    start, positions, x_scale, seq_axis, backend
+    start, positions, x_scale, seq_axis, threads, backend
         As for `add_`.
 
     Returns
@@ -172,10 +185,13 @@ def add(
     target = _validate.writable(result, "out", seq_axis)
     rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(x, seq_axis))
     scale = _validate.x_scale(x_scale, view.shape[-1])
+    workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
-        np.copyto(target, view)
-        run.add(target, rows, scale)
+        if out is not None and np.may_share_memory(out, x):
+            np.copyto(target, view)
+            view = target
+        run.add(view, target, rows, scale, workers)
     return result
 
 
@@ -185,6 +201,7 @@ def encode(
     *,
     start: ArrayLike = 0,
     dtype: DTypeLike = np.float32,
+    threads: int | str | None = None,
     backend: str | None = None,
 ) -> NDArray[Any]:
     """Return sinusoidal positional encodings as a new array.
@@ -200,6 +217,8 @@ def encode(
         Position of row 0, where `positions` is a length.
     dtype : {float32, float64}, default float32
         Dtype of the result.
+    threads : int or "auto", optional
+        How many threads a large call may use. Default: see `set_num_threads`. Only the compiled backend has several.
     backend : {"cpp", "numba", "numpy"}, optional
         Use this one. Default: the fastest available.
 
@@ -232,11 +251,25 @@ def encode(
     else:
         shape = np.shape(positions)
         rows = _validate.positions(start, positions, shape[:-1], shape[-1])
+    workers = _threads.resolve(threads)
     run = _backend.get(backend)
     out = np.empty((*shape, width), kind)
     if out.size:
-        run.fill(out, rows)
+        run.fill(out, rows, workers)
     return out
+
+
+def _plain(positions: Any, x_scale: Any, seq_axis: Any, threads: Any, backend: Any) -> bool:
+    """Whether these arguments are the defaults, so that a call may be a small one."""
+    return (
+        positions is None
+        and threads is None
+        and backend is None
+        and type(x_scale) is float
+        and x_scale == 1.0
+        and type(seq_axis) is int
+        and seq_axis == -2
+    )
 
 
 def _order(x: NDArray[Any], seq_axis: int) -> tuple[int, ...]:

@@ -10,11 +10,13 @@ import functools
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-# Fastest first; each is a module with fill(out, positions) and add(out, positions, scale).
+# Fastest first; each is a module with fill(out, positions, threads) and
+# add(x, out, positions, scale, threads).
 MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
 
 
@@ -27,10 +29,25 @@ def get(name: str | None) -> ModuleType:
     return default() if name is None else _load(_checked(name, "backend"))
 
 
+def _not_small(array: object, start: object) -> bool:
+    return False
+
+
+# Shortcuts of the compiled core for the plainest calls, once it is the default. They return whether they did the work.
+fill_small: Callable[[object, object], bool] = _not_small
+add_small: Callable[[object, object], bool] = _not_small
+
+
 @functools.cache
 def default() -> ModuleType:
     """The backend that runs unless a call names another."""
-    return _load(default_name())
+    global fill_small, add_small
+    name = default_name()
+    module = _load(name)
+    if name == "cpp":
+        core = importlib.import_module("posenc._core")
+        fill_small, add_small = core.fill_small, core.add_small
+    return module
 
 
 @functools.cache

@@ -15,17 +15,22 @@ STREAM_BYTES = 32 * 2**20
 
 def _make_table(dim: int) -> _core.Table:
     parts = spectrum(dim)
-    return _core.Table(parts.frequencies, parts.source)
+    table = _core.Table(parts.frequencies, parts.source)
+    _core.remember(table)
+    return table
 
 
 _tables: Cache[int, _core.Table] = Cache(_make_table)
 
 
-def fill(out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
+def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`."""
-    _core.fill(_tables[out.shape[-1]], out, positions, out.nbytes >= STREAM_BYTES)
+    _core.fill(_tables[out.shape[-1]], out, positions, out.nbytes >= STREAM_BYTES, threads)
 
 
-def add(out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
-    """Replace `out` by out * scale + encoding."""
-    _core.add(_tables[out.shape[-1]], out, positions, scale)
+def add(
+    x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float, threads: int
+) -> None:
+    """Write x * scale + encoding to `out`, which may be `x`."""
+    stream = out is not x and out.nbytes >= STREAM_BYTES
+    _core.add(_tables[out.shape[-1]], x, out, positions, scale, stream, threads)

@@ -47,11 +47,13 @@ def rows(spectrum: Spectrum, positions: NDArray[np.float64], run: bool, dtype: n
     return rows_float32(spectrum, positions) if dtype == np.float32 else rows_float64(spectrum, positions)
 
 
-def fill(out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
-    """Write the encoding of `positions` (see `_tiles`) to `out`."""
+def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:
+    """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
     _tiles.fill(rows, out, positions)
 
 
-def add(out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
-    """Replace `out` by out * scale + encoding."""
-    _tiles.add(rows, out, positions, scale)
+def add(
+    x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float, threads: int
+) -> None:
+    """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
+    _tiles.add(rows, x, out, positions, scale)

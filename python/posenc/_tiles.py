@@ -5,7 +5,7 @@ Not a backend. What a backend brings is `rows(spectrum, positions, run, dtype)`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,29 +19,33 @@ TILE_ELEMENTS = 2**16  # a float32 tile of this size stays in the second-level c
 
 
 def fill(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
-    for target, values in _tiles(rows, out, positions):
-        target[...] = values
+    for where, values in _tiles(rows, out, positions):
+        out[where] = values
 
 
-def add(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64], scale: float) -> None:
+def add(
+    rows: Rows, x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float
+) -> None:
     factor = out.dtype.type(scale)
-    for target, values in _tiles(rows, out, positions):
-        if factor != 1:
-            np.multiply(target, factor, out=target)
-        np.add(target, values, out=target)
+    for where, values in _tiles(rows, out, positions):
+        if factor == 1:
+            np.add(x[where], values, out=out[where])
+        else:
+            np.multiply(x[where], factor, out=out[where])
+            np.add(out[where], values, out=out[where])
 
 
 def _tiles(
     rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]
-) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Pairs of a view of `out` (..., L, dim) and the rows that belong there.
+) -> Iterator[tuple[tuple[Any, ...], NDArray[np.floating]]]:
+    """Pairs of an index into `out` (..., L, dim) and the rows that belong there.
 
     `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position.
     """
     length, dim = out.shape[-2:]
     table = spectrum(dim)
     height = max(1, TILE_ELEMENTS // dim)
-    sequences = [out] if len(positions) == 1 else [out[index] for index in np.ndindex(out.shape[:-2])]
+    sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(out.shape[:-2])
     for sequence, where in zip(sequences, positions, strict=True):
         for first in range(0, length, height):
             last = min(first + height, length)
@@ -49,4 +53,4 @@ def _tiles(
                 tile, run = where + np.arange(first, last, dtype=np.float64), bool(where % 1 == 0)
             else:
                 tile, run = where[first:last], False
-            yield sequence[..., first:last, :], rows(table, tile, run, out.dtype)
+            yield (*sequence, slice(first, last), slice(None)), rows(table, tile, run, out.dtype)

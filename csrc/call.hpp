@@ -1,0 +1,27 @@
+// One call: cut into pieces, on one thread or several, with a look at signals in between. No Python, no mathematics.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "table.hpp"
+
+namespace posenc {
+
+struct Call {
+    const OwnedTable& table;
+    const double* positions;  // starts, one of each group; or `rows` positions of each group
+    bool starts;
+    std::size_t groups;  // 1: all arrays share them; otherwise one of each array
+    std::size_t rows;
+    Target target;
+};
+
+// Runs `call` with the active ISA level on at most `threads` threads, the calling one among them; none is left behind.
+// `poll` is called by the calling thread every few milliseconds; what it throws ends the call early.
+void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll);
+
+// Runs a float32 call that is too small to cut, in this thread: no polling, nothing allocated once warm.
+void run_small_call(const Call& call);
+
+}  // namespace posenc

@@ -1,0 +1,5 @@
+"""`python -m posenc` is the command `posenc`."""
+
+from .cli import main
+
+raise SystemExit(main())

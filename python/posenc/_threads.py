@@ -1,0 +1,85 @@
+"""How many threads a call may use. One, unless somebody asked for more; none is ever started here."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from . import _validate
+
+_chosen: int | None = None
+
+
+def set_num_threads(threads: int | str) -> None:
+    """Set how many threads calls use that do not say so themselves.
+
+    Threads live as long as a call, and only large calls on the compiled backend use more than one.
+
+    Parameters
+    ----------
+    threads : int or "auto"
+        "auto": as many as this process may run on, by its CPU affinity and its control group's quota.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither an integer of at least 1 nor "auto".
+
+    Examples
+    --------
+    >>> import posenc
+    >>> posenc.set_num_threads(1)
+    >>> posenc.get_num_threads()
+    1
+    """
+    global _chosen
+    _chosen = resolve(threads)
+
+
+def get_num_threads() -> int:
+    """How many threads calls use that do not say so: from set_num_threads, POSENC_NUM_THREADS, or 1."""
+    return _chosen if _chosen is not None else _from_environment()
+
+
+def resolve(threads: Any) -> int:
+    """The number that a `threads=` argument stands for."""
+    if threads is None:
+        return get_num_threads()
+    if isinstance(threads, str):
+        if threads != "auto":
+            raise ValueError(f"threads: expected an integer or 'auto', got {threads!r}")
+        return _available()
+    return _validate.integer(threads, "threads", minimum=1)
+
+
+@functools.cache
+def _from_environment() -> int:
+    text = os.environ.get("POSENC_NUM_THREADS", "1")
+    if text == "auto":
+        return _available()
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"POSENC_NUM_THREADS: expected an integer of at least 1 or 'auto', got {text!r}")
+    return int(text)
+
+
+def _available() -> int:
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, int(_quota() + 0.5) or 1)) if _quota() else allowed
+
+
+def _quota() -> float:
+    """How many CPUs' time the control group may use; 0 for no limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return 0.0
+    try:
+        return max(0.0, float(quota) / float(period))
+    except ValueError:  # "max"
+        return 0.0

@@ -16,7 +16,7 @@ class Sized(Protocol):
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value", bound=Sized)
 
-LIMIT = 4 * 2**20
+LIMIT = 8 * 2**20
 
 
 class Cache(Generic[Key, Value]):

@@ -43,7 +43,8 @@ Sum operator/(Sum a, double b) {
 // sin(x) / x and cos(x) by Horner's scheme on their Taylor series: 1 - x^2/(n(n+1)) (1 - x^2/((n+2)(n+3)) (...)).
 Sum series(Sum square, int first) {
     Sum sum{1.0, 0.0};
-    for (int n = first + 26; n >= first; n -= 2) {
+    const int terms = square.high < 0x1p-26 ? 5 : 14;
+    for (int n = first + 2 * (terms - 1); n >= first; n -= 2) {
         const Sum term = square * sum / (static_cast<double>(n) * (n + 1));
         sum = Sum{1.0, 0.0} + Sum{-term.high, -term.low};
     }

@@ -4,28 +4,35 @@
 namespace posenc {
 namespace {
 
-// How far a double made here can be from the truth. evaluate errs by at most 1.6e-16, a step by 0.6e-16, and a turn by
-// sqrt(2) times what it turns and by at most 1.4e-16 of rounding. An anchor is turned once and then again into a row:
-// 8.5e-16 in all. In relation to the terms that are added, |a cos| + |b sin|, the same chain stays below kBound; on top
-// of that comes what the angle itself lacks, kAngleBound of its size.
-constexpr double kBound = 0x1p-48;
-constexpr double kAngleBound = 0x1p-104;
+// How far the doubles of a row can be from the truth.
+struct Bound {
+    double absolute;
+    double relative;
 
-// The quick test looks at the 29 bits that float32 drops. Results smaller than 2^-15 are always looked at again; for
-// larger ones the error is at most `window` units of the last place (2^-67 or more), and only a tie within it is in
-// doubt.
-constexpr std::uint32_t kTie = 1u << 28;
-constexpr std::uint32_t kAtLeast = 0x38000000;  // exponent bits common to 2^-15 <= |y| < 2
-constexpr std::uint32_t kTurnedWindow = 1u << 17;  // 2^17 2^-67 = 8.9e-16. Every window is a power of two.
-
-// An evaluated row errs in relation to its own size: 16 units, and what is lost of a large angle.
-std::uint32_t evaluated_window(double angle) {
-    std::uint32_t window = 16;
-    while (window < kTurnedWindow && window < 16.0 + angle * (kAngleBound * 0x1p67)) {
-        window *= 2;
+    // The quick test looks at the 29 bits that float32 drops. Results smaller than 2^-15 are always looked at again; for
+    // larger ones the error is at most this many units of the last place, and only a tie within it is in doubt.
+    std::uint32_t window() const {
+        const double units = absolute * 0x1p67 + relative * 0x1p53;
+        std::uint32_t window = 16;
+        while (window < units && window < kTie) {
+            window *= 2;
+        }
+        return window;
     }
-    return window;
-}
+
+    static constexpr std::uint32_t kTie = 1u << 28;
+    static constexpr std::uint32_t kAtLeast = 0x38000000;  // exponent bits common to 2^-15 <= |y| < 2
+};
+
+// What is lost of an angle counted in quarter turns, in relation to it; with room for two turns.
+constexpr double kAngleLoss = 0x1p-103;
+
+// evaluate errs in relation to its result, by 4e-16 at most; that is 1.6e-16 absolute.
+Bound evaluated_bound(double angle) { return {angle * kAngleLoss, 0x1p-50}; }
+
+// A step errs by 0.6e-16, and a turn by sqrt(2) times what it turns and by at most 1.4e-16 of rounding. An anchor is
+// turned once, and then again into a row.
+Bound turned_bound(double angle) { return {8.5e-16 + angle * kAngleLoss, 0.0}; }
 
 // What is known of the rounding of some rows' pieces.
 struct Doubt {
@@ -38,7 +45,7 @@ struct Doubt {
     u32s common = ~u32s{};  // bits common to all float32 results so far
 
     void note(f64s a, f64s b, f32s rounded) {
-        const u32s distance = low_words(a, b) - (kTie - window);
+        const u32s distance = low_words(a, b) - (Bound::kTie - window);
 #if defined(__AVX512F__)
         const u32s outside = (0x1fffffff & ~(2 * window - 1)) + u32s{};
         clear = _mm512_mask_test_epi32_mask(clear, (__m512i)distance, (__m512i)outside);
@@ -49,11 +56,11 @@ struct Doubt {
     }
 
     bool any() const {
-        const u32s all = common & kAtLeast;
+        const u32s all = common & Bound::kAtLeast;
 #if defined(__AVX512F__)
-        return (clear & _mm512_cmpeq_epi32_mask((__m512i)all, (__m512i)(kAtLeast + u32s{}))) != 0xffff;
+        return (clear & _mm512_cmpeq_epi32_mask((__m512i)all, (__m512i)(Bound::kAtLeast + u32s{}))) != 0xffff;
 #else
-        return posenc::any((u32s)(all != kAtLeast) | (u32s)(closest < (2 * window << 3)));
+        return posenc::any((u32s)(all != Bound::kAtLeast) | (u32s)(closest <= 16 * window - 1));
 #endif
     }
 };
@@ -69,18 +76,15 @@ f64s magnitude(f64s y) { return (f64s)((i64s)y & INT64_MAX); }
 // Looks again at a piece of one row, whose doubles are y = a cos + sign b sin: where y rounds differently within its
 // bound, exact_f32 decides. `cos` is null for an evaluated row, y = a.
 [[gnu::noinline]] void repair(float* row, std::size_t count, const Table& table, double position, std::size_t first,
-                              const double* a, const double* b, const double* cos, const double* sin, double sign) {
-    const double angle_bound = table.largest * kAngleBound * (position < 0 ? -position : position);
+                              const Bound& bound, const double* a, const double* b, const double* cos,
+                              const double* sin, double sign) {
     for (std::size_t j = 0; j < count; j += kLanes) {
         f64s y = load<f64s>(a + j);
-        f64s terms = magnitude(y);
         if (cos != nullptr) {
-            const f64s x = y * load<f64s>(cos + j), d = sign * load<f64s>(b + j) * load<f64s>(sin + j);
-            y = x + d;
-            terms = magnitude(x) + magnitude(d);
+            y = y * load<f64s>(cos + j) + sign * load<f64s>(b + j) * load<f64s>(sin + j);
         }
-        const f64s bound = terms * kBound + angle_bound;
-        const f32h low = __builtin_convertvector(y - bound, f32h), high = __builtin_convertvector(y + bound, f32h);
+        const f64s error = magnitude(y) * bound.relative + bound.absolute;
+        const f32h low = __builtin_convertvector(y - error, f32h), high = __builtin_convertvector(y + error, f32h);
         if (!any((u32s)join(low, high) ^ (u32s)join(high, low))) {
             continue;
         }

@@ -117,7 +117,7 @@ struct Maker {
         for (std::size_t i = rows.first; i < end;) {
             if (!run) {
                 const double position = position_of(rows, i);
-                anchor_row(i, position, evaluated_row<true>(table, position, work), evaluated_window(angle(position)));
+                anchor_row(i, position, evaluated_row<true>(table, position, work), evaluated_bound(angle(position)));
                 ++i;
             } else if (end - i < height) {
                 const std::size_t count = end - i;
@@ -145,12 +145,13 @@ private:
     void tile(std::size_t first, std::size_t count, const Anchor& anchor) const {
         const std::size_t centre = first + count / 2;
         const double position = position_of(rows, centre);
+        const Bound bound = turned_bound(angle(position));
         for (std::size_t r = count / 2; r > 0; --r) {
-            turned_row<true>(centre - r, position, r, anchor);
+            turned_row<true>(centre - r, position, r, anchor, bound);
         }
-        anchor_row(centre, position, anchor.value, kTurnedWindow);
+        anchor_row(centre, position, anchor.value, bound);
         for (std::size_t r = 1; centre + r < first + count; ++r) {
-            turned_row<false>(centre + r, position, r, anchor);
+            turned_row<false>(centre + r, position, r, anchor, bound);
         }
     }
 
@@ -166,7 +167,8 @@ private:
         }
     }
 
-    void anchor_row(std::size_t row, double position, const double* value, std::uint32_t window) const {
+    void anchor_row(std::size_t row, double position, const double* value, const Bound& bound) const {
+        const std::uint32_t window = bound.window();
         pieces([&](auto vectors, std::size_t j, std::size_t count) {
             f32s values[vectors];
             Doubt doubt{window};
@@ -175,7 +177,7 @@ private:
                 values[v] = round_f32(load<f64s>(y), load<f64s>(y + kLanes), doubt);
             }
             if (__builtin_expect(doubt.any(), 0)) {
-                repair(values, table, position, j, value + j, nullptr, nullptr, nullptr, 0.0);
+                repair(values, table, position, j, bound, value + j, nullptr, nullptr, nullptr, 0.0);
             }
             write(row, j, values, count);
         });
@@ -183,7 +185,9 @@ private:
 
     // The row `distance` before (back) or after the anchor's.
     template <bool back>
-    void turned_row(std::size_t row, double anchor_position, std::size_t distance, const Anchor& anchor) const {
+    void turned_row(std::size_t row, double anchor_position, std::size_t distance, const Anchor& anchor,
+                    const Bound& bound) const {
+        const std::uint32_t window = bound.window();
         const double* const row_cos = table.row_cos + (distance - 1) * table.padded_columns;
         const double* const row_sin = table.row_sin + (distance - 1) * table.padded_columns;
         pieces([&](auto vectors, std::size_t j, std::size_t count) {
@@ -195,14 +199,14 @@ private:
             };
             write.prefetch(row, j, count);
             f32s values[vectors];
-            Doubt doubt{kTurnedWindow};
+            Doubt doubt{window};
             for (std::size_t v = 0; v < vectors; ++v) {
                 values[v] = round_f32(turned(v * kVector), turned(v * kVector + kLanes), doubt);
             }
             if (__builtin_expect(doubt.any(), 0)) {
                 const auto r = static_cast<double>(distance);
                 const double position = back ? anchor_position - r : anchor_position + r;
-                repair(values, table, position, j, value, derivative, cos, sin, back ? -1.0 : 1.0);
+                repair(values, table, position, j, bound, value, derivative, cos, sin, back ? -1.0 : 1.0);
             }
             write(row, j, values, count);
         });

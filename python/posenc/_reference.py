@@ -15,7 +15,7 @@ from ._formula import cosine, reduce_angle, sine
 
 # An evaluated double is within 16 units of its last place, and what a large angle lacks, of the truth.
 BOUND = 2.0**-49
-ANGLE_BOUND = 2.0**-104
+ANGLE_BOUND = 2.0**-103
 
 
 def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ frequency loses nothing that matters up to 2**53. The functions call nothing, so
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeAlias
 
-Real = TypeVar("Real")  # a float, or an array of floats
+Real: TypeAlias = Any  # a float, or an array of floats
 
 # Adding and subtracting these rounds to a whole number, and to a multiple of 2**27.
 INTEGER = 1.5 * 2.0**52
@@ -38,7 +38,7 @@ C6 = float.fromhex("-0x1.b32f42e57faddp-28")
 SPLITTER = 2.0**27 + 1.0
 
 
-def reduce_angle(position, frequency, frequency_low):  # type: ignore[no-untyped-def]
+def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[Real, Real]:
     """Return (f, quarters) with position * frequency = f + quarters (mod 4) quarter turns and |f| <= 1/2.
 
     `quarters` is whole and -2 <= quarters <= 2.
@@ -70,14 +70,14 @@ def reduce_angle(position, frequency, frequency_low):  # type: ignore[no-untyped
     return f, quarters
 
 
-def sine(f):  # type: ignore[no-untyped-def]
+def sine(f: Real) -> Real:
     """sin(pi/2 f) for |f| <= 1/2, error below 2e-16."""
     z = f * f
     tail = z * (((((S5 * z + S4) * z + S3) * z + S2) * z + S1) * z + S0) + HALF_PI_LOW
     return f * tail + f * HALF_PI
 
 
-def cosine(f):  # type: ignore[no-untyped-def]
+def cosine(f: Real) -> Real:
     """cos(pi/2 f) for |f| <= 1/2, error below 2e-16."""
     z = f * f
     return z * ((((((C6 * z + C5) * z + C4) * z + C3) * z + C2) * z + C1) * z + C0) + 1.0

@@ -35,7 +35,7 @@ def rows_float32(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[
     exact_to_a_double = rows_float64(spectrum, positions)
     largest = np.abs(spectrum.frequencies[0]).max()
     bound = np.abs(exact_to_a_double) * BOUND + np.abs(positions[:, None]) * (largest * ANGLE_BOUND)
-    low = (exact_to_a_double - bound).astype(np.float32)
+    low: NDArray[np.float32] = (exact_to_a_double - bound).astype(np.float32)
     high = (exact_to_a_double + bound).astype(np.float32)
     for row, column in np.argwhere(low != high):
         low[row, column] = exact_float32(spectrum, float(positions[row]), int(column))

@@ -20,7 +20,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
     """`value` as one of the dtypes that can be written."""
     try:
-        kind = np.dtype(value)
+        kind: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"{name}: expected float32 or float64, got {value!r}") from None
     if kind not in DTYPES or not kind.isnative:

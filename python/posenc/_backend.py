@@ -26,7 +26,13 @@ class BackendError(RuntimeError):
 
 def get(name: str | None) -> ModuleType:
     """The backend module called `name`, or the default one."""
-    return default() if name is None else _load(_checked(name, "backend"))
+    if name is None:
+        return default()
+    if not isinstance(name, str):
+        raise TypeError(f"backend: expected one of {', '.join(MODULES)}, got {name!r} ({type(name).__name__})")
+    if name not in MODULES:
+        raise ValueError(f"backend: expected one of {', '.join(MODULES)}, got {name!r}")
+    return _load(name)
 
 
 def _not_small(array: object, start: object) -> bool:
@@ -54,18 +60,12 @@ def default() -> ModuleType:
 def default_name() -> str:
     forced = os.environ.get("POSENC_BACKEND")
     if forced:
-        return _checked(forced, "POSENC_BACKEND")
+        if forced not in MODULES:
+            raise BackendError(f"POSENC_BACKEND: expected one of {', '.join(MODULES)}, got {forced!r}")
+        return forced
     if os.environ.get("POSENC_ISA"):
         return "cpp"
     return next(name for name in MODULES if why_not(name) is None)
-
-
-def _checked(name: Any, argument: str) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"{argument}: expected one of {', '.join(MODULES)}, got {name!r} ({type(name).__name__})")
-    if name not in MODULES:
-        raise ValueError(f"{argument}: expected one of {', '.join(MODULES)}, got {name!r}")
-    return name
 
 
 @functools.cache
@@ -83,7 +83,7 @@ def why_not(name: str) -> str | None:
         try:
             core = importlib.import_module("posenc._core")
         except ImportError as error:
-            return f"the compiled core could not be imported ({error}); was posenc installed without a C++ compiler?"
+            return f"the compiled core could not be imported: {error}"
         level = os.environ.get("POSENC_ISA")
         if level:
             try:

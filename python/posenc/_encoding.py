@@ -43,6 +43,11 @@ class Spectrum:
         return len(self.source)
 
     @property
+    def largest(self) -> float:
+        """The largest frequency in magnitude."""
+        return float(np.abs(self.frequencies[0]).max())
+
+    @property
     def nbytes(self) -> int:
         return self.frequencies.nbytes + self.source.nbytes
 

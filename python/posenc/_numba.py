@@ -122,9 +122,8 @@ def rows(
         rows_float64(table.frequencies, table.source, positions, out)
         return out
     steps = _steps[table.dim]
-    largest = float(np.abs(table.frequencies[0]).max())
     doubtful = np.zeros(len(positions), np.int64)
-    rows_float32(table.frequencies, table.source, steps.cos, steps.sin, largest, positions, run, out, doubtful)
+    rows_float32(table.frequencies, table.source, steps.cos, steps.sin, table.largest, positions, run, out, doubtful)
     for row in np.flatnonzero(doubtful):
         settle(table, float(positions[row]), out[row])
     return out
@@ -135,7 +134,7 @@ def settle(table: Spectrum, position: float, row: NDArray[np.float32]) -> None:
     trig = np.empty((2, table.frequencies.shape[1]))
     evaluate(table.frequencies, position, trig)
     values = trig[table.source & 1, table.source >> 1]
-    bound = np.abs(values) * BOUND + abs(position) * (float(np.abs(table.frequencies[0]).max()) * ANGLE_BOUND)
+    bound = np.abs(values) * BOUND + abs(position) * (table.largest * ANGLE_BOUND)
     low, high = (values - bound).astype(np.float32), (values + bound).astype(np.float32)
     row[:] = low
     for column in np.flatnonzero(low != high):

@@ -20,17 +20,16 @@ namespace posenc {
 namespace {
 
 // The same names stand in python/posenc/_core.pyi.
-using FrequencyArray = py::array_t<double, py::array::c_style>;      // (3, K)
-using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
-using PositionArray = py::array_t<double, py::array::c_style>;       // starts: (1,) or (N,); positions: (1, L) or (N, L)
+using FrequencyArray = py::array_t<double, py::array::c_style>;     // (3, K)
+using SourceArray = py::array_t<std::int32_t, py::array::c_style>;  // (D,)
+using PositionArray = py::array_t<double, py::array::c_style>;      // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source) {
     if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
         throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
     }
-    return std::make_shared<OwnedTable>(
-        std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
-        std::span{source.data(), static_cast<std::size_t>(source.size())});
+    return std::make_shared<OwnedTable>(std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
+                                        std::span{source.data(), static_cast<std::size_t>(source.size())});
 }
 
 Element element_of(const py::array& out) {
@@ -73,29 +72,38 @@ Arrays arrays_of(const py::array& array, const std::vector<char*>& addresses) {
 void write(const OwnedTable& table, py::array& out, const py::array& from, const PositionArray& positions,
            Operation operation, double scale, bool stream, std::size_t threads) {
     const bool starts = positions.ndim() == 1;
-    if (out.ndim() < 2 || from.ndim() != out.ndim() || !std::equal(out.shape(), out.shape() + out.ndim(), from.shape()) ||
-        !from.dtype().is(out.dtype()) || positions.ndim() < 1 || positions.ndim() > 2 ||
+    if (out.ndim() < 2 || from.ndim() != out.ndim() ||
+        !std::equal(out.shape(), out.shape() + out.ndim(), from.shape()) || !from.dtype().is(out.dtype()) ||
+        positions.ndim() < 1 || positions.ndim() > 2 ||
         static_cast<std::size_t>(out.shape(out.ndim() - 1)) != table.table().columns ||
         (!starts && positions.shape(1) != out.shape(out.ndim() - 2))) {
         throw py::value_error("_core: table, arrays and positions do not fit");
     }
     const std::vector<char*> to_addresses = sequences_of(out, static_cast<char*>(out.mutable_data()));
     const std::vector<char*> from_addresses =
-        operation == Operation::add ? sequences_of(from, const_cast<char*>(static_cast<const char*>(from.data()))) : to_addresses;
+        operation == Operation::add ? sequences_of(from, const_cast<char*>(static_cast<const char*>(from.data())))
+                                    : to_addresses;
     const auto groups = static_cast<std::size_t>(positions.shape(0));
     if (groups != 1 && groups != to_addresses.size()) {
         throw py::value_error("_core: expected one group of positions or one per sequence");
     }
-    const Target target{arrays_of(out, to_addresses), arrays_of(from, from_addresses), to_addresses.size(), element_of(out),
-                        operation, scale, stream};
-    const Call call{table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)), target};
+    const Target target{arrays_of(out, to_addresses),
+                        arrays_of(from, from_addresses),
+                        to_addresses.size(),
+                        element_of(out),
+                        operation,
+                        scale,
+                        stream};
+    const Call call{table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)),
+                    target};
     const py::gil_scoped_release nogil;
     run_call(call, threads, check_signals);
 }
 
-// ---- small calls -----------------------------------------------------------------------------------------------------
-// One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
-// here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
+// ---- small calls
+// ----------------------------------------------------------------------------------------------------- One row takes
+// longer to check in Python than to compute. The plainest calls, which need no explanation, are checked here: a
+// C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
 
 constexpr py::ssize_t kSmallElements = 1 << 14;
 constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
@@ -134,7 +142,8 @@ std::shared_ptr<const OwnedTable> recall(std::size_t columns) {
 // Does a plain call, or returns false and has done nothing.
 bool write_small(const py::handle& array, const py::handle& start, Operation operation) {
     using py::detail::npy_api;
-    constexpr int kNeeded = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
+    constexpr int kNeeded =
+        npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
     static PyObject* const float32 = py::dtype::of<float>().release().ptr();
     static PyTypeObject* const ndarray = npy_api::get().PyArray_Type_;
     if (Py_TYPE(array.ptr()) != ndarray || !PyLong_CheckExact(start.ptr())) {
@@ -152,7 +161,8 @@ bool write_small(const py::handle& array, const py::handle& start, Operation ope
     int overflow = 0;
     const long long first = PyLong_AsLongLongAndOverflow(start.ptr(), &overflow);
     constexpr long long kLargest = 1LL << 52;
-    if (count * rows * columns == 0 || count * rows * columns > kSmallElements || overflow != 0 || first < -kLargest || first > kLargest) {
+    if (count * rows * columns == 0 || count * rows * columns > kSmallElements || overflow != 0 || first < -kLargest ||
+        first > kLargest) {
         return false;
     }
     const std::shared_ptr<const OwnedTable> table = recall(static_cast<std::size_t>(columns));
@@ -168,7 +178,11 @@ bool write_small(const py::handle& array, const py::handle& start, Operation ope
     }
     const Arrays arrays{address, row_bytes, sizeof(float)};
     const auto position = static_cast<double>(first);
-    run_small_call({*table, &position, true, 1, static_cast<std::size_t>(rows),
+    run_small_call({*table,
+                    &position,
+                    true,
+                    1,
+                    static_cast<std::size_t>(rows),
                     {arrays, arrays, static_cast<std::size_t>(count), Element::f32, operation, 1.0, false}});
     return true;
 }
@@ -206,14 +220,15 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def(
         "add",
         [](const OwnedTable& table, const py::array& x, py::array out, const PositionArray& positions, double scale,
-           bool stream, std::size_t threads) {
-            write(table, out, x, positions, Operation::add, scale, stream, threads);
-        },
+           bool stream,
+           std::size_t threads) { write(table, out, x, positions, Operation::add, scale, stream, threads); },
         py::arg("table"), py::arg("x").noconvert(), py::arg("out").noconvert(), py::arg("positions").noconvert(),
         py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("remember", &remember, py::arg("table"), "Make fill_small and add_small aware of a table.");
-    m.def("fill_small", [](const py::handle& out, const py::handle& start) { return write_small(out, start, Operation::fill); });
-    m.def("add_small", [](const py::handle& x, const py::handle& start) { return write_small(x, start, Operation::add); });
+    m.def("fill_small",
+          [](const py::handle& out, const py::handle& start) { return write_small(out, start, Operation::fill); });
+    m.def("add_small",
+          [](const py::handle& x, const py::handle& start) { return write_small(x, start, Operation::add); });
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");
     m.def("use_level", [](const std::string& name) { use_level(name); }, py::arg("name"));

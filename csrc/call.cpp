@@ -62,7 +62,8 @@ Table table_for(const Call& call, Run kernel) {
     Table table = call.table.table();
     if (call.target.element == Element::f32 && call.starts) {
         const auto last = static_cast<double>(table.ready_rows) - static_cast<double>(call.rows);
-        if (std::any_of(call.positions, call.positions + call.groups, [&](double p) { return p >= 0.0 && p <= last; })) {
+        if (std::any_of(call.positions, call.positions + call.groups,
+                        [&](double p) { return p >= 0.0 && p <= last; })) {
             table.ready = call.table.ready(kernel);
         }
     }

@@ -7,10 +7,11 @@ namespace {
 // sin(pi/2 f) = f pi/2 + f (kHalfPiLow + f^2 kSine(f^2)) and cos(pi/2 f) = 1 + f^2 kCosine(f^2) for |f| <= 1/2.
 // Minimax polynomials, error 8e-18 and 2e-19; the same constants stand in python/posenc/_formula.py.
 constexpr double kHalfPi = 0x1.921fb54442d18p+0, kHalfPiLow = 0x1.1a62633145c07p-54;
-constexpr double kSine[] = {-0x1.4abbce625be4fp-1,  0x1.466bc67759a74p-4,   -0x1.32d2cce40f1b9p-8,
+constexpr double kSine[] = {-0x1.4abbce625be4fp-1, 0x1.466bc67759a74p-4,   -0x1.32d2cce40f1b9p-8,
                             0x1.507830eb89329p-13, -0x1.e3015b8c137e7p-19, 0x1.e43f0379f9b5cp-25};
-constexpr double kCosine[] = {-0x1.3bd3cc9be45dep+0, 0x1.03c1f081b5ac3p-2,   -0x1.55d3c7e3cb985p-6, 0x1.e1f50687729d1p-11,
-                              -0x1.a6d1efcb6c960p-16, 0x1.f9cedc2e2b86ep-22, -0x1.b32f42e57faddp-28};
+constexpr double kCosine[] = {-0x1.3bd3cc9be45dep+0, 0x1.03c1f081b5ac3p-2,   -0x1.55d3c7e3cb985p-6,
+                              0x1.e1f50687729d1p-11, -0x1.a6d1efcb6c960p-16, 0x1.f9cedc2e2b86ep-22,
+                              -0x1.b32f42e57faddp-28};
 
 template <bool fuse, std::size_t count>
 f64s polynomial(const double (&coefficient)[count], f64s z) {
@@ -25,9 +26,9 @@ f64s polynomial(const double (&coefficient)[count], f64s z) {
 // 2^53, where the angle itself is only known to 2^-53 quarter turns.
 template <bool fuse>
 void evaluate(const Table& table, double position, double* trig) {
-    constexpr double kInteger = 0x1.8p52;        // adding and subtracting it rounds to a whole number
-    constexpr double kManyTurns = 0x1.8p79;      // the same, to a multiple of 2^27 quarter turns
-    const f64s p = position + 0.0 + f64s{};      // + 0.0: a negative zero is the position zero
+    constexpr double kInteger = 0x1.8p52;    // adding and subtracting it rounds to a whole number
+    constexpr double kManyTurns = 0x1.8p79;  // the same, to a multiple of 2^27 quarter turns
+    const f64s p = position + 0.0 + f64s{};  // + 0.0: a negative zero is the position zero
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
         const f64s w = load<f64s>(table.frequency[0] + k);
         const f64s w_low = load<f64s>(table.frequency[1] + k);
@@ -36,7 +37,7 @@ void evaluate(const Table& table, double position, double* trig) {
         const f64s angle = product - ((product + kManyTurns) - kManyTurns);
         const f64s whole = angle + kInteger;
         const f64s part = angle - (whole - kInteger);
-        const f64s sum = part + low;             // near 2^53 the low part is itself up to a quarter turn
+        const f64s sum = part + low;  // near 2^53 the low part is itself up to a quarter turn
         const f64s back = sum - part;
         const f64s error = (part - (sum - back)) + (low - back);
         const f64s carry = sum + kInteger;

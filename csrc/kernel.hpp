@@ -13,23 +13,23 @@ namespace posenc {
 // position. Arrays are padded so that vectors may read past their end and kernels never need a tail: frequencies and
 // sines with 0, cosines with 1.
 struct Table {
-    std::size_t columns;          // D
-    std::size_t frequencies;      // K
+    std::size_t columns;             // D
+    std::size_t frequencies;         // K
     std::size_t padded_columns;      // kPadding more than D, or the multiple of kPadding after that
     std::size_t padded_frequencies;  // K or the multiple of kPadding after it
     std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
-    const double* frequency[3];   // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
-    double largest;               // the largest frequency in magnitude
-    const std::int32_t* source;   // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k)
-    bool identity;                // source[j] == j: the trigonometric values already stand in column order
-    std::size_t reach;            // R: a tile is an anchor row and R rows on either side of it
-    std::size_t tile_reach;       // S: an anchor is evaluated once for S tiles on either side
-    std::size_t shared_rows;      // how many rows to make at a time where several arrays share them
-    const float* ready;           // [ready_rows][columns] float32 rows of positions 0, 1, ..., if it is not null
+    const double* frequency[3];      // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
+    double largest;                  // the largest frequency in magnitude
+    const std::int32_t* source;      // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k)
+    bool identity;                   // source[j] == j: the trigonometric values already stand in column order
+    std::size_t reach;               // R: a tile is an anchor row and R rows on either side of it
+    std::size_t tile_reach;          // S: an anchor is evaluated once for S tiles on either side
+    std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
+    const float* ready;              // [ready_rows][columns] float32 rows of positions 0, 1, ..., if it is not null
     std::size_t ready_rows;
-    const double* row_cos;        // [R][padded D] cos(r w), r = 1 .. R, in column order
-    const double* row_sin;        // [R][padded D] sin(r w)
-    const double* tile_cos;       // [S][padded D] the same for r = 1 .. S times (2R + 1)
+    const double* row_cos;   // [R][padded D] cos(r w), r = 1 .. R, in column order
+    const double* row_sin;   // [R][padded D] sin(r w)
+    const double* tile_cos;  // [S][padded D] the same for r = 1 .. S times (2R + 1)
     const double* tile_sin;
 };
 

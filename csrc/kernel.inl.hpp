@@ -22,7 +22,8 @@ namespace posenc {
 namespace {
 
 bool starts_on_lines(const Arrays& arrays) {
-    return ((reinterpret_cast<std::uintptr_t>(arrays.address[0]) | static_cast<std::uintptr_t>(arrays.row_stride)) % 64) == 0;
+    return ((reinterpret_cast<std::uintptr_t>(arrays.address[0]) | static_cast<std::uintptr_t>(arrays.row_stride)) %
+            64) == 0;
 }
 
 // One array of contiguous rows: straight from registers.
@@ -67,7 +68,8 @@ void run_f32(const Table& table, const Rows& rows, const Target& target, const W
         const std::size_t end = rows.first + rows.count;
         for (std::size_t i = rows.first; i < end; i += table.shared_rows) {
             const std::size_t count = smaller(table.shared_rows, end - i);
-            make_f32(table, {rows.position, rows.start, i, count}, work, Fill{{static_cast<char*>(work.tile), row_bytes, i}});
+            make_f32(table, {rows.position, rows.start, i, count}, work,
+                     Fill{{static_cast<char*>(work.tile), row_bytes, i}});
             write_rows(table, target, contiguous, i, count, static_cast<const float*>(work.tile));
         }
     }

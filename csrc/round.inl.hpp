@@ -9,8 +9,8 @@ struct Bound {
     double absolute;
     double relative;
 
-    // The quick test looks at the 29 bits that float32 drops. Results smaller than 2^-15 are always looked at again; for
-    // larger ones the error is at most this many units of the last place, and only a tie within it is in doubt.
+    // The quick test looks at the 29 bits that float32 drops. Results smaller than 2^-15 are always looked at again;
+    // for larger ones the error is at most this many units of the last place, and only a tie within it is in doubt.
     std::uint32_t window() const {
         const double units = absolute * 0x1p67 + relative * 0x1p53;
         std::uint32_t window = 16;

@@ -1,8 +1,8 @@
 // The float32 rows of a run or of a list of positions. Included by kernel.inl.hpp only.
 //
 // A list is evaluated row by row. A run is cut into tiles of 2R + 1 rows, and each row is turned by its distance from
-// the anchor row in the tile's middle; in order, because that is what the hardware foresees. The anchors of 2S + 1 tiles
-// are turned in the same way from one that was evaluated.
+// the anchor row in the tile's middle; in order, because that is what the hardware foresees. The anchors of 2S + 1
+// tiles are turned in the same way from one that was evaluated.
 
 namespace posenc {
 namespace {
@@ -195,7 +195,8 @@ private:
             const double *const cos = row_cos + j, *const sin = row_sin + j;
             const auto turned = [&](std::size_t c) {
                 const f64s d = load<f64s>(derivative + c);
-                return multiply_add<true>(back ? -d : d, load<f64s>(sin + c), load<f64s>(value + c) * load<f64s>(cos + c));
+                return multiply_add<true>(back ? -d : d, load<f64s>(sin + c),
+                                          load<f64s>(value + c) * load<f64s>(cos + c));
             };
             write.prefetch(row, j, count);
             f32s values[vectors];

@@ -92,13 +92,13 @@ void stream_fence() {
 #define POSENC_LIST(...) __VA_ARGS__
 
 f64s weave_low(f64s a, f64s b) {  // a0 b0 a1 b1 ...
-    return __builtin_shufflevector(a, b, POSENC_LANES(POSENC_LIST(0, 8, 1, 9, 2, 10, 3, 11), POSENC_LIST(0, 4, 1, 5),
-                                                      POSENC_LIST(0, 2)));
+    return __builtin_shufflevector(
+        a, b, POSENC_LANES(POSENC_LIST(0, 8, 1, 9, 2, 10, 3, 11), POSENC_LIST(0, 4, 1, 5), POSENC_LIST(0, 2)));
 }
 
 f64s weave_high(f64s a, f64s b) {
-    return __builtin_shufflevector(a, b, POSENC_LANES(POSENC_LIST(4, 12, 5, 13, 6, 14, 7, 15),
-                                                      POSENC_LIST(2, 6, 3, 7), POSENC_LIST(1, 3)));
+    return __builtin_shufflevector(
+        a, b, POSENC_LANES(POSENC_LIST(4, 12, 5, 13, 6, 14, 7, 15), POSENC_LIST(2, 6, 3, 7), POSENC_LIST(1, 3)));
 }
 
 f64s turn_pairs(f64s a) {  // a1 -a0 a3 -a2 ...
@@ -112,10 +112,9 @@ f64s turn_pairs(f64s a) {  // a1 -a0 a3 -a2 ...
 }
 
 u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever order is one instruction
-    return __builtin_shufflevector(
-        (u32s)a, (u32s)b,
-        POSENC_LANES(POSENC_LIST(0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
-                     POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
+    return __builtin_shufflevector((u32s)a, (u32s)b,
+                                   POSENC_LANES(POSENC_LIST(0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
+                                                POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
 
 // a * b + c. Fused where float32 is made: the check in round_f32 makes its bits independent of that. Float64 results

@@ -29,7 +29,8 @@ std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPa
 OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source)
     : source_(source.begin(), source.end()) {
     const std::size_t count = frequencies.size() / 3, columns = source.size();
-    if (std::ranges::any_of(source, [&](std::int32_t s) { return s < 0 || static_cast<std::size_t>(s) >= 2 * count; })) {
+    if (std::ranges::any_of(source,
+                            [&](std::int32_t s) { return s < 0 || static_cast<std::size_t>(s) >= 2 * count; })) {
         throw std::invalid_argument("source: expected twice a frequency's index, or one more");
     }
     table_.columns = columns;

@@ -14,7 +14,8 @@ namespace posenc {
 struct AlignedDelete {
     void operator()(double* memory) const noexcept { ::operator delete(memory, std::align_val_t{64}); }
 };
-using AlignedDoubles = std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
+using AlignedDoubles =
+    std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
 
 std::size_t workspace_size(const Table&) noexcept;  // in doubles
 AlignedDoubles make_workspace(const Table&);

@@ -12,7 +12,9 @@ char* row_of(const Arrays& arrays, std::size_t array, std::size_t row) {
 
 template <class T>
 T combine(const Target& target, T old, T value) {
-    return target.operation == Operation::fill ? value : (target.scale == 1.0 ? old : old * static_cast<T>(target.scale)) + value;
+    return target.operation == Operation::fill
+               ? value
+               : (target.scale == 1.0 ? old : old * static_cast<T>(target.scale)) + value;
 }
 
 template <class T>
@@ -72,7 +74,8 @@ void write_rows(const Table& table, const Target& target, bool contiguous, std::
             char* const to = row_of(target.to, a, first + i);
             const char* const from = row_of(target.from, a, first + i);
             if (contiguous) {
-                write_contiguous(target, reinterpret_cast<T*>(to), reinterpret_cast<const T*>(from), values, table.columns);
+                write_contiguous(target, reinterpret_cast<T*>(to), reinterpret_cast<const T*>(from), values,
+                                 table.columns);
             } else {
                 write_strided(target, to, from, values, table.columns);
             }
@@ -80,7 +83,8 @@ void write_rows(const Table& table, const Target& target, bool contiguous, std::
     }
 }
 
-// ---- float32 rows straight from registers, to contiguous and aligned rows of one array: what make_f32 writes with ------
+// ---- float32 rows straight from registers, to contiguous and aligned rows of one array: what make_f32 writes with
+// ------
 
 struct RowWriter {
     char* base;  // row `origin`

@@ -67,7 +67,7 @@ def fill_(
     if _plain(positions, 1.0, seq_axis, threads, backend) and _backend.fill_small(out, start):
         return out
     view = _validate.writable(out, "out", seq_axis)
-    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(out, seq_axis))
+    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], seq_axis % out.ndim)
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
@@ -128,7 +128,7 @@ def add_(
     if _plain(positions, x_scale, seq_axis, threads, backend) and _backend.add_small(x, start):
         return x
     view = _validate.writable(x, "x", seq_axis)
-    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(x, seq_axis))
+    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], seq_axis % x.ndim)
     scale = _validate.x_scale(x_scale, view.shape[-1])
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
@@ -183,7 +183,7 @@ def add(
         _validate.same_form(out, x)
         result = out
     target = _validate.writable(result, "out", seq_axis)
-    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], _order(x, seq_axis))
+    rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], seq_axis % x.ndim)
     scale = _validate.x_scale(x_scale, view.shape[-1])
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
@@ -270,9 +270,3 @@ def _plain(positions: Any, x_scale: Any, seq_axis: Any, threads: Any, backend: A
         and type(seq_axis) is int
         and seq_axis == -2
     )
-
-
-def _order(x: NDArray[Any], seq_axis: int) -> tuple[int, ...]:
-    """For each axis of `x` but the last, its place among the leading axes of the view (..., L, D)."""
-    rest = [axis for axis in range(x.ndim - 1) if axis != seq_axis % x.ndim]
-    return tuple((rest + [seq_axis % x.ndim]).index(axis) for axis in range(x.ndim - 1))

@@ -113,9 +113,7 @@ class Steps:
 _steps: Cache[int, Steps] = Cache(Steps)
 
 
-def rows(
-    table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]
-) -> NDArray[np.floating]:
+def rows(table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
     """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
     out = np.empty((len(positions), table.dim), dtype)
     if dtype == np.float64:

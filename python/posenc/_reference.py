@@ -77,9 +77,7 @@ def _make_steps(dim: int) -> NDArray[np.complex128]:
 _steps: Cache[int, NDArray[np.complex128]] = Cache(_make_steps)
 
 
-def rows(
-    table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]
-) -> NDArray[np.floating]:
+def rows(table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
     """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
     if dtype == np.float64:
         return rows_float64(table, positions)

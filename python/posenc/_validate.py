@@ -43,7 +43,8 @@ def readable(x: Any, name: str, seq_axis: Any) -> NDArray[np.floating]:
         )
     if x.shape[-1] == 0:
         raise ValueError(f"{name}: expected at least 1 channel in the last dimension, got shape {x.shape}")
-    return np.moveaxis(np.asarray(x), axis, -2)
+    view = x.view(np.ndarray)
+    return view if axis % x.ndim == x.ndim - 2 else np.moveaxis(view, axis, -2)
 
 
 def writable(x: Any, name: str, seq_axis: Any) -> NDArray[np.floating]:
@@ -61,6 +62,8 @@ def writable(x: Any, name: str, seq_axis: Any) -> NDArray[np.floating]:
 
 def _may_overlap(x: NDArray[Any]) -> bool:
     """Whether elements of `x` may share memory. Exact for every view made by slicing and transposing."""
+    if x.flags.c_contiguous:
+        return False
     extent = x.itemsize
     for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
         if stride < extent:
@@ -83,12 +86,12 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
 
 
 def positions(
-    start: Any, positions: Any, shape: tuple[int, ...], length: int, axes: tuple[int, ...] | None = None
+    start: Any, positions: Any, shape: tuple[int, ...], length: int, seq_axis: int = -1
 ) -> NDArray[np.float64]:
     """The positions of all rows, as backends take them.
 
-    `shape` are the leading dimensions of the view (..., L, D), `length` is L, and `axes` turns positions given in the
-    order of the user's axes into the view's.
+    `shape` are the leading dimensions of the view (..., L, D), `length` is L, and `seq_axis` is where L stands in
+    positions that follow the axes of the user's array, channels left out.
 
     Returns
     -------
@@ -102,16 +105,17 @@ def positions(
     values = _numbers(positions, "positions")
     if values.shape == (length,):
         return values.reshape(1, length)
-    whole = (*shape, length)
-    expected = tuple(whole[axis] for axis in axes) if axes is not None else whole
+    place = seq_axis % (len(shape) + 1)
+    expected = (*shape[:place], length, *shape[place:])
     if values.shape != expected:
         raise ValueError(f"positions: expected shape ({length},) or {expected}, got {values.shape}")
-    if axes is not None:
-        values = values.transpose(np.argsort(axes))
+    values = np.moveaxis(values, place, -1)
     return np.ascontiguousarray(values).reshape(-1, length)
 
 
 def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float64]:
+    if type(start) is int and -LARGEST_POSITION <= start <= LARGEST_POSITION - length:
+        return np.array([start], np.float64)  # the usual case, and a fast one
     starts = _numbers(start, "start")
     if starts.ndim and starts.shape != shape:
         raise ValueError(f"start: expected a number or one per sequence, shape {shape}, got shape {starts.shape}")
@@ -125,11 +129,9 @@ def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float
 def _numbers(value: Any, name: str) -> NDArray[np.float64]:
     """Positions as float64, where nothing is lost by that."""
     array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+    if array.dtype.kind not in "iuf" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
         reason = "; half precision can't tell one position from the next" if array.dtype == np.float16 else ""
-        raise TypeError(
-            f"{name}: expected integers or float32 or float64 numbers, got {_shown(value, array)}{reason}"
-        )
+        raise TypeError(f"{name}: expected integers or float32 or float64 numbers, got {_shown(value, array)}{reason}")
     if array.size:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]}")

@@ -1,0 +1,1 @@
+"""Benchmarks of posenc; README.md here says which file answers which question."""

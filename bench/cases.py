@@ -1,0 +1,33 @@
+"""What the suite times: the cases that `posenc bench` also knows, and everybody who enters them."""
+
+from __future__ import annotations
+
+from posenc import _backend, info
+from posenc.cli.limits import limits
+from posenc.cli.peers import peers
+from posenc.cli.workloads import WORKLOADS, Entrant, Workload, ours
+
+
+def select(*ops: str) -> list[Workload]:
+    """The named cases of some operations, call costs left out."""
+    return [case for case in WORKLOADS if case.op in ops and case.shape[-2] > 1]
+
+
+# The least work there is: only the call remains. Decoding goes on from a start.
+CALLS = [
+    *(case for case in WORKLOADS if case.shape[-2] == 1),
+    Workload("add", (1, 512), start=1000, note="one row at a position of its own"),
+    Workload("fill", (1, 512), start=1000, note="one row"),
+    Workload("add", (16, 1, 512), start=1000, note="one row of each of 16 sequences"),
+    Workload("add_new", (1, 512), start=1000, note="one row, a new array"),
+]
+
+
+def backends() -> list[Entrant]:
+    """Every backend that is here, the compiled one at every level of this processor."""
+    levels = [ours("cpp", level) for level in info()["isa_levels"]]
+    return [*levels, *(ours(name) for name in ("numba", "numpy") if _backend.why_not(name) is None)]
+
+
+def entrants(op: str) -> list[Entrant]:
+    return [*backends(), *limits(op), *peers(op)]

@@ -1,0 +1,89 @@
+"""The suite's plumbing: what is collected, the option --quick, and the one way in which everybody is timed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from posenc.cli.bench import examine
+from posenc.cli.cases import isa_restored
+from posenc.cli.limits import limits
+from posenc.cli.timing import measure
+from posenc.cli.workloads import Arena, Entrant, Judge, Workload
+
+from .cases import entrants
+
+MAX_SECONDS, LIMIT_SECONDS = 0.5, 0.1
+QUICK_SECONDS = 0.01
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="tiny arrays: shows that everything works, and no speed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("python_files", "bench_*.py")
+    config.addinivalue_line("python_functions", "bench_*")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Everybody in every case of a file's CASES."""
+    quick = metafunc.config.getoption("quick")
+    pairs = []
+    for case in metafunc.module.CASES:
+        workload = case.tiny if quick else case
+        seconds = QUICK_SECONDS if quick else MAX_SECONDS
+        marks = pytest.mark.benchmark(group=str(workload), min_rounds=3, min_time=seconds / 500, max_time=seconds)
+        pairs += [pytest.param(workload, entrant, id=f"{case}-{entrant}", marks=marks) for entrant in entrants(case.op)]
+    metafunc.parametrize(("workload", "entrant"), pairs)
+
+
+@functools.lru_cache(maxsize=1)  # all of a case follow one another
+def _arena(workload: Workload) -> tuple[Arena, Judge]:
+    arena = Arena(workload)
+    return arena, Judge(arena)
+
+
+@pytest.fixture
+def contest(
+    workload: Workload, entrant: Entrant, benchmark: Any, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], None]]:
+    """A function that checks the entrant's result, then times it between two looks at the limits."""
+
+    def run() -> None:
+        arena, judge = _arena(workload)
+        row, task = examine(entrant, arena, judge)
+        if task is None:
+            if entrant.kind == "posenc":
+                pytest.fail(row.finding.problem or "")
+            pytest.skip(row.finding.problem or "")
+        assert task is not None
+        bounds = [limit.task(arena) for limit in limits(workload.op)]
+        timed = not benchmark.disabled
+        seconds = QUICK_SECONDS if request.config.getoption("quick") else LIMIT_SECONDS
+        before = _fastest(bounds, seconds) if timed else 0.0
+        if task.setup is not None:
+            task.setup()  # the level stays; other than in `posenc bench`, x is not restored for every sample
+        benchmark(task.call)
+        if not timed:
+            return
+        limit = (before + _fastest(bounds, seconds)) / 2
+        median = benchmark.stats.stats.median
+        benchmark.extra_info.update(
+            who=entrant.kind,
+            backend=entrant.name,
+            isa=entrant.isa,
+            gb_per_s=round(workload.nbytes / median / 1e9, 4),
+            percent_of_limit=round(100 * limit / median, 2),
+            max_ulp=row.finding.max_ulp,
+        )
+
+    with isa_restored(), np.errstate(all="ignore"):  # x *= a overflows after a while
+        yield run
+
+
+def _fastest(bounds: list[Any], seconds: float) -> float:
+    return min(timing.median for timing in measure(bounds, seconds=seconds))

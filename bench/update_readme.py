@@ -1,0 +1,117 @@
+"""Rewrite the speed table of README.md from a file of results; with --check, only tell whether it is up to date.
+
+    python bench/update_readme.py [--check] [bench/results/<machine>.json]
+
+Without a file the newest results are taken, by the date within. All cases are shown, also those that posenc loses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from posenc.cli.table import duration, three_digits
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
+
+CALLS = {
+    "fill": "`fill_(x)`",
+    "encode": "`encode(L, D)`",
+    "add": "`add_(x)`",
+    "scale_add": '`add_(x, x_scale="sqrt_dim")`',
+    "add_new": "`add(x)`",
+}
+FLOAT64_RECIPE = "NumPy f64 recipe"
+HEADER = ("", "posenc", "GB/s", "% of limit", "NumPy, float64 recipe", "NumPy, float32 recipe or ready table", "torch")
+NOTES = (
+    "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is `memset` or "
+    "`x.fill(1)`, for sums `x *= a`, in the same run. The last three columns tell how many times as long others take, "
+    "so below 1 they are faster: the recipes make the encoding anew, while those that add have it ready in a table, "
+    "for free here. torch stands for the fastest of its eager recipe, `torch.compile` and `add_` with a table. "
+    "`posenc bench` measures your machine; see [`bench/`](bench/README.md)."
+)
+
+
+def table(document: dict[str, Any]) -> str:
+    """The lines between the markers."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in document["rows"]:
+        groups.setdefault(row["case"], []).append(row)
+    lines = [f"| {' | '.join(HEADER)} |", "|---|" + "---:|" * (len(HEADER) - 1)]
+    lines += [f"| {' | '.join(cells)} |" for cells in map(_cells, groups.values()) if cells]
+    record = document["machine"]
+    versions = ", ".join(f"{name} {record[name]}" for name in ("numpy", "numba", "torch") if record.get(name))
+    where = f"{record['cpu']}, {record['date'][:10]}: posenc {record['posenc']}"
+    where += f" ({record['commit']})" if record.get("commit") else ""
+    return "\n".join([f"{where}, {record['compiler'] or 'no compiled core'}, {versions}.", "", *lines, "", NOTES])
+
+
+def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
+    """One case: its first backend against the others; nothing if that was not timed."""
+    ours = next((row for row in group if row["kind"] == "posenc" and row["threads"] == 1), None)
+    if ours is None or not ours["ok"]:
+        return []
+    seconds = ours["timing"]["median_s"]
+
+    def ratio(who: Callable[[str], bool]) -> str:
+        times = [row["timing"]["median_s"] for row in group if row["kind"] == "peer" and row["ok"] and who(row["name"])]
+        wrong = any(row["kind"] == "peer" and who(row["name"]) and "off by" in (row["problem"] or "") for row in group)
+        return f"{three_digits(min(times) / seconds)}x" if times else "wrong" if wrong else "-"
+
+    shape = " x ".join(map(str, ours["shape"]))
+    where = [ours["dtype"]] if ours["dtype"] != "float32" else []
+    where += [f"from {ours['start']:,}"] if ours["start"] else []
+    where += ["at reals"] if ours["real"] else []
+    return [
+        f"{CALLS[ours['op']]}, {', '.join([shape, *where])}",
+        duration(seconds),
+        three_digits(ours["gb_per_s"]),
+        f"{ours['of_limit']:.0%}",
+        ratio(lambda name: name == FLOAT64_RECIPE),
+        ratio(lambda name: name.lower().startswith(("numpy", "np.")) and name != FLOAT64_RECIPE),
+        ratio(lambda name: name.startswith("torch")),
+    ]
+
+
+def rewritten(text: str, block: str) -> str:
+    """`text` with `block` between the markers."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"expected one {BEGIN} and one {END}")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+
+
+def newest(folder: Path) -> Path:
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise FileNotFoundError(f"no results in {folder.name}: run bench/run_results.py")
+    return max(files, key=lambda path: json.loads(path.read_text(encoding="utf-8"))["machine"]["date"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="?", help="default: the newest in bench/results")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if there is something to write")
+    args = parser.parse_args(argv)
+    document = json.loads((args.results or newest(RESULTS)).read_text(encoding="utf-8"))
+    old = args.readme.read_text(encoding="utf-8")
+    new = rewritten(old, table(document))
+    if new == old:
+        return 0
+    if args.check:
+        print(f"{args.readme.name} is not what the results say: run bench/update_readme.py", file=sys.stderr)
+        return 1
+    args.readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

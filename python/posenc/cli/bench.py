@@ -1,0 +1,315 @@
+"""Microbenchmarks: posenc against the limits of the memory and against its peers, all in turns within one run."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posenc import _backend
+
+from . import machine, table
+from .cases import isa_restored
+from .check import REFERENCE
+from .compare import parse_shape
+from .limits import limits
+from .peers import peers
+from .progress import progress
+from .timing import Task, Timing, measure
+from .workloads import EXACT_ELEMENTS, OPS, WORKLOADS, Arena, Entrant, Finding, Judge, Unavailable, Workload, ours
+
+HELP = "microbenchmarks against the limits of the memory and other packages"
+
+SWEEP = [(length, 512) for length in (8, 32, 128, 512, 2048, 8192, 32768, 131072)]  # 16 KiB to 256 MiB
+QUICK_BYTES = 16 * 2**20
+
+# Seconds for each entrant in each case, and the samples that it gets at least.
+EFFORT = 0.5, 5
+QUICK_EFFORT = 0.05, 2
+
+LEFT = ("case", "who")
+HEADER = (*LEFT, "median", "spread", "GB/s", "% limit", "vs peer", "max ulp")
+NOTES = f"""\
+case     {f"{chr(10)}         ".join(f"{name:<9} {call}" for name, call in OPS.items())}
+who      posenc's backends (with the ISA level and threads, if more than one), then limits, then peers
+median   time of one call; spread: from the lower to the upper quartile of its samples, in percent of the median
+GB/s     10^9 bytes of the array per second; for an update, too, its bytes are counted once
+% limit  of the fastest limit of the case on at most as many threads, measured in turns with everybody else
+vs peer  how many times as fast as the fastest peer of the case; below 1, that peer is faster
+max ulp  largest error of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;
+         of a sum: in those of the encoding or of the sum, whichever are larger
+table    the (L, D) encoding was made before, and costs the peer nothing here
+Checked before it is timed: posenc has the bits of its {REFERENCE} backend, peers are as near as float32 angles allow.
+Peers run on one thread. positional-encodings and torch.compile return new arrays."""
+
+
+@dataclass
+class Row:
+    """One line of the results."""
+
+    workload: Workload
+    entrant: Entrant
+    finding: Finding
+    timing: Timing | None = None
+    of_limit: float | None = None
+    over_peer: float | None = None
+
+    @property
+    def gb_per_s(self) -> float | None:
+        return self.timing.gb_per_s(self.workload.nbytes) if self.timing else None
+
+    def record(self) -> dict[str, Any]:
+        """What goes into the JSON document."""
+        workload, entrant = self.workload, self.entrant
+        return {
+            "case": str(workload),
+            "note": workload.note,
+            "op": workload.op,
+            "shape": list(workload.shape),
+            "dtype": workload.dtype,
+            "start": workload.start,
+            "real": workload.real,
+            "kind": entrant.kind,
+            "name": entrant.name,
+            "isa": entrant.isa,
+            "threads": entrant.threads,
+            "ok": self.timing is not None,
+            "problem": self.finding.problem,
+            "max_ulp": self.finding.max_ulp,
+            "max_error": self.finding.max_error,
+            "gb_per_s": self.gb_per_s,
+            "of_limit": self.of_limit,
+            "over_peer": self.over_peer,
+            "timing": self.timing.record() if self.timing else None,
+        }
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--op", type=_several(OPS), help=f"of {','.join(OPS)}; default all")
+    parser.add_argument(
+        "--shape", action="append", type=parse_shape, help="instead of the named cases: 8x512x768 (repeatable)"
+    )
+    parser.add_argument("--dtype", type=_several(["float32", "float64"]), help="of float32,float64")
+    parser.add_argument("--backend", type=_several(_backend.MODULES), help=f"of {','.join(_backend.MODULES)}")
+    parser.add_argument("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
+    parser.add_argument("--threads", type=_counts, default=[1], help="such as 1,2; default 1")
+    parser.add_argument(
+        "--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others"
+    )
+    parser.add_argument("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON document; - prints it instead of the table")
+    parser.add_argument("--csv", metavar="FILE", help="write the rows as CSV; - prints them instead of the table")
+    parser.add_argument("--plot", metavar="FILE", help="draw GB/s against size (default: over a range of sizes)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.plot:
+        from . import plot  # says what is missing before anything is timed
+
+        plot.pyplot()
+    backends = _our_entrants(args.backend, args.isa, args.threads)
+    cases = _cases(args)
+    record = machine.record()
+    seconds, least = QUICK_EFFORT if args.quick else EFFORT
+    rows = bench(cases, backends, args.threads, args.peers, seconds, least)
+    sound = all(row.finding.problem is None for row in rows if row.entrant.kind == "posenc")
+    records = [row.record() for row in rows]
+    document = {"command": "bench", "quick": args.quick, "machine": record, "ok": sound, "rows": records}
+    if "-" not in (args.json, args.csv):
+        _print(rows, record)
+    if args.json:
+        _write(args.json, lambda file: file.write(json.dumps(document, indent=1, allow_nan=False) + "\n"))
+    if args.csv:
+        _write(args.csv, lambda file: _write_csv(file, records))
+    if args.plot:
+        plot.draw(args.plot, records, record)
+    return 0 if sound else 1
+
+
+def bench(
+    cases: Sequence[Workload],
+    backends: Sequence[Entrant],
+    threads: Sequence[int],
+    with_peers: bool,
+    seconds: float,
+    least: int,
+) -> list[Row]:
+    """Check everybody in each of `cases`, then time them in turns."""
+    rows: list[Row] = []
+    with isa_restored(), progress() as bar, np.errstate(all="ignore"):  # x *= a overflows after a while
+        for number, case in enumerate(cases):
+
+            def show(part: float, text: str, number: int = number, case: Workload = case) -> None:
+                bar.show((number + part) / len(cases), f"{case}: {text}")
+
+            show(0.0, "reference")
+            arena = Arena(case)
+            judge = Judge(arena)
+            field = [*backends, *(limit for count in threads for limit in limits(case.op, count))]
+            field += peers(case.op) if with_peers else []
+            group, tasks = [], []
+            for i, entrant in enumerate(field):
+                show(0.5 * i / len(field), f"checking {entrant}")
+                row, task = examine(entrant, arena, judge)
+                group.append(row)
+                if task is not None:
+                    tasks.append(task)
+            timings = measure(
+                tasks, seconds=seconds, least=least, progress=lambda done: show(0.5 + 0.5 * done, "timing")
+            )
+            sound = [row for row in group if row.finding.problem is None]
+            for row, timing in zip(sound, timings, strict=True):
+                row.timing = timing
+            _relate(sound)
+            rows += group
+    return rows
+
+
+def examine(entrant: Entrant, arena: Arena, judge: Judge) -> tuple[Row, Task | None]:
+    """The row of an entrant, and what is to be timed if its result is right."""
+    try:
+        task = entrant.task(arena)
+    except Unavailable as reason:
+        return Row(arena.workload, entrant, Finding(str(reason))), None
+    finding = judge(entrant, task)
+    return Row(arena.workload, entrant, finding), task if finding.problem is None else None
+
+
+def _relate(group: Sequence[Row]) -> None:
+    """Set a case's timings against its limits and its fastest peer."""
+    medians = {id(row): row.timing.median for row in group if row.timing}
+    peer = min((medians[id(row)] for row in group if row.entrant.kind == "peer"), default=None)
+    for row in group:
+        least = (
+            medians[id(other)]
+            for other in group
+            if other.entrant.kind == "limit" and other.entrant.threads <= row.entrant.threads
+        )
+        row.of_limit = min(least) / medians[id(row)]
+        if peer is not None and row.entrant.kind != "limit":
+            row.over_peer = peer / medians[id(row)]
+
+
+# ---- what is asked for ----------------------------------------------------------------------------------------------
+
+
+def _our_entrants(names: Sequence[str] | None, isa: str, threads: Sequence[int]) -> list[Entrant]:
+    found = []
+    for name in names or [name for name in _backend.MODULES if _backend.why_not(name) is None]:
+        if _backend.why_not(name) is not None:
+            _backend.get(name)  # raises, and says why
+        if name == "cpp":
+            found += [ours(name, level, count) for level in _levels(isa) for count in threads]
+        else:
+            found.append(ours(name))
+    return found
+
+
+def _levels(isa: str) -> list[str]:
+    core: Any = importlib.import_module("posenc._core")
+    here: list[str] = core.levels()
+    if isa == "best":
+        return [core.level()]
+    chosen = here if isa == "all" else isa.split(",")
+    for level in chosen:
+        if level not in here:
+            raise _backend.BackendError(f"--isa: expected best, all or levels out of {', '.join(here)}, got {level!r}")
+    return chosen
+
+
+def _cases(args: argparse.Namespace) -> list[Workload]:
+    ops, kinds = args.op, args.dtype
+    if args.shape or args.plot:
+        cases = [
+            Workload(op, shape, kind)
+            for kind in kinds or ["float32"]
+            for op in ops or ["fill", "add"]
+            for shape in args.shape or SWEEP
+        ]
+        # A new array has two dimensions, whatever the shape.
+        cases = [replace(case, shape=case.shape[-2:]) if case.op == "encode" else case for case in cases]
+    else:
+        cases = [case for case in WORKLOADS if case.op in (ops or OPS) and case.dtype in (kinds or [case.dtype])]
+    return [case for case in cases if args.shape or not args.quick or case.nbytes <= QUICK_BYTES]
+
+
+def _several(names: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        for name in chosen:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"expected some of {','.join(names)}, got {name!r}")
+        return list(dict.fromkeys(chosen))
+
+    return parse
+
+
+def _counts(text: str) -> list[int]:
+    if not all(part.isdecimal() and int(part) >= 1 for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
+    return list(dict.fromkeys(map(int, text.split(","))))
+
+
+# ---- what is shown --------------------------------------------------------------------------------------------------
+
+
+def _write(name: str, write: Callable[[Any], object]) -> None:
+    if name == "-":
+        write(sys.stdout)
+    else:
+        with Path(name).open("w", encoding="utf-8", newline="") as file:
+            write(file)
+
+
+def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:
+    """One line for each row, with its timing's figures beside the others."""
+    flat = [{**row, "shape": "x".join(map(str, row["shape"])), **(row["timing"] or {})} for row in records]
+    names = dict.fromkeys(name for row in flat for name in row if name != "timing")
+    writer = csv.DictWriter(file, list(names), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+
+
+def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
+    print(machine.readable(record) + "\n")
+    groups: dict[Workload, list[Row]] = {}
+    for row in rows:
+        if row.timing is not None or row.entrant.kind == "posenc":
+            groups.setdefault(row.workload, []).append(row)
+    table.show(HEADER, len(LEFT), [_lines(group) for group in groups.values()])
+    print("\n" + NOTES)
+    problems: dict[tuple[str, str | None], list[str]] = {}
+    for row in rows:
+        if row.finding.problem is not None:
+            problems.setdefault((str(row.entrant), row.finding.problem), []).append(str(row.workload))
+    for (who, problem), cases in problems.items():
+        print(f"Not timed: {who}: {problem} ({', '.join(cases)})")
+
+
+def _lines(group: Sequence[Row]) -> list[table.Row]:
+    """One table row for each entrant; the case stands in the first one only."""
+    lines = []
+    for i, row in enumerate(group):
+        cells = [str(row.workload) if i == 0 else "", str(row.entrant)]
+        if row.timing is None or row.of_limit is None:
+            cells += ["FAILED", "-", "-", "-", "-"]
+        else:
+            cells += [
+                table.duration(row.timing.median),
+                f"{row.timing.spread:.0%}",
+                table.three_digits(row.timing.gb_per_s(row.workload.nbytes)),
+                f"{row.of_limit:.0%}",
+                table.three_digits(row.over_peer) + "x" if row.over_peer is not None else "-",
+            ]
+        cells.append("-" if row.finding.max_ulp is None else table.ulps(row.finding.max_ulp))
+        style = "red" if row.timing is None else {"posenc": "bold", "limit": "dim"}.get(row.entrant.kind, "")
+        lines.append(table.Row(cells, style))
+    return lines

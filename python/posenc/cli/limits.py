@@ -1,0 +1,84 @@
+"""What the memory allows: the least that a fill, or an update, of the same array can take. Timed beside the others."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .cases import Array
+from .workloads import Arena, Entrant
+
+FACTOR = 1.0001
+
+
+def limits(op: str, threads: int = 1) -> list[Entrant]:
+    """The limits of an operation; the fastest is the one that counts.
+
+    A fill writes every byte. An update reads and writes it; a new sum reads one array and writes another, whose pages
+    are there already.
+    """
+    makers: dict[str, dict[str, Callable[[Arena, int], Callable[[], Any]]]] = {
+        "fill": {"x.fill(1)": _fill, "memset": _memset},
+        "encode": {"y.fill(1)": _fill_other, "memset": _memset},
+        "add": {"x *= a": _multiply},
+        "scale_add": {"x *= a": _multiply},
+        "add_new": {"y = x * a": _multiply_to_other},
+    }
+    return [
+        Entrant("limit", name, partial(_bound, make=make, threads=threads), threads=threads)
+        for name, make in makers[op].items()
+    ]
+
+
+def _bound(arena: Arena, make: Callable[[Arena, int], Callable[[], Any]], threads: int) -> Callable[[], Any]:
+    return make(arena, threads)
+
+
+def _fill(arena: Arena, threads: int) -> Callable[[], Any]:
+    return _together([partial(part.fill, 1.0) for part in _parts(arena.x, threads)])
+
+
+def _fill_other(arena: Arena, threads: int) -> Callable[[], Any]:
+    return _together([partial(part.fill, 1.0) for part in _parts(arena.y, threads)])
+
+
+def _memset(arena: Arena, threads: int) -> Callable[[], Any]:
+    target = arena.y if arena.workload.op == "encode" else arena.x
+    return _together([partial(ctypes.memset, p.ctypes.data, 0, p.nbytes) for p in _parts(target, threads)])
+
+
+def _multiply(arena: Arena, threads: int) -> Callable[[], Any]:
+    factor = arena.x.dtype.type(FACTOR)
+    return _together([partial(np.multiply, part, factor, out=part) for part in _parts(arena.x, threads)])
+
+
+def _multiply_to_other(arena: Arena, threads: int) -> Callable[[], Any]:
+    factor = arena.x.dtype.type(FACTOR)
+    pairs = zip(_parts(arena.x, threads), _parts(arena.y, threads), strict=True)
+    return _together([partial(np.multiply, source, factor, out=target) for source, target in pairs])
+
+
+def _parts(x: Array, count: int) -> list[Array]:
+    """`x` itself, or its elements in `count` equal pieces."""
+    return [x] if count == 1 else np.array_split(x.reshape(-1), count)
+
+
+def _together(calls: list[Callable[[], Any]]) -> Callable[[], Any]:
+    """One call that makes all of them at once: each lets go of the GIL."""
+    first, *others = calls
+    if not others:
+        return first
+    pool = ThreadPoolExecutor(len(others))
+
+    def run() -> None:
+        pending = [pool.submit(call) for call in others]
+        first()
+        for future in pending:
+            future.result()
+
+    return run

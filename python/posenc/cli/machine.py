@@ -1,0 +1,62 @@
+"""What a figure depends on besides the code: the machine record that goes with every measurement."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import posenc
+
+
+def record() -> dict[str, Any]:
+    """Processor, operating system, versions, and how the compiled core was built."""
+    info = posenc.info()
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": _version("numpy"),
+        "numba": _version("numba"),
+        "torch": _version("torch"),
+        "posenc": info["version"],
+        "threads": posenc.get_num_threads(),
+        "isa_levels": info["isa_levels"],
+        "compiler": info["compiler"],
+        "flags": info["flags"],
+    }
+
+
+def readable(machine: dict[str, Any]) -> str:
+    """The record in two lines."""
+    names = ("posenc", "python", "numpy", "numba")
+    versions = ", ".join(f"{name} {machine[name]}" for name in names if machine[name])
+    built = f"core built by {machine['compiler']}" if machine["compiler"] else "no compiled core"
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] != 1 else ''}"
+    return f"{machine['cpu']}, {machine['cores']} cores, {machine['os']}\n{versions}, {built}, {threads}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        if platform.system() == "Darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return platform.processor() or platform.machine()

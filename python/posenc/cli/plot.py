@@ -1,0 +1,103 @@
+"""The figure of `posenc bench --plot`: GB/s against the size of the array, one panel for each operation."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from posenc import _backend
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; grey is for those who are not posenc.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY = "#8a8a8a"
+DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
+
+
+def pyplot() -> Any:
+    """Matplotlib, drawing to files only."""
+    try:
+        matplotlib: Any = importlib.import_module("matplotlib")
+    except ImportError:
+        raise _backend.BackendError("--plot needs matplotlib (pip install 'posenc[plot]')") from None
+    matplotlib.use("Agg")
+    return importlib.import_module("matplotlib.pyplot")
+
+
+def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
+    """Write the figure of the rows of a JSON document to `path`."""
+    plt = pyplot()
+    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["ok"]:
+            panels.setdefault((row["op"], row["dtype"]), []).append(row)
+    width = max(1, len(panels))
+    figure, axes = plt.subplots(1, width, figsize=(6.2 * width, 4.8), squeeze=False, layout="constrained")
+    for axis, ((op, dtype), group) in zip(axes[0], panels.items(), strict=False):
+        _panel(axis, group)
+        axis.set_title(f"{op}, {dtype}", fontsize=12, loc="left", fontweight="bold")
+    axes[0][0].set_ylabel("GB/s of an array of this size")
+    figure.suptitle(
+        f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
+    )
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+    limit: dict[tuple[int, int], float] = {}
+    series: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        size = _bytes(row)
+        if row["kind"] == "limit":
+            key = row["threads"], size
+            limit[key] = max(limit.get(key, 0.0), row["gb_per_s"])
+        else:
+            name = " ".join(filter(None, [row["name"], row["isa"]]))
+            name += f", {row['threads']} threads" if row["threads"] > 1 else ""
+            series.setdefault((row["kind"], name), {})[size] = row["gb_per_s"]
+    for threads in sorted({threads for threads, _ in limit}):
+        points = sorted((size, speed) for (count, size), speed in limit.items() if count == threads)
+        label = "limit of the memory" + (f", {threads} threads" if threads > 1 else "")
+        axis.plot(*zip(*points, strict=True), color="black", lw=2.2 if threads == 1 else 1.2, label=label, zorder=4)
+    ours = others = 0
+    for (kind, name), line in series.items():
+        points = sorted(line.items())
+        if kind == "posenc":
+            style: dict[str, Any] = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
+            ours += 1
+        else:
+            style = {"color": GREY, "ls": DASHES[others % len(DASHES)], "lw": 1.2, "zorder": 3}
+            others += 1
+        axis.plot(*zip(*points, strict=True), ms=4, label=name if kind == "peer" else f"posenc {name}", **style)
+    sizes = sorted({_bytes(row) for row in rows})
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.set_xticks(sizes, [_size(size) for size in sizes], fontsize=8)
+    axis.minorticks_off()
+    low, high = axis.get_ylim()
+    ticks = [
+        mantissa * 10.0**power
+        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+        for mantissa in (1, 2, 5)
+    ]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+    axis.grid(True, color="#e4e4e4", lw=0.7)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+
+
+def _bytes(row: dict[str, Any]) -> int:
+    size: int = math.prod(row["shape"]) * {"float32": 4, "float64": 8}[row["dtype"]]
+    return size
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:g}\n{unit}" if count % size == 0 else f"{count / size:.3g}\n{unit}"
+    return f"{count}\nB"

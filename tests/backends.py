@@ -1,0 +1,41 @@
+"""The backends and ISA levels that tests run on. Not a test, and not posenc's own choice among them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+
+import pytest
+from posenc import _backend
+
+NAMES = ("cpp", "numba", "numpy")
+MISSING = {name: reason for name in NAMES if (reason := _backend.why_not(name)) is not None}
+core = None if "cpp" in MISSING else importlib.import_module("posenc._core")
+LEVELS: list[str] = core.levels() if core else []  # those this processor has, fastest first
+
+
+@contextlib.contextmanager
+def at_level(level: str | None) -> Iterator[None]:
+    """Run the compiled core at one ISA level, then at the former one again."""
+    if level is None:
+        yield
+        return
+    assert core is not None
+    former = core.level()
+    core.use_level(level)
+    try:
+        yield
+    finally:
+        core.use_level(former)
+
+
+def _case(name: str, level: str | None = None):
+    marks = pytest.mark.skip(reason=MISSING[name]) if name in MISSING else ()
+    return pytest.param((name, level), id=f"{name}-{level}" if level else name, marks=marks)
+
+
+# (backend, ISA level) pairs to parametrise a test over; no name is what users give, and has short cuts of its own.
+COMPILED = [_case("cpp", level) for level in LEVELS or [None]]
+OTHERS = [*COMPILED, _case("numba")]  # all but the reference: comparing that to itself could not fail
+ALL = [*OTHERS, _case("numpy"), pytest.param((None, None), id="default")]

@@ -1,0 +1,152 @@
+"""The cache of derived tables by itself, with values that only have a size."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posenc import _encoding
+from posenc._cache import LIMIT, Cache
+
+
+@dataclass(frozen=True)
+class Value:
+    key: int
+    nbytes: int
+
+
+class Made:
+    """Makes values whose size is their key, and counts them."""
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+
+    def __call__(self, key: int) -> Value:
+        self.keys.append(key)
+        return Value(key, key)
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
+
+
+def test_made_once(made: Made) -> None:
+    cache = Cache(made, limit=100)
+    assert cache[7] is cache[7]
+    assert made.keys == [7]
+
+
+def test_what_was_used_longest_ago_goes_first(made: Made) -> None:
+    cache = Cache(made, limit=100)
+    for key in (30, 31, 32, 30, 40):  # 31 is the oldest when 40 comes: 32 + 30 + 40 is too much as well
+        cache[key]
+    assert made.keys == [30, 31, 32, 40]
+    cache[30], cache[40]
+    assert made.keys == [30, 31, 32, 40]
+    cache[32]
+    assert made.keys == [30, 31, 32, 40, 32]
+
+
+def test_just_as_much_as_the_limit_stays(made: Made) -> None:
+    cache = Cache(made, limit=100)
+    for key in (40, 60, 40, 60):
+        cache[key]
+    assert made.keys == [40, 60]
+
+
+def test_a_value_that_is_too_large_is_not_kept(made: Made) -> None:
+    cache = Cache(made, limit=100)
+    cache[60]
+    assert cache[101] == Value(101, 101)
+    cache[101], cache[60]
+    assert made.keys == [60, 101, 101]  # and pushes nothing out
+
+
+def test_a_failure_is_not_kept() -> None:
+    failures = [True, False]
+
+    def make(key: int) -> Value:
+        if failures.pop(0):
+            raise MemoryError
+        return Value(key, key)
+
+    cache = Cache(make, limit=100)
+    with pytest.raises(MemoryError):
+        cache[1]
+    assert cache[1] == Value(1, 1)
+
+
+@given(keys=st.lists(st.integers(1, 120)), limit=st.integers(0, 200))
+def test_against_a_list(keys: list[int], limit: int) -> None:
+    # The plainest LRU there is: a list, newest last.
+    made, kept, misses = Made(), [], []
+    cache = Cache(made, limit=limit)
+    for key in keys:
+        assert cache[key] == Value(key, key)
+        if key in kept:
+            kept.remove(key)
+        else:
+            misses.append(key)
+        if key <= limit:
+            kept.append(key)
+        while sum(kept) > limit:
+            kept.pop(0)
+        assert list(cache._values) == kept
+        assert cache._bytes == sum(kept)
+    assert made.keys == misses
+
+
+def test_threads() -> None:
+    cache: Cache[int, Value] = Cache(lambda key: Value(key, key), limit=50)
+    start, wrong = threading.Barrier(8), []
+
+    def work(seed: int) -> None:
+        start.wait()
+        for i in range(3000):
+            key = 1 + (i * 7 + seed) % 23
+            if cache[key] != Value(key, key):
+                wrong.append(key)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert cache._bytes == sum(value.nbytes for value in cache._values.values()) <= 50
+
+
+def test_no_waiting_for_another_keys_value() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def make(key: int) -> Value:
+        if key == 1:
+            entered.set()
+            assert leave.wait(30)
+        return Value(key, key)
+
+    cache = Cache(make, limit=100)
+    slow = threading.Thread(target=lambda: cache[1])
+    slow.start()
+    assert entered.wait(30)
+    assert cache[2] == Value(2, 2)  # would hang if the lock were held while a value is made
+    leave.set()
+    slow.join()
+
+
+def test_tables_are_bounded() -> None:
+    for dim in range(1, 2000, 29):
+        _encoding.spectrum(dim)
+    assert _encoding._spectra._bytes <= LIMIT
+    assert _encoding.spectrum(4096).nbytes > 3 * 2048 * 8 - 1
+
+
+def test_compiled_tables_are_bounded() -> None:
+    _cpp = pytest.importorskip("posenc._cpp")
+    for dim in range(1, 2000, 29):
+        _cpp._tables[dim]
+    assert 0 < _cpp._tables._bytes <= LIMIT

@@ -1,0 +1,119 @@
+"""The compiled core's own doors: small calls that bypass Python's checks, rows kept ready, what it checks itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import posenc
+import pytest
+
+from . import arrays, backends
+from .arrays import assert_same_bits, noise
+
+pytestmark = pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", ""))
+if "cpp" not in backends.MISSING:
+    from posenc import _core, _cpp
+
+SMALL = 2**14  # elements
+
+
+@pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
+def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
+    _core.remember(_cpp._tables[dim])
+    for shape in [(1, dim), (3, dim), (SMALL // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
+        x = noise(shape, np.float32)
+        for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
+            table = posenc.fill_(np.empty(shape, np.float32), start=start, backend="numpy")
+            for offset in (0, 4):
+                case = arrays.contiguous(shape, np.float32, offset)
+                assert _core.fill_small(case.array, start)
+                case.assert_canaries_alive()
+                assert_same_bits(case.array, table, f"fill, {shape}, {case.label}, start {start}")
+                case.put(x)
+                assert _core.add_small(case.array, start)
+                case.assert_canaries_alive()
+                assert_same_bits(case.array, x + table, f"add, {shape}, {case.label}, start {start}")
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+def _read_only() -> np.ndarray:
+    x = np.ones((4, 6), np.float32)
+    x.flags.writeable = False
+    return x
+
+
+NOT_SMALL = {
+    "list": [[1.0]],
+    "None": None,
+    "float64": np.ones((4, 6)),
+    "swapped": np.ones((4, 6), np.dtype(np.float32).newbyteorder()),
+    "1-d": np.ones(6, np.float32),
+    "0-d": np.ones((), np.float32),
+    "strided": np.ones((4, 12), np.float32)[:, ::2],
+    "Fortran": np.ones((4, 6), np.float32, order="F"),
+    "unaligned": arrays.contiguous((4, 6), np.float32, 1).array,
+    "read-only": _read_only(),
+    "subclass": np.ones((4, 6), np.float32).view(Subclass),
+    "masked": np.ma.ones((4, 6), np.float32),
+    "empty": np.ones((0, 6), np.float32),
+    "no channels": np.ones((4, 0), np.float32),
+    "large": np.ones((SMALL // 6 + 1, 6), np.float32),
+    "broadcast": np.broadcast_to(np.ones(6, np.float32), (4, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SMALL)
+def test_what_is_not_small_is_left_to_python(kind: str) -> None:
+    _core.remember(_cpp._tables[6])
+    x = NOT_SMALL[kind]
+    before = x.tobytes() if isinstance(x, np.ndarray) else x
+    assert not _core.fill_small(x, 0)
+    assert not _core.add_small(x, 0)
+    assert (x.tobytes() if isinstance(x, np.ndarray) else x) == before
+
+
+@pytest.mark.parametrize(
+    "start", [1.0, True, None, "0", [0], np.int64(0), np.zeros(()), 2**52 + 1, -(2**52) - 1, 2**80]
+)
+def test_starts_that_are_left_to_python(start: object) -> None:
+    _core.remember(_cpp._tables[6])
+    x = np.ones((4, 6), np.float32)
+    assert not _core.fill_small(x, start)
+    assert not _core.add_small(x, start)
+    assert_same_bits(x, np.ones((4, 6), np.float32))
+
+
+def test_widths_come_and_go() -> None:
+    # Only a few tables are remembered; a call at a width that was forgotten takes the long way to the same bits.
+    for dim in [*range(40, 60), *range(40, 60)]:
+        assert_same_bits(posenc.fill_(np.empty((9, dim), np.float32)), posenc.encode(9, dim, backend="numpy"), dim)
+
+
+@pytest.mark.parametrize("dim", [1, 5, 64, 300])
+def test_ready_rows(dim: int, compiled_backend: str) -> None:
+    # Rows from position 0 on are kept, about 2^18 elements of them: around their end and from either side of 0.
+    end = 2**18 // dim
+    for start, length in [(0, 9), (end - 9, 9), (end - 8, 9), (end, 9), (end - 1, 1), (0, end), (0, end + 1), (-1, 9)]:
+        got = posenc.encode(length, dim, start=start, backend=compiled_backend)
+        want = posenc.encode(length, dim, start=start, backend="numpy") if length < 10 else None
+        if want is None:
+            want = posenc.encode(np.arange(start, start + length), dim, backend=compiled_backend)  # never ready
+        assert_same_bits(got, want, f"{length} rows from {start}")
+    got = posenc.fill_(np.empty((3, 9, dim), np.float32), start=[0, end - 4, -9], backend=compiled_backend)
+    assert_same_bits(got, posenc.fill_(np.empty_like(got), start=[0, end - 4, -9], backend="numpy"))
+    got = posenc.encode(9, dim, start=0.5, backend=compiled_backend)
+    assert_same_bits(got, posenc.encode(9, dim, start=0.5, backend="numpy"))
+
+
+@pytest.mark.parametrize("table", [np.zeros((2, 3)), np.zeros(3)])
+def test_tables_are_checked(table: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected frequencies of shape"):
+        _core.Table(table, np.zeros(6, np.int32))
+
+
+@pytest.mark.parametrize("source", [[6], [-1], [0, 1, 2**31 - 1]])
+def test_sources_are_checked(source: list[int]) -> None:
+    with pytest.raises(ValueError, match="source: expected"):
+        _core.Table(np.zeros((3, 3)), np.array(source, np.int32))

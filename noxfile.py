@@ -130,7 +130,7 @@ def sanitized(session: nox.Session, preset: str, *arguments: str, **options: str
 @nox.session
 def asan(session: nox.Session) -> None:
     """The suite reads and writes no byte it should not, and does nothing undefined (address, undefined behaviour)."""
-    options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    options = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
     sanitized(session, "asan", "--ignore=tests/test_symbols.py", **options)
 
 

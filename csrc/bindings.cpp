@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -32,11 +33,13 @@ std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const 
                                         std::span{source.data(), static_cast<std::size_t>(source.size())});
 }
 
+bool same(const py::dtype& a, const py::dtype& b) { return a.is(b) || a.equal(b); }
+
 Element element_of(const py::array& out) {
-    if (out.dtype().is(py::dtype::of<float>())) {
+    if (same(out.dtype(), py::dtype::of<float>())) {
         return Element::f32;
     }
-    if (out.dtype().is(py::dtype::of<double>())) {
+    if (same(out.dtype(), py::dtype::of<double>())) {
         return Element::f64;
     }
     throw py::type_error("out: expected native float32 or float64, got " + std::string(py::str(out.dtype())));
@@ -73,7 +76,7 @@ void write(const OwnedTable& table, py::array& out, const py::array& from, const
            Operation operation, double scale, bool stream, std::size_t threads) {
     const bool starts = positions.ndim() == 1;
     if (out.ndim() < 2 || from.ndim() != out.ndim() ||
-        !std::equal(out.shape(), out.shape() + out.ndim(), from.shape()) || !from.dtype().is(out.dtype()) ||
+        !std::equal(out.shape(), out.shape() + out.ndim(), from.shape()) || !same(from.dtype(), out.dtype()) ||
         positions.ndim() < 1 || positions.ndim() > 2 ||
         static_cast<std::size_t>(out.shape(out.ndim() - 1)) != table.table().columns ||
         (!starts && positions.shape(1) != out.shape(out.ndim() - 2))) {
@@ -115,10 +118,12 @@ struct Remembered {
     std::size_t next = 0;
 };
 
-Remembered& remembered() {
-    static Remembered instance;
-    return instance;
-}
+std::atomic<Remembered*> remembered_now{new Remembered};
+
+Remembered& remembered() { return *remembered_now; }
+
+// In a forked child: a thread that is no more may have held the lock, or was making a table's rows ready.
+void forget() { remembered_now = new Remembered; }
 
 void remember(const std::shared_ptr<OwnedTable>& table) {
     if (table->nbytes() <= kSmallTableBytes) {
@@ -225,6 +230,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("table"), py::arg("x").noconvert(), py::arg("out").noconvert(), py::arg("positions").noconvert(),
         py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("remember", &remember, py::arg("table"), "Make fill_small and add_small aware of a table.");
+    m.def("forget", &forget, "Undo all of remember. For a child process after a fork.");
     m.def("fill_small",
           [](const py::handle& out, const py::handle& start) { return write_small(out, start, Operation::fill); });
     m.def("add_small",

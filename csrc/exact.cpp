@@ -86,7 +86,15 @@ Sum exact_value(const Table& table, double position, std::int32_t source) noexce
     const int quadrant = static_cast<int>(std::fmod(whole, 4.0)) + static_cast<int>(carry) + (source & 1);
     const bool cosine = (quadrant & 1) != 0;
     const bool negative = (quadrant & 2) != 0;
-    const Sum value = cosine ? series(x * x, 1) : x * series(x * x, 2);
+    Sum value{};
+    if (cosine) {
+        value = series(x * x, 1);
+    } else if (std::abs(x.high) > 0x1p-45) {
+        value = x * series(x * x, 2);
+    } else {
+        // x - x^3/6 lies below x by less than these digits show, which matters where a frequency of 1 makes x a tie.
+        value = two_sum(x.high, x.low - x.high * 0x1p-96);
+    }
     return negative ? Sum{-value.high, -value.low} : value;
 }
 

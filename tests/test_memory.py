@@ -100,14 +100,14 @@ def test_old_contents_do_not_matter_to_a_fill(backend: str) -> None:
 
 LARGE = 2**25 + 2**18  # bytes: a little beyond 32 MiB, where streaming begins
 WAYS = [
-    # offset, dim, row bytes, start
-    (0, 512, 2048, 0),
+    # offset, dim, row bytes, start (none from 0 on: the first rows are copied from a table that is ready)
+    (0, 512, 2048, -7),
     (16, 512, 2048, -7),  # off a cache line
-    (60, 520, 2112, 1000),  # gaps between rows, and a row's end inside a cache line
-    (16, 512, 2080, 0),  # rows that lie differently towards cache lines
-    (4, 3, 64, 5),  # rows shorter than the way to the next cache line
-    (4, 3, 12, 5),  # several of them in one line
-    (1, 512, 2048, 0),  # not aligned to its own size
+    (60, 520, 2112, 10**6),  # gaps between rows, and a row's end inside a cache line
+    (16, 512, 2080, -7),  # rows that lie differently towards cache lines
+    (4, 3, 64, -7),  # rows shorter than the way to the next cache line
+    (4, 3, 12, 10**6),  # several of them in one line
+    (1, 512, 2048, -7),  # not aligned to its own size
     (16, 33, 132, 0.5),
 ]
 

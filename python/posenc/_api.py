@@ -61,8 +61,8 @@ def fill_(
     --------
     >>> import numpy as np, posenc
     >>> posenc.fill_(np.empty((2, 4), np.float32), start=1).round(4)
-    array([[0.8415, 0.5403, 0.01  , 1.    ],
-           [0.9093, -0.4161, 0.02  , 0.9998]], dtype=float32)
+    array([[ 0.8415,  0.5403,  0.01  ,  1.    ],
+           [ 0.9093, -0.4161,  0.02  ,  0.9998]], dtype=float32)
     """
     if _plain(positions, 1.0, seq_axis, threads, backend) and _backend.fill_small(out, start):
         return out
@@ -129,7 +129,7 @@ def add_(
         return x
     view = _validate.writable(x, "x", seq_axis)
     rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], seq_axis % x.ndim)
-    scale = _validate.x_scale(x_scale, view.shape[-1])
+    scale = _validate.x_scale(x_scale, view)
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
@@ -184,7 +184,7 @@ def add(
         result = out
     target = _validate.writable(result, "out", seq_axis)
     rows = _validate.positions(start, positions, view.shape[:-2], view.shape[-2], seq_axis % x.ndim)
-    scale = _validate.x_scale(x_scale, view.shape[-1])
+    scale = _validate.x_scale(x_scale, view)
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
@@ -244,12 +244,12 @@ def encode(
     """
     width = _validate.integer(dim, "dim", minimum=1)
     kind = _validate.dtype(dtype)
-    if np.ndim(positions) == 0:
+    shape = _validate.shape(positions, "positions")
+    if not shape:
         length = _validate.integer(positions, "positions", minimum=0)
         rows = _validate.positions(start, None, (), length)
-        shape: tuple[int, ...] = (length,)
+        shape = (length,)
     else:
-        shape = np.shape(positions)
         rows = _validate.positions(start, positions, shape[:-1], shape[-1])
     workers = _threads.resolve(threads)
     run = _backend.get(backend)

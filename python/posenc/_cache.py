@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
@@ -29,6 +31,11 @@ class Cache(Generic[Key, Value]):
     def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT) -> None:
         self._make = make
         self._limit = limit
+        self.clear()
+        _all.add(self)
+
+    def clear(self) -> None:
+        """Start anew, with a lock that nobody holds."""
         self._values: OrderedDict[Key, Value] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -49,3 +56,16 @@ class Cache(Generic[Key, Value]):
                 while self._bytes > self._limit:
                     self._bytes -= self._values.popitem(last=False)[1].nbytes
         return value
+
+
+_all: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
+
+
+def _clear_all() -> None:
+    for cache in list(_all):
+        cache.clear()
+
+
+# A thread that does not live on in a forked child may have held a lock, or be half way through making a value.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_clear_all)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,8 @@ def _make_table(dim: int) -> _core.Table:
 
 
 _tables: Cache[int, _core.Table] = Cache(_make_table)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_core.forget)  # for the reason given in _cache
 
 
 def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:

@@ -36,6 +36,7 @@ C5 = float.fromhex("0x1.f9cedc2e2b86ep-22")
 C6 = float.fromhex("-0x1.b32f42e57faddp-28")
 
 SPLITTER = 2.0**27 + 1.0
+TINY = 2.0**-800  # positions below it: a product's error is not always a double
 
 
 def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[Real, Real]:
@@ -54,6 +55,7 @@ def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[
     error = (
         (position_high * frequency_high - product) + position_high * frequency_rest + position_low * frequency_high
     ) + position_low * frequency_rest
+    error = error * (abs(position) >= TINY)
     low = position * frequency_low + error
 
     angle = product - ((product + MANY_TURNS) - MANY_TURNS)

@@ -21,6 +21,10 @@ from ._reference import ANGLE_BOUND
 REACH = 16  # rows turned from an anchor, on either side
 BOUND = 2.0**-49  # of the terms that make an element: evaluated rows, and rows turned once
 
+# Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
+# the CRC-32 of that file (tests/test_numba.py compares them).
+FORMULA = 0x475E93F7
+
 # contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 reduce_angle = compiled(_formula.reduce_angle)

@@ -85,6 +85,14 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
     return number
 
 
+def shape(value: Any, name: str) -> tuple[int, ...]:
+    """The shape of something array-like."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected a length or an array, got sequences of different lengths") from None
+
+
 def positions(
     start: Any, positions: Any, shape: tuple[int, ...], length: int, seq_axis: int = -1
 ) -> NDArray[np.float64]:
@@ -102,33 +110,40 @@ def positions(
         return _starts(start, shape, length)
     if not (isinstance(start, int) and start == 0):
         raise ValueError("positions: expected either start or positions, got both")
-    values = _numbers(positions, "positions")
-    if values.shape == (length,):
-        return values.reshape(1, length)
     place = seq_axis % (len(shape) + 1)
     expected = (*shape[:place], length, *shape[place:])
+    form = f"shape ({length},) or {expected}"
+    values = _numbers(positions, "positions", form)
+    if values.shape == (length,):
+        return values.reshape(1, length)
     if values.shape != expected:
-        raise ValueError(f"positions: expected shape ({length},) or {expected}, got {values.shape}")
-    values = np.moveaxis(values, place, -1)
-    return np.ascontiguousarray(values).reshape(-1, length)
+        raise ValueError(f"positions: expected {form}, got {values.shape}")
+    return np.ascontiguousarray(np.moveaxis(values, place, -1)).reshape(math.prod(shape), length)
 
 
 def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float64]:
     if type(start) is int and -LARGEST_POSITION <= start <= LARGEST_POSITION - length:
         return np.array([start], np.float64)  # the usual case, and a fast one
-    starts = _numbers(start, "start")
+    form = f"a number or one per sequence, shape {shape}"
+    starts = _numbers(start, "start", form)
     if starts.ndim and starts.shape != shape:
-        raise ValueError(f"start: expected a number or one per sequence, shape {shape}, got shape {starts.shape}")
-    if starts.size and length and float(starts.max()) + (length - 1) > LARGEST_POSITION:
+        raise ValueError(f"start: expected {form}, got shape {starts.shape}")
+    if starts.size and length and int(starts.max()) + (length - 1) > LARGEST_POSITION:
         raise ValueError(
             f"start: expected positions of at most 2**53 in magnitude, got {starts.max():.17g} and {length} rows"
         )
     return starts.reshape(-1)
 
 
-def _numbers(value: Any, name: str) -> NDArray[np.float64]:
-    """Positions as float64, where nothing is lost by that."""
-    array = np.asarray(value)
+def _numbers(value: Any, name: str, form: str) -> NDArray[np.float64]:
+    """Positions as float64, where nothing is lost by that. `form` says what shape they should have."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected {form}, got sequences of different lengths") from None
+    if array.dtype == object and all(type(item) is int for item in array.flat):
+        worst = max(array.flat, key=abs, default=0)  # an integer that no integer dtype holds
+        raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}")
     if array.dtype.kind not in "iuf" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
         reason = "; half precision can't tell one position from the next" if array.dtype == np.float16 else ""
         raise TypeError(f"{name}: expected integers or float32 or float64 numbers, got {_shown(value, array)}{reason}")
@@ -142,17 +157,22 @@ def _numbers(value: Any, name: str) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def x_scale(value: Any, dim: int) -> float:
-    """The factor that x_scale stands for."""
+def x_scale(value: Any, x: NDArray[Any]) -> float:
+    """The factor that x_scale stands for, rounded to the dtype of `x` (..., D)."""
     if isinstance(value, str):
         if value != "sqrt_dim":
             raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}")
-        return math.sqrt(dim)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        value = math.sqrt(x.shape[-1])
+    elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {_shown(value)}")
-    if not math.isfinite(value):
-        raise ValueError(f"x_scale: expected a finite number, got {value}")
-    return float(value)
+    try:
+        with np.errstate(over="ignore"):
+            factor = float(x.dtype.type(float(value)))
+    except OverflowError:
+        factor = math.inf
+    if not math.isfinite(factor):
+        raise ValueError(f"x_scale: expected a finite number in {x.dtype}, got {value}")
+    return factor
 
 
 def same_form(out: Any, x: NDArray[Any]) -> None:

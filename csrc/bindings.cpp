@@ -129,6 +129,9 @@ void remember(const std::shared_ptr<OwnedTable>& table) {
     if (table->nbytes() <= kSmallTableBytes) {
         Remembered& all = remembered();
         const std::scoped_lock lock(all.mutex);
+        if (std::ranges::find(all.tables, table) != all.tables.end()) {
+            return;
+        }
         all.tables[all.next++ % all.tables.size()] = table;
     }
 }

@@ -94,11 +94,10 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
     threads = std::clamp<std::size_t>(elements / kThreadElements, 1, threads);
     const Pieces pieces(call, threads);
     std::atomic<std::size_t> next{0};
-    const auto work = [&](const std::function<void()>* between) {
-        const AlignedDoubles workspace = make_workspace(table);
+    const auto work = [&](double* workspace, const std::function<void()>* between) {
         std::size_t since_poll = 0;
         for (std::size_t number = next++; number < pieces.count(); number = next++) {
-            pieces.run(table, kernel, number, workspace.get());
+            pieces.run(table, kernel, number, workspace);
             since_poll += pieces.elements();
             if (between != nullptr && since_poll >= kPieceElements) {
                 since_poll = 0;
@@ -107,17 +106,21 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
         }
     };
 
+    // Made here, where a failure can be told.
+    std::vector<AlignedDoubles> workspaces(std::min(threads, pieces.count()));
+    std::ranges::generate(workspaces, [&] { return make_workspace(table); });
     std::vector<std::thread> others;
+    others.reserve(workspaces.size());
     std::exception_ptr failure;
     try {
-        for (std::size_t t = 1; t < std::min(threads, pieces.count()); ++t) {
-            others.emplace_back(work, nullptr);
+        for (std::size_t t = 1; t < workspaces.size(); ++t) {
+            others.emplace_back(work, workspaces[t].get(), nullptr);
         }
     } catch (const std::system_error&) {
         // No more threads to be had: those that there are do the work.
     }
     try {
-        work(&poll);
+        work(workspaces[0].get(), &poll);
     } catch (...) {
         failure = std::current_exception();
         next = pieces.count();

@@ -17,9 +17,7 @@ STREAM_BYTES = 32 * 2**20
 
 def _make_table(dim: int) -> _core.Table:
     parts = spectrum(dim)
-    table = _core.Table(parts.frequencies, parts.source)
-    _core.remember(table)
-    return table
+    return _core.Table(parts.frequencies, parts.source)
 
 
 _tables: Cache[int, _core.Table] = Cache(_make_table)
@@ -27,9 +25,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_core.forget)  # for the reason given in _cache
 
 
+def _table(dim: int) -> _core.Table:
+    table = _tables[dim]
+    _core.remember(table)  # for the short way of small calls (`_backend.add_small`)
+    return table
+
+
 def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`."""
-    _core.fill(_tables[out.shape[-1]], out, positions, out.nbytes >= STREAM_BYTES, threads)
+    _core.fill(_table(out.shape[-1]), out, positions, out.nbytes >= STREAM_BYTES, threads)
 
 
 def add(
@@ -37,4 +41,4 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`."""
     stream = out is not x and out.nbytes >= STREAM_BYTES
-    _core.add(_tables[out.shape[-1]], x, out, positions, scale, stream, threads)
+    _core.add(_table(out.shape[-1]), x, out, positions, scale, stream, threads)

@@ -19,20 +19,22 @@ TILE_ELEMENTS = 2**16  # a float32 tile of this size stays in the second-level c
 
 
 def fill(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
-    for where, values in _tiles(rows, out, positions):
-        out[where] = values
+    with np.errstate(all="ignore"):  # as in compiled code: what the caller asked for may not end half way
+        for where, values in _tiles(rows, out, positions):
+            out[where] = values
 
 
 def add(
     rows: Rows, x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float
 ) -> None:
     factor = out.dtype.type(scale)
-    for where, values in _tiles(rows, out, positions):
-        if factor == 1:
-            np.add(x[where], values, out=out[where])
-        else:
-            np.multiply(x[where], factor, out=out[where])
-            np.add(out[where], values, out=out[where])
+    with np.errstate(all="ignore"):
+        for where, values in _tiles(rows, out, positions):
+            if factor == 1:
+                np.add(x[where], values, out=out[where])
+            else:
+                np.multiply(x[where], factor, out=out[where])
+                np.add(out[where], values, out=out[where])
 
 
 def _tiles(

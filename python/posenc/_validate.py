@@ -20,6 +20,8 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def dtype(value: Any, name: str = "dtype") -> np.dtype[Any]:
     """`value` as one of the dtypes that can be written."""
     try:
+        if value is None:  # which NumPy takes for float64
+            raise TypeError
         kind: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"{name}: expected float32 or float64, got {value!r}") from None
@@ -108,7 +110,7 @@ def positions(
     """
     if positions is None:
         return _starts(start, shape, length)
-    if not (isinstance(start, int) and start == 0):
+    if not (type(start) is int and start == 0):
         raise ValueError("positions: expected either start or positions, got both")
     place = seq_axis % (len(shape) + 1)
     expected = (*shape[:place], length, *shape[place:])
@@ -137,6 +139,8 @@ def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float
 
 def _numbers(value: Any, name: str, form: str) -> NDArray[np.float64]:
     """Positions as float64, where nothing is lost by that. `form` says what shape they should have."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected plain numbers, got a masked array")
     try:
         array = np.asarray(value)
     except ValueError:

@@ -50,10 +50,10 @@ void evaluate(const Table& table, double position, double* trig) {
         const f64s sine = multiply_add<fuse>(f, tail, f * kHalfPi);
         const f64s cosine = multiply_add<fuse>(z, polynomial<fuse>(kCosine, z), 1.0 + f64s{});
 
-        const i64s quadrant = (i64s)whole + (i64s)carry;
-        const i64s odd = -(quadrant & 1);
-        const i64s s = ((i64s)sine & ~odd) | ((i64s)cosine & odd);
-        const i64s c = ((i64s)cosine & ~odd) | ((i64s)sine & odd);
+        const u64s quadrant = (u64s)whole + (u64s)carry;  // in its last two bits
+        const u64s odd = -(quadrant & 1);
+        const u64s s = ((u64s)sine & ~odd) | ((u64s)cosine & odd);
+        const u64s c = ((u64s)cosine & ~odd) | ((u64s)sine & odd);
         const f64s sin = (f64s)(s ^ ((quadrant & 2) << 62));
         const f64s cos = (f64s)(c ^ (((quadrant + 1) & 2) << 62));
         store(trig + 2 * k, weave_low(sin, cos));

@@ -21,6 +21,7 @@ constexpr std::size_t kLanes = 2;
 
 using f64s = double __attribute__((vector_size(kLanes * 8)));
 using i64s = std::int64_t __attribute__((vector_size(kLanes * 8)));
+using u64s = std::uint64_t __attribute__((vector_size(kLanes * 8)));
 using f32h = float __attribute__((vector_size(kLanes * 4)));  // half a register: what f64s converts to
 using f32s = float __attribute__((vector_size(kLanes * 8)));
 using u32s = std::uint32_t __attribute__((vector_size(kLanes * 8)));

@@ -1,7 +1,7 @@
 """The Numba backend: `_formula` compiled, one thread, no fastmath. Imported only when it is chosen.
 
-Float32 rows of a run are turned from an anchor row, as in csrc/kernel.inl.hpp; a row's piece that a double can't round
-for sure is handed to `_exact`.
+Float32 rows of a run are turned from an anchor row, as in csrc/rows.inl.hpp; a row with an element that a double can't
+round for sure is left to the reference.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum, spectrum
-from ._exact import exact_float32
 from ._reference import ANGLE_BOUND
+from ._reference import rows_float32 as rows_float32_for_sure
 
 REACH = 16  # rows turned from an anchor, on either side
 BOUND = 2.0**-49  # of the terms that make an element: evaluated rows, and rows turned once
@@ -126,21 +126,10 @@ def rows(table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.d
     steps = _steps[table.dim]
     doubtful = np.zeros(len(positions), np.int64)
     rows_float32(table.frequencies, table.source, steps.cos, steps.sin, table.largest, positions, run, out, doubtful)
-    for row in np.flatnonzero(doubtful):
-        settle(table, float(positions[row]), out[row])
+    again = np.flatnonzero(doubtful)
+    if again.size:
+        out[again] = rows_float32_for_sure(table, positions[again])
     return out
-
-
-def settle(table: Spectrum, position: float, row: NDArray[np.float32]) -> None:
-    """Round one row for sure: from doubles of its own, and from `_exact` where those won't do."""
-    trig = np.empty((2, table.frequencies.shape[1]))
-    evaluate(table.frequencies, position, trig)
-    values = trig[table.source & 1, table.source >> 1]
-    bound = np.abs(values) * BOUND + abs(position) * (table.largest * ANGLE_BOUND)
-    low, high = (values - bound).astype(np.float32), (values + bound).astype(np.float32)
-    row[:] = low
-    for column in np.flatnonzero(low != high):
-        row[column] = exact_float32(table, position, int(column))
 
 
 def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:

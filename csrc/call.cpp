@@ -70,18 +70,24 @@ Table table_for(const Call& call, Run kernel) {
     return table;
 }
 
-}  // namespace
-
-void run_small_call(const Call& call) {
+// The calling thread's, kept for its next call: to get it from the system takes longer than a short call.
+double* own_workspace(const Table& table) {
     thread_local AlignedDoubles workspace;
     thread_local std::size_t size = 0;
-    const Run kernel = active_level().run;
-    const Table table = table_for(call, kernel);
     if (const std::size_t needed = workspace_size(table); needed > size) {
+        size = 0;
         workspace = make_workspace(table);
         size = needed;
     }
-    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, workspace.get());
+    return workspace.get();
+}
+
+}  // namespace
+
+void run_small_call(const Call& call) {
+    const Run kernel = active_level().run;
+    const Table table = table_for(call, kernel);
+    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, own_workspace(table));
 }
 
 void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll) {
@@ -106,21 +112,21 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
         }
     };
 
-    // Made here, where a failure can be told.
-    std::vector<AlignedDoubles> workspaces(std::min(threads, pieces.count()));
+    double* const own = own_workspace(table);
+    std::vector<AlignedDoubles> workspaces(std::min(threads, pieces.count()) - 1);  // those of the other threads
     std::ranges::generate(workspaces, [&] { return make_workspace(table); });
     std::vector<std::thread> others;
     others.reserve(workspaces.size());
     std::exception_ptr failure;
     try {
-        for (std::size_t t = 1; t < workspaces.size(); ++t) {
-            others.emplace_back(work, workspaces[t].get(), nullptr);
+        for (const AlignedDoubles& workspace : workspaces) {
+            others.emplace_back(work, workspace.get(), nullptr);
         }
     } catch (const std::system_error&) {
         // No more threads to be had: those that there are do the work.
     }
     try {
-        work(workspaces[0].get(), &poll);
+        work(own, &poll);
     } catch (...) {
         failure = std::current_exception();
         next = pieces.count();

@@ -22,7 +22,15 @@ void write_contiguous(const Target& target, T* to, const T* from, const T* value
     using V = Vector<T>;
     constexpr std::size_t step = sizeof(V) / sizeof(T);
     const T scale = static_cast<T>(target.scale);
+    const auto write_one = [&](std::size_t j) {
+        to[j] = target.operation == Operation::fill ? values[j] : combine(target, from[j], values[j]);
+    };
+    // Stores that straddle two cache lines cost more than loads that do.
+    const std::size_t unaligned = (0 - reinterpret_cast<std::uintptr_t>(to)) % sizeof(V) / sizeof(T);
     std::size_t j = 0;
+    for (; j < smaller(unaligned, count); ++j) {
+        write_one(j);
+    }
     if (target.operation == Operation::fill) {
         for (; j + step <= count; j += step) {
             store(to + j, load<V>(values + j));
@@ -37,7 +45,7 @@ void write_contiguous(const Target& target, T* to, const T* from, const T* value
         }
     }
     for (; j < count; ++j) {
-        to[j] = target.operation == Operation::fill ? values[j] : combine(target, from[j], values[j]);
+        write_one(j);
     }
 }
 
@@ -68,14 +76,17 @@ bool is_contiguous(const Target& target) {
 template <class T>
 void write_rows(const Table& table, const Target& target, bool contiguous, std::size_t first, std::size_t count,
                 const T* rows) {
+    const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(T));
+    const bool seamless = contiguous && target.to.row_stride == row_bytes && target.from.row_stride == row_bytes;
+    const std::size_t height = seamless ? count : 1;  // rows to write at once
     for (std::size_t a = 0; a < target.count; ++a) {
-        for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t i = 0; i < count; i += height) {
             const T* values = rows + i * table.columns;
             char* const to = row_of(target.to, a, first + i);
             const char* const from = row_of(target.from, a, first + i);
             if (contiguous) {
                 write_contiguous(target, reinterpret_cast<T*>(to), reinterpret_cast<const T*>(from), values,
-                                 table.columns);
+                                 height * table.columns);
             } else {
                 write_strided(target, to, from, values, table.columns);
             }

@@ -260,10 +260,10 @@ def encode(
 
 
 def _plain(positions: Any, x_scale: Any, seq_axis: Any, threads: Any, backend: Any) -> bool:
-    """Whether these arguments are the defaults, so that a call may be a small one."""
+    """Whether these arguments are the defaults, or no matter for a small call, so that a call may be one."""
     return (
         positions is None
-        and threads is None
+        and (threads is None or (type(threads) is int and threads >= 1))
         and backend is None
         and type(x_scale) is float
         and x_scale == 1.0

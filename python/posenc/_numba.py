@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum, spectrum
-from ._reference import ANGLE_BOUND
+from ._reference import ANGLE_BOUND, TURNED_BOUND
 from ._reference import rows_float32 as rows_float32_for_sure
 
 REACH = 16  # rows turned from an anchor, on either side
-BOUND = 2.0**-49  # of the terms that make an element: evaluated rows, and rows turned once
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
@@ -55,13 +54,12 @@ def arrange(source, trig, value, derivative):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def turn(value, derivative, cos, sin, sign, slack, out):  # type: ignore[no-untyped-def]
+def turn(value, derivative, cos, sin, sign, bound, out):  # type: ignore[no-untyped-def]
     """One float32 row, value cos + sign derivative sin; returns how many elements may be rounded the wrong way."""
     doubts = 0
     for j in range(len(out)):
-        a, b = value[j] * cos[j], sign * (derivative[j] * sin[j])
-        bound = (abs(a) + abs(b)) * BOUND + slack
-        low, high = np.float32((a + b) - bound), np.float32((a + b) + bound)
+        y = value[j] * cos[j] + sign * (derivative[j] * sin[j])
+        low, high = np.float32(y - bound), np.float32(y + bound)
         out[j] = low
         doubts += low != high
     return doubts
@@ -89,12 +87,12 @@ def rows_float32(frequencies, source, cos_step, sin_step, largest, positions, ru
         centre = i + half
         evaluate(frequencies, positions[centre], trig)
         arrange(source, trig, value, derivative)
-        slack = abs(positions[centre]) * (largest * ANGLE_BOUND)
+        bound = TURNED_BOUND + abs(positions[centre]) * (largest * ANGLE_BOUND)
         for r in range(half + 1):
             for sign in (1.0, -1.0):
                 row = centre + (r if sign > 0.0 else -r)
                 if row < count and not (r == 0 and sign < 0.0):
-                    doubtful[row] = turn(value, derivative, cos_step[r], sin_step[r], sign, slack, out[row])
+                    doubtful[row] = turn(value, derivative, cos_step[r], sin_step[r], sign, bound, out[row])
         i = centre + half + 1
 
 

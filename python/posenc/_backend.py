@@ -70,10 +70,14 @@ def default_name() -> str:
 
 @functools.cache
 def _load(name: str) -> ModuleType:
+    _require(name)
+    return importlib.import_module(MODULES[name])
+
+
+def _require(name: str) -> None:
     reason = why_not(name)
     if reason is not None:
         raise BackendError(f"backend {name!r} is not available: {reason}")
-    return importlib.import_module(MODULES[name])
 
 
 @functools.cache
@@ -118,7 +122,7 @@ def info() -> dict[str, Any]:
     ['cpp', 'numba', 'numpy']
     """
     name = default_name()
-    _load(name)
+    _require(name)
     reasons = {key: why_not(key) for key in MODULES}
     core = importlib.import_module("posenc._core") if reasons["cpp"] is None else None
     forced = [key for key in ("POSENC_BACKEND", "POSENC_ISA") if os.environ.get(key)]

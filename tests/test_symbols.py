@@ -97,8 +97,6 @@ def test_isa_levels_share_no_code(build, level, optimisation, tmp_path):
     symbols = run("nm", "--defined-only", "--demangle", target).splitlines()
     # Lower-case letters are local symbols, except for these three, which are weak or unique.
     shared = [line.split(maxsplit=2)[1:] for line in symbols if re.match(r"\w+ [A-Zuvw] ", line)]
-    # A pointer to the one function that unwinds exceptions, whoever compiled it.
-    shared = [(kind, name) for kind, name in shared if name != "DW.ref.__gxx_personality_v0"]
     assert len(shared) == 1, f"symbols that the linker may merge with another level's: {shared}"
     assert shared[0][0] == "T"
     assert shared[0][1].startswith(f"posenc::{level.replace('kernel_', 'run_')}(")

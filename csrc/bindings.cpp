@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "call.hpp"
@@ -61,12 +65,41 @@ std::vector<char*> sequences_of(const py::array& array, char* first) {
     return addresses;
 }
 
-void check_signals() {
-    const py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) {
-        throw py::error_already_set();
+// The GIL, given up for the length of a call. An interpreter that ends in the meantime unwinds the thread that asks for
+// it again, which C++ answers by aborting: such a thread sleeps until the process is gone, as from Python 3.14 on.
+class WithoutGil {
+public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    ~WithoutGil() { take(); }
+    WithoutGil(const WithoutGil&) = delete;
+    WithoutGil& operator=(const WithoutGil&) = delete;
+
+    void check_signals() {
+        take();
+        const bool interrupted = PyErr_CheckSignals() != 0;
+        std::optional<py::error_already_set> error;
+        if (interrupted) {
+            error.emplace();
+        }
+        state_ = PyEval_SaveThread();
+        if (error) {
+            throw std::move(*error);
+        }
     }
-}
+
+private:
+    void take() noexcept {
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (...) {
+            for (;;) {
+                std::this_thread::sleep_for(std::chrono::hours(1));
+            }
+        }
+    }
+
+    PyThreadState* state_;
+};
 
 Arrays arrays_of(const py::array& array, const std::vector<char*>& addresses) {
     return {addresses.data(), array.strides(array.ndim() - 2), array.strides(array.ndim() - 1)};
@@ -99,8 +132,8 @@ void write(const OwnedTable& table, py::array& out, const py::array& from, const
                         stream};
     const Call call{table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)),
                     target};
-    const py::gil_scoped_release nogil;
-    run_call(call, threads, check_signals);
+    WithoutGil released;
+    run_call(call, threads, [&released] { released.check_signals(); });
 }
 
 // ---- small calls

@@ -1,0 +1,157 @@
+"""Arrays between pages that may not be touched. A program: `python -m tests.pages cpp avx2` writes to very many.
+
+It prints every case before it runs it, so the last line tells which one ended the process. Linux and macOS only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+import mmap
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import posenc
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike, NDArray
+
+from . import backends
+from .arrays import assert_same_bits, noise
+
+PAGE = mmap.PAGESIZE
+NO_ACCESS, READ_ONLY = 0, 1  # PROT_NONE, PROT_READ
+EDGES = ("ends at", "begins after")
+LENGTHS = (1, 2, 13, 40)  # rows; 40: more than one tile
+DIMS = (*range(1, 71), 100, 129, 256, 511, 1030)
+
+
+def _protect(memory: NDArray[np.uint8], protection: int) -> None:
+    address = ctypes.c_void_p(memory.__array_interface__["data"][0])
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(address, ctypes.c_size_t(memory.size), protection) != 0:
+        raise OSError(ctypes.get_errno(), "mprotect")
+
+
+class Room:
+    """Writeable pages between two that may not be touched."""
+
+    def __init__(self, size: int) -> None:
+        pages = -(-size // PAGE)
+        whole = np.frombuffer(mmap.mmap(-1, (pages + 2) * PAGE), np.uint8)
+        self._inside = whole[PAGE:-PAGE]
+        _protect(whole[:PAGE], NO_ACCESS)
+        _protect(whole[-PAGE:], NO_ACCESS)
+
+    def array(self, edge: str, shape: tuple[int, ...], dtype: DTypeLike, step: int = 1) -> NDArray[Any]:
+        """An array at one edge: C-contiguous, or every `step`-th channel of such a one, backwards if negative."""
+        kind = np.dtype(dtype)
+        elements = math.prod(shape[:-1]) * shape[-1] * abs(step) - abs(step) + 1  # none after the last channel
+        size = elements * kind.itemsize
+        memory = self._inside[-size:] if edge == EDGES[0] else self._inside[:size]
+        strides = [kind.itemsize * abs(step)]
+        for length in shape[:0:-1]:
+            strides.insert(0, strides[0] * length)
+        array = as_strided(memory.view(kind), shape, strides)
+        return array[..., ::-1] if step < 0 else array
+
+    def freeze(self) -> None:
+        _protect(self._inside, READ_ONLY)
+
+
+def readable(edge: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The same values at one edge of pages that can't be written."""
+    room = Room(values.nbytes)
+    array = room.array(edge, values.shape, values.dtype)
+    array[...] = values
+    room.freeze()
+    return array
+
+
+def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[str, tuple[int, ...], Callable]]:
+    """What to call, and with an array of which shape."""
+    real = readable(edge, np.linspace(-40.5, 1e6, length))
+    whole = readable(edge, np.arange(length, dtype=np.int64)[::-1] * 3)
+    x = readable(edge, noise((length, dim), dtype))
+    alone, batch = (length, dim), (3, length, dim)
+    yield "fill_", alone, lambda a, **b: posenc.fill_(a, **b)  # with the defaults: the short way of small calls
+    yield "fill_, start", alone, lambda a, **b: posenc.fill_(a, start=10**6, **b)
+    yield "fill_, real start", alone, lambda a, **b: posenc.fill_(a, start=0.25, **b)
+    yield "fill_, positions", alone, lambda a, **b: posenc.fill_(a, positions=real, **b)
+    yield "add_", alone, lambda a, **b: posenc.add_(a, **b)
+    yield "add_, positions", alone, lambda a, **b: posenc.add_(a, positions=whole, **b)
+    yield "add_, x_scale", alone, lambda a, **b: posenc.add_(a, start=-7, x_scale=1.5, **b)
+    yield "add", alone, lambda a, **b: posenc.add(x, out=a, **b)
+    yield "add, x_scale", alone, lambda a, **b: posenc.add(x, out=a, start=5, x_scale="sqrt_dim", **b)
+    yield "fill_, batch", batch, lambda a, **b: posenc.fill_(a, start=-3, **b)
+    yield "add_, batch", batch, lambda a, **b: posenc.add_(a, start=[4, -9, 0.5], **b)
+
+
+def check(backend: str, dtypes: list[Any], dims: tuple[int, ...]) -> Iterator[str]:
+    elements = 3 * max(LENGTHS) * max(DIMS)
+    room, plain = Room(3 * 8 * elements), np.empty(8 * elements, np.uint8)
+    contents = {np.dtype(dtype): noise((elements,), dtype) for dtype in dtypes}
+    for dtype, dim, edge in itertools.product(dtypes, dims, EDGES):
+        kind = np.dtype(dtype)
+        length = LENGTHS[dim % len(LENGTHS)]
+        for label, shape, call in calls(kind, length, dim, edge):
+            for step in (1, 2, -3) if dim < 40 else (1,):
+                yield f"{label}: {kind} {shape}, every {step}., {edge} a page that may not be touched"
+                old = contents[kind][: math.prod(shape)].reshape(shape)
+                array = room.array(edge, shape, kind, step)
+                want = plain[: old.nbytes].view(kind).reshape(shape)
+                array[...] = want[...] = old
+                call(array, backend=backend)
+                call(want, backend=backend)
+                assert_same_bits(array, want)
+
+
+def dtypes() -> list[Any]:
+    """All that posenc writes here."""
+    kinds: list[Any] = [np.float32, np.float64, np.float16]
+    try:
+        import ml_dtypes
+
+        kinds.append(ml_dtypes.bfloat16)
+    except ImportError:
+        pass
+    accepted = []
+    for kind in kinds:
+        try:
+            posenc.fill_(np.empty((1, 1), kind))
+        except TypeError:
+            continue
+        accepted.append(kind)
+    return accepted
+
+
+def overrun() -> None:
+    """Write one byte too many, to see whether a fence holds."""
+    array = Room(1).array(EDGES[0], (1, 5), np.uint8)
+    ctypes.memset(array.__array_interface__["data"][0], 1, array.nbytes + 1)
+
+
+def main(backend: str, level: str | None = None) -> None:
+    dims = DIMS if backend != "numpy" else DIMS[::6]  # slow, and NumPy checks every index
+    with backends.at_level(level):
+        number = 0
+        for label in check(backend, dtypes(), dims):
+            print(label, flush=True)
+            number += 1
+        if backend == "cpp":
+            from posenc import _cpp
+
+            _cpp.STREAM_BYTES = 0  # write past the caches, as large outputs are
+            for label in check(backend, dtypes(), dims[::7]):
+                print(f"streamed, {label}", flush=True)
+                number += 1
+    print(f"{number} cases passed")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["overrun"]:
+        overrun()
+    else:
+        main(*sys.argv[1:])

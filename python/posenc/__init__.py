@@ -4,7 +4,22 @@ from importlib.metadata import version as _version
 
 from ._api import add, add_, encode, fill_
 from ._backend import BackendError, info
+from ._conventions import convert_layout_, get_encoding, list_encodings
+from ._encoding import Encoding
 from ._threads import get_num_threads, set_num_threads
 
-__all__ = ["BackendError", "add", "add_", "encode", "fill_", "get_num_threads", "info", "set_num_threads"]
+__all__ = [
+    "BackendError",
+    "Encoding",
+    "add",
+    "add_",
+    "convert_layout_",
+    "encode",
+    "fill_",
+    "get_encoding",
+    "get_num_threads",
+    "info",
+    "list_encodings",
+    "set_num_threads",
+]
 __version__ = _version("posenc")

@@ -251,8 +251,8 @@ class Encoding:
         Examples
         --------
         >>> import posenc
-        >>> posenc.Encoding().wavelengths(8).round(2)
-        array([   6.28,   62.83,  628.32, 6283.19])
+        >>> posenc.Encoding().wavelengths(4).round(2)
+        array([  6.28, 628.32])
         """
         with np.errstate(divide="ignore"):
             wavelengths: NDArray[np.float64] = 2.0 * math.pi / np.abs(self.frequencies_for(dim, axis))

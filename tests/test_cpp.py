@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import posenc
 import pytest
+from posenc._encoding import spectrum
 
 from . import arrays, backends
 from .arrays import assert_same_bits, noise
@@ -18,7 +19,7 @@ SMALL = 2**14  # elements
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
 def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
-    _core.remember(_cpp._tables[dim])
+    _core.remember(_cpp._tables[spectrum(dim)])
     for shape in [(1, dim), (3, dim), (SMALL // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
         x = noise(shape, np.float32)
         for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
@@ -66,7 +67,7 @@ NOT_SMALL = {
 
 @pytest.mark.parametrize("kind", NOT_SMALL)
 def test_what_is_not_small_is_left_to_python(kind: str) -> None:
-    _core.remember(_cpp._tables[6])
+    _core.remember(_cpp._tables[spectrum(6)])
     x = NOT_SMALL[kind]
     before = x.tobytes() if isinstance(x, np.ndarray) else x
     assert not _core.fill_small(x, 0)
@@ -78,7 +79,7 @@ def test_what_is_not_small_is_left_to_python(kind: str) -> None:
     "start", [1.0, True, None, "0", [0], np.int64(0), np.zeros(()), 2**52 + 1, -(2**52) - 1, 2**80]
 )
 def test_starts_that_are_left_to_python(start: object) -> None:
-    _core.remember(_cpp._tables[6])
+    _core.remember(_cpp._tables[spectrum(6)])
     x = np.ones((4, 6), np.float32)
     assert not _core.fill_small(x, start)
     assert not _core.add_small(x, start)

@@ -1,4 +1,4 @@
-"""`_exact.exact_float32` against mpmath, above all where a double can't tell which way to round."""
+"""`_exact.exact` against mpmath, above all where a double can't tell which way to round."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posenc._encoding import spectrum
-from posenc._exact import exact_float32
+from posenc._exact import exact as exact_element
 
 from . import truth
 from .arrays import assert_same_bits
@@ -23,7 +23,7 @@ POSITIONS = {
 
 
 def exact(positions: list[float], dim: int) -> np.ndarray:
-    return np.array([[exact_float32(spectrum(dim), p, j) for j in range(dim)] for p in positions], np.float32)
+    return np.array([[exact_element(spectrum(dim), p, j) for j in range(dim)] for p in positions], np.float32)
 
 
 @pytest.mark.parametrize("dim", [2, 3])

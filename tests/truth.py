@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from mpmath import mp, mpf
@@ -32,11 +33,21 @@ class Truth:
 
     def float32(self) -> NDArray[np.float32]:
         """The correctly rounded values."""
-        # Round to odd first: of the two doubles around the truth, the one with an odd last bit. It lies on the same
-        # side of every float32 tie as the truth, so the second rounding is the only one.
+        return self._odd().astype(np.float32)
+
+    def _odd(self) -> NDArray[np.float64]:
+        """Of the two doubles around the truth, the one with an odd last bit.
+
+        It lies on the same side of every tie of a shorter format as the truth, so rounding it is the only rounding.
+        """
         even = (self.high.view(np.int64) & 1) == 0
-        odd = np.where(even & (self.low != 0), np.nextafter(self.high, np.copysign(np.inf, self.low)), self.high)
-        return odd.astype(np.float32)
+        return np.where(even & (self.low != 0), np.nextafter(self.high, np.copysign(np.inf, self.low)), self.high)
+
+    def times(self, amplitude: float) -> Truth:
+        parts = [Fraction(a) + Fraction(b) for a, b in zip(self.high.flat, self.low.flat, strict=True)]
+        high = [float(part * Fraction(amplitude)) for part in parts]
+        low = [float(part * Fraction(amplitude) - Fraction(h)) for part, h in zip(parts, high, strict=True)]
+        return Truth(np.reshape(high, self.high.shape), np.reshape(low, self.high.shape))
 
     def ulps(self, got: NDArray[np.float32]) -> NDArray[np.float64]:
         """Distance of `got` from the truth in units of float32's spacing there."""

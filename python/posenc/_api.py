@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _backend, _threads, _validate
+from ._encoding import PAPER, spectra
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -71,7 +72,7 @@ def fill_(
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
-        run.fill(view, rows, workers)
+        run.fill(view, spectra(PAPER, view.shape[-1])[0], rows, workers)
     return out
 
 
@@ -133,7 +134,7 @@ def add_(
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if view.size:
-        run.add(view, view, rows, scale, workers)
+        run.add(view, view, spectra(PAPER, view.shape[-1])[0], rows, scale, workers)
     return x
 
 
@@ -191,7 +192,7 @@ def add(
         if out is not None and np.may_share_memory(out, x):
             np.copyto(target, view)
             view = target
-        run.add(view, target, rows, scale, workers)
+        run.add(view, target, spectra(PAPER, view.shape[-1])[0], rows, scale, workers)
     return result
 
 
@@ -255,7 +256,7 @@ def encode(
     run = _backend.get(backend)
     out = np.empty((*shape, width), kind)
     if out.size:
-        run.fill(out, rows, workers)
+        run.fill(out, spectra(PAPER, width)[0], rows, workers)
     return out
 
 

@@ -17,11 +17,14 @@ from ._encoding import DIGITS, TWO_OVER_PI, Spectrum
 TINY = Decimal("1e-20")
 
 
-def exact_float32(spectrum: Spectrum, position: float, column: int) -> np.float32:
-    """The correctly rounded value of one column at one position."""
-    k, cosine = divmod(int(spectrum.source[column]), 2)
+def exact(spectrum: Spectrum, position: float, column: int) -> float:
+    """One column at one position, as a double that rounds to any shorter format as the true value itself does."""
+    source = int(spectrum.source[column])
+    if source < 0:
+        return 0.0
+    k, cosine = divmod(source, 2)
     if position == 0.0:
-        return np.float32(cosine)
+        return spectrum.amplitude if cosine else 0.0
     angle = Fraction(position) * sum(Fraction(float(part)) for part in spectrum.frequencies[:, k])
     quarters = round(angle)
     rest = angle - quarters
@@ -30,7 +33,7 @@ def exact_float32(spectrum: Spectrum, position: float, column: int) -> np.float3
         x = Decimal(rest.numerator) / Decimal(rest.denominator) / TWO_OVER_PI
         turns = (quarters + cosine) % 4
         value = _cosine(x) if turns % 2 else _sine(x)
-        return np.float32(_round_to_odd(-value if turns >= 2 else value))
+        return _round_to_odd((-value if turns >= 2 else value) * Decimal(spectrum.amplitude))
 
 
 def _sine(x: Decimal) -> Decimal:
@@ -54,8 +57,8 @@ def _cosine(x: Decimal) -> Decimal:
 
 
 def _round_to_odd(value: Decimal) -> float:
-    """A double that rounds to any shorter format as `value` itself does."""
+    """Of the doubles around `value` the one with an odd last bit, which is never the middle of two shorter numbers."""
     nearest = float(value)
-    if Decimal(nearest) == value or int(math.frexp(nearest)[0] * 2.0**53) % 2:
+    if Decimal(nearest) == value or np.float64(nearest).view(np.int64) % 2:
         return nearest
     return math.nextafter(nearest, math.inf if value > Decimal(nearest) else -math.inf)

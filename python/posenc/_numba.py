@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from . import _formula, _tiles
 from ._cache import Cache
-from ._encoding import Spectrum, spectrum
-from ._reference import ANGLE_BOUND, TURNED_BOUND
+from ._encoding import Spectrum
+from ._reference import TURNED_BOUND, angle_bounds, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 
 REACH = 16  # rows turned from an anchor, on either side
@@ -43,14 +43,14 @@ def evaluate(frequencies, position, trig):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def arrange(source, trig, value, derivative):  # type: ignore[no-untyped-def]
+def arrange(source, weight, trig, value, derivative):  # type: ignore[no-untyped-def]
     """A row in column order, and its derivative by the angle."""
     for j in range(len(source)):
         k = source[j] >> 1
         if source[j] & 1:
-            value[j], derivative[j] = trig[1, k], -trig[0, k]
+            value[j], derivative[j] = weight[j] * trig[1, k], weight[j] * -trig[0, k]
         else:
-            value[j], derivative[j] = trig[0, k], trig[1, k]
+            value[j], derivative[j] = weight[j] * trig[0, k], weight[j] * trig[1, k]
 
 
 @compiled
@@ -59,35 +59,36 @@ def turn(value, derivative, cos, sin, sign, bound, out):  # type: ignore[no-unty
     doubts = 0
     for j in range(len(out)):
         y = value[j] * cos[j] + sign * (derivative[j] * sin[j])
-        low, high = np.float32(y - bound), np.float32(y + bound)
-        out[j] = low
+        low, high = np.float32(y - bound[j]), np.float32(y + bound[j])
+        out[j] = high  # where the bound is 0, y + 0 is no negative zero
         doubts += low != high
     return doubts
 
 
 @compiled
-def rows_float64(frequencies, source, positions, out):  # type: ignore[no-untyped-def]
+def rows_float64(frequencies, source, weight, positions, out):  # type: ignore[no-untyped-def]
     trig = np.empty((2, frequencies.shape[1]))
     for i in range(len(positions)):
         evaluate(frequencies, positions[i], trig)
         for j in range(len(source)):
-            out[i, j] = trig[source[j] & 1, source[j] >> 1]
+            out[i, j] = weight[j] * trig[source[j] & 1, source[j] >> 1] + 0.0  # no negative zero
 
 
 @compiled
-def rows_float32(frequencies, source, cos_step, sin_step, largest, positions, run, out, doubtful):  # type: ignore[no-untyped-def]
+def rows_float32(frequencies, source, weight, unit_bound, cos_step, sin_step, positions, run, out, doubtful):  # type: ignore[no-untyped-def]
     """Fill `out`; mark in `doubtful` the rows with elements that may be rounded the wrong way."""
     dim = len(source)
     trig = np.empty((2, frequencies.shape[1]))
-    value, derivative = np.empty(dim), np.empty(dim)
+    value, derivative, bound = np.empty(dim), np.empty(dim), np.empty(dim)
     count = len(positions)
     i = 0
     while i < count:
         half = min(REACH, (count - i) // 2) if run else 0
         centre = i + half
         evaluate(frequencies, positions[centre], trig)
-        arrange(source, trig, value, derivative)
-        bound = TURNED_BOUND + abs(positions[centre]) * (largest * ANGLE_BOUND)
+        arrange(source, weight, trig, value, derivative)
+        for j in range(dim):
+            bound[j] = TURNED_BOUND * abs(weight[j]) + abs(positions[centre]) * unit_bound[j]
         for r in range(half + 1):
             for sign in (1.0, -1.0):
                 row = centre + (r if sign > 0.0 else -r)
@@ -97,46 +98,52 @@ def rows_float32(frequencies, source, cos_step, sin_step, largest, positions, ru
 
 
 class Steps:
-    """cos and sin of r w, r = 0 .. REACH, in column order."""
+    """cos and sin of r w, r = 0 .. REACH, and what the columns are multiplied by and lack, in column order."""
 
-    def __init__(self, dim: int) -> None:
-        table = spectrum(dim)
-        self.cos, self.sin = np.empty((REACH + 1, dim)), np.empty((REACH + 1, dim))
-        trig = np.empty((2, table.frequencies.shape[1]))
+    def __init__(self, spectrum: Spectrum) -> None:
+        self.weight, self.unit_bound = weights(spectrum), angle_bounds(spectrum)
+        self.cos, self.sin = np.empty((2, REACH + 1, spectrum.dim))
+        trig = np.empty((2, spectrum.frequencies.shape[1]))
         for r in range(REACH + 1):
-            evaluate(table.frequencies, float(r), trig)
-            self.sin[r], self.cos[r] = trig[:, table.source >> 1]
+            evaluate(spectrum.frequencies, float(r), trig)
+            self.sin[r], self.cos[r] = trig[:, spectrum.source >> 1]
 
     @property
     def nbytes(self) -> int:
-        return self.cos.nbytes + self.sin.nbytes
+        return self.weight.nbytes + self.unit_bound.nbytes + self.cos.nbytes + self.sin.nbytes
 
 
-_steps: Cache[int, Steps] = Cache(Steps)
+_steps: Cache[Spectrum, Steps] = Cache(Steps)
 
 
-def rows(table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+def rows(spectrum: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
     """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
-    out = np.empty((len(positions), table.dim), dtype)
+    out = np.empty((len(positions), spectrum.dim), dtype)
+    steps = _steps[spectrum]
+    columns = spectrum.frequencies, spectrum.source, steps.weight
     if dtype == np.float64:
-        rows_float64(table.frequencies, table.source, positions, out)
+        rows_float64(*columns, positions, out)
         return out
-    steps = _steps[table.dim]
     doubtful = np.zeros(len(positions), np.int64)
-    rows_float32(table.frequencies, table.source, steps.cos, steps.sin, table.largest, positions, run, out, doubtful)
+    rows_float32(*columns, steps.unit_bound, steps.cos, steps.sin, positions, run, out, doubtful)
     again = np.flatnonzero(doubtful)
     if again.size:
-        out[again] = rows_float32_for_sure(table, positions[again])
+        out[again] = rows_float32_for_sure(spectrum, positions[again])
     return out
 
 
-def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:
+def fill(out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
-    _tiles.fill(rows, out, positions)
+    _tiles.fill(rows, out, spectrum, positions)
 
 
 def add(
-    x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float, threads: int
+    x: NDArray[np.floating],
+    out: NDArray[np.floating],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
-    _tiles.add(rows, x, out, positions, scale)
+    _tiles.add(rows, x, out, spectrum, positions, scale)

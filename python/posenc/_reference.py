@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from . import _tiles
 from ._cache import Cache
-from ._encoding import Spectrum, spectrum
-from ._exact import exact_float32
+from ._encoding import Spectrum
+from ._exact import exact
 from ._formula import cosine, reduce_angle, sine
 
 # An evaluated double is within 16 units of its last place, and what a large angle lacks, of the truth; one turned by
-# angle addition within 1e-15 and the same.
+# angle addition within 1e-15 and the same; both times the amplitude.
 BOUND = 2.0**-49
 TURNED_BOUND = 1e-15
 ANGLE_BOUND = 2.0**-103
@@ -26,9 +26,9 @@ ANGLE_BOUND = 2.0**-103
 STRIDE = 64  # rows turned from each evaluated one
 
 
-def pairs(table: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.complex128]:
+def pairs(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.complex128]:
     """sin(p w_k) + i cos(p w_k) for `positions` (L,), as (L, K)."""
-    frequency, frequency_low, _ = table.frequencies
+    frequency, frequency_low, _ = spectrum.frequencies
     f, quarters = reduce_angle(positions[:, None] + 0.0, frequency, frequency_low)  # + 0.0: no negative zero
     s, c = sine(f), cosine(f)
     odd = np.abs(quarters) == 1.0
@@ -38,59 +38,79 @@ def pairs(table: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.complex
     return result
 
 
-def columns(table: Spectrum, values: NDArray[np.complex128]) -> NDArray[np.float64]:
+def columns(spectrum: Spectrum, values: NDArray[np.complex128]) -> NDArray[np.float64]:
     """The columns (L, dim) of an encoding from the `pairs` (L, K) they show."""
-    return values.view(np.float64)[:, table.source]
+    result: NDArray[np.float64] = values.view(np.float64)[:, spectrum.source]
+    if spectrum.amplitude != 1.0 or spectrum.source.min() < 0:
+        result *= weights(spectrum)
+        result += 0.0  # no negative zero
+    return result
 
 
-def rows_float64(table: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+def weights(spectrum: Spectrum) -> NDArray[np.float64]:
+    """What each column is multiplied by: the amplitude, or 0."""
+    return np.where(spectrum.source < 0, 0.0, spectrum.amplitude)
+
+
+def angle_bounds(spectrum: Spectrum) -> NDArray[np.float64]:
+    """What a double lacks in each column for every unit of position."""
+    bounds: NDArray[np.float64] = np.abs(weights(spectrum) * spectrum.frequencies[0, spectrum.source >> 1])
+    return bounds * ANGLE_BOUND
+
+
+def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """The encoding of `positions` (L,) as (L, dim) float64."""
-    return columns(table, pairs(table, positions))
+    return columns(spectrum, pairs(spectrum, positions))
 
 
-def rows_float32(table: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+def rows_float32(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
     """The same, correctly rounded to float32."""
-    values = rows_float64(table, positions)
-    bound = np.abs(values) * BOUND + np.abs(positions[:, None]) * (table.largest * ANGLE_BOUND)
+    values = rows_float64(spectrum, positions)
+    bound = np.abs(values) * BOUND + np.abs(positions[:, None]) * angle_bounds(spectrum)
     low: NDArray[np.float32] = (values - bound).astype(np.float32)
     for row, column in np.argwhere(low != (values + bound).astype(np.float32)):
-        low[row, column] = exact_float32(table, float(positions[row]), int(column))
+        low[row, column] = exact(spectrum, float(positions[row]), int(column))
     return low
 
 
-def turned_float32(table: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+def turned_float32(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
     """The same for positions p, p + 1, ...: by angle addition, one complex product for a sine and a cosine."""
-    turned = pairs(table, positions[::STRIDE])[:, None, :] * _steps[table.dim]
-    values = columns(table, turned.reshape(-1, turned.shape[-1])[: len(positions)])
-    bound = TURNED_BOUND + float(np.abs(positions).max()) * (table.largest * ANGLE_BOUND)
+    turned = pairs(spectrum, positions[::STRIDE])[:, None, :] * _steps[spectrum]
+    values = columns(spectrum, turned.reshape(-1, turned.shape[-1])[: len(positions)])
+    bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
     low: NDArray[np.float32] = (values - bound).astype(np.float32)
     doubtful = np.flatnonzero((low != (values + bound).astype(np.float32)).any(axis=1))
-    low[doubtful] = rows_float32(table, positions[doubtful])
+    low[doubtful] = rows_float32(spectrum, positions[doubtful])
     return low
 
 
-def _make_steps(dim: int) -> NDArray[np.complex128]:
+def _make_steps(spectrum: Spectrum) -> NDArray[np.complex128]:
     """cos(r w_k) - i sin(r w_k) for r = 0 ... STRIDE - 1: what turns `pairs` by r positions."""
-    return pairs(spectrum(dim), np.arange(STRIDE, dtype=np.float64)) * -1j
+    return pairs(spectrum, np.arange(STRIDE, dtype=np.float64)) * -1j
 
 
-_steps: Cache[int, NDArray[np.complex128]] = Cache(_make_steps)
+_steps: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_steps)
 
 
-def rows(table: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+def rows(spectrum: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
     """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
     if dtype == np.float64:
-        return rows_float64(table, positions)
-    return turned_float32(table, positions) if run else rows_float32(table, positions)
+        return rows_float64(spectrum, positions)
+    return turned_float32(spectrum, positions) if run else rows_float32(spectrum, positions)
 
 
-def fill(out: NDArray[np.floating], positions: NDArray[np.float64], threads: int) -> None:
+def fill(out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
-    _tiles.fill(rows, out, positions)
+    _tiles.fill(rows, out, spectrum, positions)
 
 
 def add(
-    x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float, threads: int
+    x: NDArray[np.floating],
+    out: NDArray[np.floating],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
-    _tiles.add(rows, x, out, positions, scale)
+    _tiles.add(rows, x, out, spectrum, positions, scale)

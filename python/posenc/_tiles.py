@@ -11,25 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._encoding import Spectrum, spectrum
+from ._encoding import Spectrum
 
 Rows = Callable[[Spectrum, NDArray[np.float64], bool, np.dtype[Any]], NDArray[np.floating]]
 
 TILE_ELEMENTS = 2**16  # a float32 tile of this size stays in the second-level cache
 
 
-def fill(rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]) -> None:
+def fill(rows: Rows, out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64]) -> None:
     with np.errstate(all="ignore"):  # as in compiled code: what the caller asked for may not end half way
-        for where, values in _tiles(rows, out, positions):
+        for where, values in _tiles(rows, out, spectrum, positions):
             out[where] = values
 
 
 def add(
-    rows: Rows, x: NDArray[np.floating], out: NDArray[np.floating], positions: NDArray[np.float64], scale: float
+    rows: Rows,
+    x: NDArray[np.floating],
+    out: NDArray[np.floating],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
 ) -> None:
     factor = out.dtype.type(scale)
     with np.errstate(all="ignore"):
-        for where, values in _tiles(rows, out, positions):
+        for where, values in _tiles(rows, out, spectrum, positions):
             if factor == 1:
                 np.add(x[where], values, out=out[where])
             else:
@@ -38,14 +43,13 @@ def add(
 
 
 def _tiles(
-    rows: Rows, out: NDArray[np.floating], positions: NDArray[np.float64]
+    rows: Rows, out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64]
 ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.floating]]]:
     """Pairs of an index into `out` (..., L, dim) and the rows that belong there.
 
     `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position.
     """
     length, dim = out.shape[-2:]
-    table = spectrum(dim)
     height = max(1, TILE_ELEMENTS // dim)
     sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(out.shape[:-2])
     for sequence, where in zip(sequences, positions, strict=True):
@@ -55,4 +59,4 @@ def _tiles(
                 tile, run = where + np.arange(first, last, dtype=np.float64), bool(where % 1 == 0)
             else:
                 tile, run = where[first:last], False
-            yield (*sequence, slice(first, last), slice(None)), rows(table, tile, run, out.dtype)
+            yield (*sequence, slice(first, last), slice(None)), rows(spectrum, tile, run, out.dtype)

@@ -2,6 +2,7 @@
 // users), releases the GIL, walks the leading dimensions and calls the active kernel. No mathematics.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <array>
@@ -29,30 +30,37 @@ using FrequencyArray = py::array_t<double, py::array::c_style>;     // (3, K)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;  // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;      // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
-std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source) {
+std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
     if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
         throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
     }
     return std::make_shared<OwnedTable>(std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
-                                        std::span{source.data(), static_cast<std::size_t>(source.size())});
+                                        std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
 }
-
-bool same(const py::dtype& a, const py::dtype& b) { return a.is(b) || a.equal(b); }
 
 Element element_of(const py::array& out) {
-    if (same(out.dtype(), py::dtype::of<float>())) {
-        return Element::f32;
+    const py::dtype dtype = out.dtype();
+    if (py::cast<bool>(dtype.attr("isnative"))) {
+        switch (dtype.char_()) {
+            case 'f':
+                return Element::f32;
+            case 'd':
+                return Element::f64;
+            case 'e':
+                return Element::f16;
+            case 'H':
+                return Element::bf16;  // its bits
+            default:
+                break;
+        }
     }
-    if (same(out.dtype(), py::dtype::of<double>())) {
-        return Element::f64;
-    }
-    throw py::type_error("out: expected native float32 or float64, got " + std::string(py::str(out.dtype())));
+    throw py::type_error("_core: expected native float32, float64, float16, or uint16 for bfloat16");
 }
 
-// Addresses of the (L, D) arrays that `array` consists of, in C order.
-std::vector<char*> sequences_of(const py::array& array, char* first) {
+// Addresses of the arrays of `inner` dimensions that `array` consists of, in C order.
+std::vector<char*> outer_addresses(const py::array& array, char* first, py::ssize_t inner) {
     std::vector<char*> addresses{first};
-    for (py::ssize_t axis = 0; axis < array.ndim() - 2; ++axis) {
+    for (py::ssize_t axis = 0; axis < array.ndim() - inner; ++axis) {
         std::vector<char*> next;
         next.reserve(addresses.size() * static_cast<std::size_t>(array.shape(axis)));
         for (char* address : addresses) {
@@ -105,41 +113,75 @@ Arrays arrays_of(const py::array& array, const std::vector<char*>& addresses) {
     return {addresses.data(), array.strides(array.ndim() - 2), array.strides(array.ndim() - 1)};
 }
 
-void write(const OwnedTable& table, py::array& out, const py::array& from, const PositionArray& positions,
-           Operation operation, double scale, bool stream, std::size_t threads) {
+// What is written to `out`, and perhaps added to `from`, of the same shape and dtype. Keeps the addresses.
+struct Written {
+    std::vector<char*> to, from;
+    Target target;
+
+    // Their last `inner` dimensions are left to others.
+    Written(py::array& out, const std::optional<py::array>& x, double scale, bool stream, py::ssize_t inner) {
+        const py::array& old = x ? *x : out;
+        if (out.ndim() < inner || old.ndim() != out.ndim() ||
+            !std::equal(out.shape(), out.shape() + out.ndim(), old.shape()) || element_of(out) != element_of(old)) {
+            throw py::value_error("_core: arrays do not fit each other");
+        }
+        to = outer_addresses(out, static_cast<char*>(out.mutable_data()), inner);
+        from = x ? outer_addresses(old, const_cast<char*>(static_cast<const char*>(old.data())), inner) : to;
+        target = {arrays_of(out, to),
+                  arrays_of(old, from),
+                  to.size(),
+                  element_of(out),
+                  x ? Operation::add : Operation::fill,
+                  scale,
+                  stream};
+    }
+};
+
+// Fills `out`, or adds to `x`.
+void write(const OwnedTable& table, const std::optional<py::array>& x, py::array out, const PositionArray& positions,
+           double scale, bool stream, std::size_t threads) {
+    const Written written(out, x, scale, stream, 2);
     const bool starts = positions.ndim() == 1;
-    if (out.ndim() < 2 || from.ndim() != out.ndim() ||
-        !std::equal(out.shape(), out.shape() + out.ndim(), from.shape()) || !same(from.dtype(), out.dtype()) ||
-        positions.ndim() < 1 || positions.ndim() > 2 ||
+    const auto groups = static_cast<std::size_t>(positions.ndim() == 0 ? 0 : positions.shape(0));
+    if ((groups != 1 && groups != written.to.size()) || positions.ndim() > 2 ||
         static_cast<std::size_t>(out.shape(out.ndim() - 1)) != table.table().columns ||
         (!starts && positions.shape(1) != out.shape(out.ndim() - 2))) {
         throw py::value_error("_core: table, arrays and positions do not fit");
     }
-    const std::vector<char*> to_addresses = sequences_of(out, static_cast<char*>(out.mutable_data()));
-    const std::vector<char*> from_addresses =
-        operation == Operation::add ? sequences_of(from, const_cast<char*>(static_cast<const char*>(from.data())))
-                                    : to_addresses;
-    const auto groups = static_cast<std::size_t>(positions.shape(0));
-    if (groups != 1 && groups != to_addresses.size()) {
-        throw py::value_error("_core: expected one group of positions or one per sequence");
-    }
-    const Target target{arrays_of(out, to_addresses),
-                        arrays_of(from, from_addresses),
-                        to_addresses.size(),
-                        element_of(out),
-                        operation,
-                        scale,
-                        stream};
-    const Call call{table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)),
-                    target};
+    const Call call{
+        table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)), written.target};
     WithoutGil released;
     run_call(call, threads, [&released] { released.check_signals(); });
 }
 
-// ---- small calls
-// ----------------------------------------------------------------------------------------------------- One row takes
-// longer to check in Python than to compute. The plainest calls, which need no explanation, are checked here: a
-// C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
+void merge(const std::optional<py::array>& x, py::array out, const std::vector<py::array>& parts, double scale,
+           bool stream, std::size_t threads) {
+    const auto axes = static_cast<py::ssize_t>(parts.size());
+    const Written written(out, x, scale, stream, axes + 1);
+    const std::size_t size = value_bytes(written.target.element, written.target.operation);
+    MergeCall call{{}, {}, {}, {}, static_cast<std::size_t>(out.shape(out.ndim() - 1)), written.target};
+    for (py::ssize_t a = 0; a < axes; ++a) {
+        const py::array& part = parts[static_cast<std::size_t>(a)];
+        const py::ssize_t axis = out.ndim() - 1 - axes + a;
+        if (part.ndim() != 2 || part.shape(0) != out.shape(axis) || part.shape(1) != out.shape(out.ndim() - 1) ||
+            static_cast<std::size_t>(part.itemsize()) != size || (part.flags() & py::array::c_style) == 0) {
+            throw py::value_error("_core: parts and arrays do not fit");
+        }
+        call.parts.push_back(static_cast<const char*>(part.data()));
+        call.lengths.push_back(static_cast<std::size_t>(part.shape(0)));
+        call.to_steps.push_back(out.strides(axis));
+        call.from_steps.push_back((x ? *x : out).strides(axis));
+    }
+    if (axes == 0) {
+        throw py::value_error("_core: expected parts");
+    }
+    WithoutGil released;
+    run_call(call, threads, [&released] { released.check_signals(); });
+}
+
+// ---- small calls ----------------------------------------------------------------------------------------------------
+// One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
+// here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
 
 constexpr py::ssize_t kSmallElements = 1 << 14;
 constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
@@ -249,22 +291,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("flags") = POSENC_FLAGS;
 
     py::class_<OwnedTable, std::shared_ptr<OwnedTable>>(m, "Table")
-        .def(py::init(&make_table), py::arg("frequencies").noconvert(), py::arg("source").noconvert())
+        .def(py::init(&make_table), py::arg("frequencies").noconvert(), py::arg("source").noconvert(),
+             py::arg("amplitude"))
         .def_property_readonly("nbytes", &OwnedTable::nbytes);
-    m.def(
-        "fill",
-        [](const OwnedTable& table, py::array out, const PositionArray& positions, bool stream, std::size_t threads) {
-            write(table, out, out, positions, Operation::fill, 1.0, stream, threads);
-        },
-        py::arg("table"), py::arg("out").noconvert(), py::arg("positions").noconvert(), py::arg("stream"),
-        py::arg("threads"));
-    m.def(
-        "add",
-        [](const OwnedTable& table, const py::array& x, py::array out, const PositionArray& positions, double scale,
-           bool stream,
-           std::size_t threads) { write(table, out, x, positions, Operation::add, scale, stream, threads); },
-        py::arg("table"), py::arg("x").noconvert(), py::arg("out").noconvert(), py::arg("positions").noconvert(),
-        py::arg("scale"), py::arg("stream"), py::arg("threads"));
+    m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
+          py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
+    m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
+          py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("remember", &remember, py::arg("table"), "Make fill_small and add_small aware of a table.");
     m.def("forget", &forget, "Undo all of remember. For a child process after a fork.");
     m.def("fill_small",

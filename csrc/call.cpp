@@ -71,40 +71,27 @@ Table table_for(const Call& call, Run kernel) {
 }
 
 // The calling thread's, kept for its next call: to get it from the system takes longer than a short call.
-double* own_workspace(const Table& table) {
+double* own_workspace(std::size_t needed) {
     thread_local AlignedDoubles workspace;
     thread_local std::size_t size = 0;
-    if (const std::size_t needed = workspace_size(table); needed > size) {
+    if (needed > size) {
         size = 0;
-        workspace = make_workspace(table);
+        workspace = make_aligned(needed);
         size = needed;
     }
     return workspace.get();
 }
 
-}  // namespace
-
-void run_small_call(const Call& call) {
-    const Run kernel = active_level().run;
-    const Table table = table_for(call, kernel);
-    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, own_workspace(table));
-}
-
-void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll) {
-    if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
-        return;
-    }
-    const Run kernel = active_level().run;
-    const Table table = table_for(call, kernel);
-    const std::size_t elements = call.groups * call.rows * table.columns * (call.groups == 1 ? call.target.count : 1);
-    threads = std::clamp<std::size_t>(elements / kThreadElements, 1, threads);
-    const Pieces pieces(call, threads);
+// Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`.
+template <class Piece>
+void run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size,
+                const std::function<void()>& poll, const Piece& piece) {
     std::atomic<std::size_t> next{0};
     const auto work = [&](double* workspace, const std::function<void()>* between) {
         std::size_t since_poll = 0;
-        for (std::size_t number = next++; number < pieces.count(); number = next++) {
-            pieces.run(table, kernel, number, workspace);
-            since_poll += pieces.elements();
+        for (std::size_t number = next++; number < count; number = next++) {
+            piece(number, workspace);
+            since_poll += elements;
             if (between != nullptr && since_poll >= kPieceElements) {
                 since_poll = 0;
                 (*between)();
@@ -112,9 +99,9 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
         }
     };
 
-    double* const own = own_workspace(table);
-    std::vector<AlignedDoubles> workspaces(std::min(threads, pieces.count()) - 1);  // those of the other threads
-    std::ranges::generate(workspaces, [&] { return make_workspace(table); });
+    double* const own = own_workspace(workspace_size);
+    std::vector<AlignedDoubles> workspaces(std::min(threads, count) - 1);  // those of the other threads
+    std::ranges::generate(workspaces, [&] { return make_aligned(workspace_size); });
     std::vector<std::thread> others;
     others.reserve(workspaces.size());
     std::exception_ptr failure;
@@ -129,7 +116,7 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
         work(own, &poll);
     } catch (...) {
         failure = std::current_exception();
-        next = pieces.count();
+        next = count;
     }
     for (std::thread& other : others) {
         other.join();
@@ -137,6 +124,87 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
     if (failure) {
         std::rethrow_exception(failure);
     }
+}
+
+std::size_t useful_threads(std::size_t elements, std::size_t threads) {
+    return std::clamp<std::size_t>(elements / kThreadElements, 1, threads);
+}
+
+}  // namespace
+
+std::size_t value_bytes(Element element, Operation operation) {
+    if (element == Element::f64) {
+        return 8;
+    }
+    return element == Element::f32 || operation == Operation::add ? 4 : 2;
+}
+
+void run_small_call(const Call& call) {
+    const Run kernel = active_level().run;
+    const Table table = table_for(call, kernel);
+    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, own_workspace(workspace_size(table)));
+}
+
+void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll) {
+    if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
+        return;
+    }
+    const Run kernel = active_level().run;
+    const Table table = table_for(call, kernel);
+    const std::size_t elements = call.groups * call.rows * table.columns * (call.groups == 1 ? call.target.count : 1);
+    threads = useful_threads(elements, threads);
+    const Pieces pieces(call, threads);
+    run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,
+               [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
+}
+
+void run_call(const MergeCall& call, std::size_t threads, const std::function<void()>& poll) {
+    const std::size_t rows = call.lengths.back(), arrays = call.target.count, outer = call.lengths.size() - 1;
+    std::size_t cells = 1;
+    for (std::size_t axis = 0; axis < outer; ++axis) {
+        cells *= call.lengths[axis];
+    }
+    if (cells * rows * arrays == 0) {
+        return;
+    }
+    const Merge kernel = active_level().merge;
+    const std::size_t size = value_bytes(call.target.element, call.target.operation);
+    const std::size_t row_bytes = call.columns * size;
+    const std::size_t row_step = std::clamp<std::size_t>(kPieceElements / call.columns, 1, rows);
+    const std::size_t array_step = std::clamp<std::size_t>(kPieceElements / (row_step * call.columns), 1, arrays);
+    const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
+    const std::size_t own_size = (call.columns + 2 * array_step + 7) / 8 * 8;  // the base row and the addresses
+
+    run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
+               useful_threads(cells * rows * arrays * call.columns, threads), own_size + merge_size(call.columns), poll,
+               [&](std::size_t number, double* workspace) {
+                   const std::size_t row = number % row_parts * row_step;
+                   const std::size_t array = number / row_parts % array_parts * array_step;
+                   std::size_t cell = number / row_parts / array_parts;
+                   char* const base = reinterpret_cast<char*>(workspace);
+                   auto** const to = reinterpret_cast<char**>(workspace + call.columns);
+                   auto** const from = to + array_step;
+                   const std::size_t count = std::min(array_step, arrays - array);
+                   std::copy_n(call.target.to.address + array, count, to);
+                   std::copy_n(call.target.from.address + array, count, from);
+                   std::fill_n(base, row_bytes, char{0});
+                   for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
+                       const std::size_t i = cell % call.lengths[axis];
+                       const char* const part = call.parts[axis] + i * row_bytes;
+                       std::transform(base, base + row_bytes, part, base,
+                                      [](char a, char b) { return static_cast<char>(a | b); });
+                       std::for_each(to, to + count,
+                                     [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis]; });
+                       std::for_each(from, from + count,
+                                     [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis]; });
+                   }
+                   Target target = call.target;
+                   target.to.address = to;
+                   target.from.address = from;
+                   target.count = count;
+                   kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
+                          workspace + own_size);
+               });
 }
 
 }  // namespace posenc

@@ -17,9 +17,23 @@ struct Call {
     Target target;
 };
 
+// Rows over several axes: of each axis a the rows parts[a], in the type of `Parts` (kernel.hpp), lengths[a] of them.
+// The arrays of `target` are those of the last axis, at the origin of the others, which they leave by steps of bytes.
+struct MergeCall {
+    std::vector<const char*> parts;
+    std::vector<std::size_t> lengths;
+    std::vector<std::ptrdiff_t> to_steps, from_steps;  // of all axes but the last
+    std::size_t columns;
+    Target target;
+};
+
+// The size of the values that are written or added to elements.
+std::size_t value_bytes(Element element, Operation operation);
+
 // Runs `call` with the active ISA level on at most `threads` threads, the calling one among them; none is left behind.
 // `poll` is called by the calling thread every few milliseconds; what it throws ends the call early.
 void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll);
+void run_call(const MergeCall& call, std::size_t threads, const std::function<void()>& poll);
 
 // Runs a float32 call that is too small to cut, in this thread: no polling, nothing allocated once warm.
 void run_small_call(const Call& call);

@@ -12,6 +12,9 @@ namespace posenc {
 void run_baseline(const Table&, const Rows&, const Target&, double*) noexcept;
 void run_avx2(const Table&, const Rows&, const Target&, double*) noexcept;
 void run_avx512(const Table&, const Rows&, const Target&, double*) noexcept;
+void merge_baseline(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept;
+void merge_avx2(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept;
+void merge_avx512(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept;
 
 namespace {
 
@@ -19,19 +22,22 @@ bool always() { return true; }
 
 #if defined(__x86_64__)
 // __builtin_cpu_supports also asks whether the operating system saves the registers.
-bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+           __builtin_cpu_supports("f16c") != 0;
+}
 bool has_avx512() {
     return has_avx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
            __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
 }
 
 constexpr std::array kLevels{
-    Level{"avx512", has_avx512, run_avx512},
-    Level{"avx2", has_avx2, run_avx2},
-    Level{"baseline", always, run_baseline},
+    Level{"avx512", has_avx512, run_avx512, merge_avx512},
+    Level{"avx2", has_avx2, run_avx2, merge_avx2},
+    Level{"baseline", always, run_baseline, merge_baseline},
 };
 #else
-constexpr std::array kLevels{Level{"baseline", always, run_baseline}};
+constexpr std::array kLevels{Level{"baseline", always, run_baseline, merge_baseline}};
 #endif
 
 std::atomic<const Level*> chosen{nullptr};

@@ -12,6 +12,7 @@ struct Level {
     std::string_view name;
     bool (*supported)();
     Run run;
+    Merge merge;
 };
 
 std::span<const Level> levels() noexcept;  // fastest first; the last one runs everywhere

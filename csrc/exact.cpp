@@ -104,11 +104,14 @@ Turn operator*(const Turn& a, const Turn& b) noexcept {
     return {a.cos * b.cos + a.sin * minus, a.sin * b.cos + a.cos * b.sin};
 }
 
-float exact_f32(const Table& table, double position, std::int32_t source) noexcept {
-    if (position == 0.0) {
-        return static_cast<float>(source & 1);  // the one exact case, and a row that is asked for often
+double exact_odd(const Table& table, double position, std::int32_t source) noexcept {
+    if (source < 0) {
+        return 0.0;
     }
-    return static_cast<float>(round_to_odd(exact_value(table, position, source)));
+    if (position == 0.0) {  // the one exact case, and a row that is asked for often
+        return (source & 1) != 0 ? table.amplitude : 0.0;
+    }
+    return round_to_odd(exact_value(table, position, source) * Sum{table.amplitude, 0.0});
 }
 
 }  // namespace posenc

@@ -7,7 +7,11 @@
 
 namespace posenc {
 
-// One encoding at one width. Built once (table.cpp), then shared read-only between calls and threads.
+// Orders of columns that have short ways: pairs (sin, cos) one after the other, or all the first of them, then all the
+// second.
+enum class Order : std::uint8_t { interleaved, concatenated, any };
+
+// One encoding at one width, along one axis. Built once (table.cpp), then shared read-only between calls and threads.
 //
 // Angles are counted in quarter turns: reducing one is a multiplication, a rounding and a subtraction, at any
 // position. Arrays are padded so that vectors may read past their end and kernels never need a tail: frequencies and
@@ -20,8 +24,11 @@ struct Table {
     std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
     const double* frequency[3];      // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
     double largest;                  // the largest frequency in magnitude
-    const std::int32_t* source;      // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k)
-    bool identity;                   // source[j] == j: the trigonometric values already stand in column order
+    const std::int32_t* source;      // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k), -1 for a column of zeros
+    double amplitude;                // a factor of every column
+    Order order;                     // what there is to know of `source`
+    bool cos_first;                  // in both of the orders that are not `any`
+    const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
     std::size_t reach;               // R: a tile is an anchor row and R rows on either side of it
     std::size_t tile_reach;          // S: an anchor is evaluated once for S tiles on either side
     std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
@@ -33,10 +40,11 @@ struct Table {
     const double* tile_sin;
 };
 
-constexpr std::size_t kPadding = 16;  // twice the lanes of the widest ISA level
+constexpr std::size_t kSharedBytes = 128 * 1024;  // of rows that several arrays share: they stay in the second level
+constexpr std::size_t kPadding = 16;              // twice the lanes of the widest ISA level
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,
-// rounded to double. Positions are finite and at most 2^53 in magnitude.
+// rounded to double. Positions are at most 2^53 in magnitude; one that is not a number masks its row.
 struct Rows {
     const double* position;
     double start;
@@ -45,7 +53,7 @@ struct Rows {
 };
 
 enum class Operation : std::uint8_t { fill, add };
-enum class Element : std::uint8_t { f32, f64 };
+enum class Element : std::uint8_t { f32, f64, f16, bf16 };
 
 // Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
 struct Arrays {
@@ -55,7 +63,7 @@ struct Arrays {
 };
 
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
-// somewhere else altogether.
+// somewhere else altogether. Masked rows become zeros, or stay what they are.
 struct Target {
     Arrays to;
     Arrays from;
@@ -71,11 +79,23 @@ struct Target {
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
 // f64: one fixed sequence of IEEE operations per element, never contracted; absolute error below 5e-16.
+// f16, bf16: filled, the correctly rounded value; added to, in float32 arithmetic on the encoding in float32, then
+// rounded once.
 // `workspace` comes from make_workspace(table) (table.hpp). No allocation, no exception, no global state.
 using Run = void (*)(const Table&, const Rows&, const Target&, double* workspace) noexcept;
 
-// The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp). Kernels call it for
-// the one element in a million whose rounding to f32 a double can't decide.
+// Rows of an encoding over several axes: row i is the bitwise or of `base` and row i of `inner`, both [columns], in the
+// type of the elements, or for sums on 16-bit elements in float32. Either axis has zeros where the other has not.
+struct Parts {
+    const char* base;
+    const char* inner;
+    std::size_t columns;
+};
+
+// Writes rows [first, first + count) to every array of `target`. `workspace` holds merge_size(columns) doubles.
+using Merge = void (*)(const Parts&, std::size_t first, std::size_t count, const Target&, double* workspace) noexcept;
+
+// The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp), less the amplitude.
 struct Sum {
     double high, low;
 };
@@ -84,6 +104,9 @@ struct Turn {
     Sum cos, sin;
 };
 Turn operator*(const Turn&, const Turn&) noexcept;
-float exact_f32(const Table&, double position, std::int32_t source) noexcept;
+
+// A double that rounds to any shorter format as the column's value does. Kernels call it for the one element in a
+// million whose rounding to f32 a double can't decide.
+double exact_odd(const Table&, double position, std::int32_t source) noexcept;
 
 }  // namespace posenc

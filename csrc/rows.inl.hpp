@@ -1,8 +1,8 @@
 // The float32 rows of a run or of a list of positions. Included by kernel.inl.hpp only.
 //
-// A list is evaluated row by row. A run is cut into tiles of 2R + 1 rows, and each row is turned by its distance from
-// the anchor row in the tile's middle; in order, because that is what the hardware foresees. The anchors of 2S + 1
-// tiles are turned in the same way from one that was evaluated.
+// A list is evaluated row by row, quickly where that can be. A run is cut into tiles of 2R + 1 rows, and each row is
+// turned by its distance from the anchor row in the tile's middle; in order, because that is what the hardware
+// foresees. The anchors of 2S + 1 tiles are turned in the same way from one that was evaluated.
 
 namespace posenc {
 namespace {
@@ -41,13 +41,18 @@ struct Constant {
     constexpr operator std::size_t() const { return value; }
 };
 
-// The trigonometric values in column order, padded with ones: harmless to turn, never in doubt.
+bool is_identity(const Table& table) { return table.order == Order::interleaved && !table.cos_first; }
+
+// The trigonometric values in column order, none of them a negative zero; padded with ones, which are harmless to turn
+// and never in doubt.
 void column_values(const Table& table, const double* trig, double* value) {
-    if (table.identity) {
-        __builtin_memcpy(value, trig, table.columns * sizeof(double));
+    if (is_identity(table)) {
+        for (std::size_t j = 0; j < table.columns; j += kLanes) {
+            store(value + j, load<f64s>(trig + j) * table.amplitude + 0.0);
+        }
     } else {
         for (std::size_t j = 0; j < table.columns; ++j) {
-            value[j] = trig[table.source[j]];
+            value[j] = table.source[j] < 0 ? 0.0 : trig[table.source[j]] * table.amplitude + 0.0;
         }
     }
     for (std::size_t j = 0; j < kPadding; ++j) {
@@ -57,14 +62,14 @@ void column_values(const Table& table, const double* trig, double* value) {
 
 // Their derivatives by the angle, d sin = cos and d cos = -sin, padded with zeros.
 void column_derivatives(const Table& table, const double* trig, double* derivative) {
-    if (table.identity) {
+    if (is_identity(table)) {
         for (std::size_t j = 0; j < table.columns; j += kLanes) {
-            store(derivative + j, turn_pairs(load<f64s>(trig + j)));
+            store(derivative + j, turn_pairs(load<f64s>(trig + j)) * table.amplitude);
         }
     } else {
         for (std::size_t j = 0; j < table.columns; ++j) {
-            const double other = trig[table.source[j] ^ 1];
-            derivative[j] = (table.source[j] & 1) != 0 ? -other : other;
+            const std::int32_t s = table.source[j];
+            derivative[j] = s < 0 ? 0.0 : trig[s ^ 1] * ((s & 1) != 0 ? -table.amplitude : table.amplitude);
         }
     }
     for (std::size_t j = 0; j < kPadding; ++j) {
@@ -100,9 +105,10 @@ void turn_anchor(const Table& table, const Anchor& from, std::ptrdiff_t step, co
 }
 
 // Hands rows to `write` in pieces of whole vectors, of which the first `count` columns are meant:
-// write(row, column, vectors, count).
+// write(row, column, vectors, count). The last piece of a row ends with its last column.
 template <class Write>
 struct Maker {
+    using E = typename Write::Element;
     static constexpr std::size_t kVector = 2 * kLanes;
     static constexpr std::size_t kVectors = 4;  // of a piece: what fits into registers, and is checked at once
 
@@ -112,14 +118,18 @@ struct Maker {
     const Write& write;
 
     void make() const {
+        if (is_run(rows)) {
+            make_run();
+        } else {
+            make_list();
+        }
+    }
+
+private:
+    void make_run() const {
         const std::size_t height = 2 * table.reach + 1, end = rows.first + rows.count;
-        const bool run = is_run(rows);
         for (std::size_t i = rows.first; i < end;) {
-            if (!run) {
-                const double position = position_of(rows, i);
-                anchor_row(i, position, evaluated_row<true>(table, position, work), evaluated_bound(angle(position)));
-                ++i;
-            } else if (end - i < height) {
+            if (end - i < height) {
                 const std::size_t count = end - i;
                 evaluate_anchor(table, position_of(rows, i + count / 2), work);
                 tile(i, count, work.evaluated);
@@ -138,14 +148,33 @@ struct Maker {
         }
     }
 
-private:
+    void make_list() const {
+        for (std::size_t i = rows.first; i < rows.first + rows.count; ++i) {
+            const double position = position_of(rows, i);
+            const double far = angle(position);
+            if (!kFused || table.order == Order::any || far >= kFar) {
+                const Bound bound = times_amplitude(evaluated_bound(far));
+                anchor_row(i, position, evaluated_row<true>(table, position, work), bound);
+            } else if (far < kNear) {
+                quick_row<false>(i, position);
+            } else {
+                quick_row<true>(i, position);
+            }
+        }
+    }
+
     double angle(double position) const { return table.largest * (position < 0.0 ? -position : position); }
+
+    Bound times_amplitude(const Bound& bound) const {
+        const double amplitude = table.amplitude < 0.0 ? -table.amplitude : table.amplitude;
+        return {bound.absolute * amplitude, bound.relative};
+    }
 
     // Rows first, ..., first + count - 1; the anchor is the middle one, the later of two.
     void tile(std::size_t first, std::size_t count, const Anchor& anchor) const {
         const std::size_t centre = first + count / 2;
         const double position = position_of(rows, centre);
-        const Bound bound = turned_bound(angle(position));
+        const Bound bound = times_amplitude(turned_bound(angle(position), table.amplitude));
         for (std::size_t r = count / 2; r > 0; --r) {
             turned_row<true>(centre - r, position, r, anchor, bound);
         }
@@ -155,29 +184,29 @@ private:
         }
     }
 
-    // Calls piece(vectors, column, count) for every piece of a row; the number of vectors is a constant.
+    // Calls piece(vectors, column, count) for every piece of `columns`; the number of vectors is a constant.
     template <class Piece>
-    void pieces(const Piece& piece) const {
+    static void pieces(std::size_t columns, const Piece& piece) {
         std::size_t j = 0;
-        for (; j + kVectors * kVector <= table.columns; j += kVectors * kVector) {
+        for (; j + kVectors * kVector <= columns; j += kVectors * kVector) {
             piece(Constant<kVectors>{}, j, kVectors * kVector);
         }
-        for (; j < table.columns; j += kVector) {
-            piece(Constant<1>{}, j, smaller(kVector, table.columns - j));
+        for (; j < columns; j += kVector) {
+            piece(Constant<1>{}, j, smaller(kVector, columns - j));
         }
     }
 
     void anchor_row(std::size_t row, double position, const double* value, const Bound& bound) const {
-        const std::uint32_t window = bound.window();
-        pieces([&](auto vectors, std::size_t j, std::size_t count) {
+        const Doubt<E> unseen(bound);
+        pieces(table.columns, [&](auto vectors, std::size_t j, std::size_t count) {
             f32s values[vectors];
-            Doubt doubt{window};
+            Doubt<E> doubt = unseen;
             for (std::size_t v = 0; v < vectors; ++v) {
                 const double* y = value + j + v * kVector;
                 values[v] = round_f32(load<f64s>(y), load<f64s>(y + kLanes), doubt);
             }
             if (__builtin_expect(doubt.any(), 0)) {
-                repair(values, table, position, j, bound, value + j, nullptr, nullptr, nullptr, 0.0);
+                repair<E>(values, table, position, j, bound, value + j, nullptr, nullptr, nullptr, 0.0);
             }
             write(row, j, values, count);
         });
@@ -187,10 +216,10 @@ private:
     template <bool back>
     void turned_row(std::size_t row, double anchor_position, std::size_t distance, const Anchor& anchor,
                     const Bound& bound) const {
-        const std::uint32_t window = bound.window();
+        const Doubt<E> unseen(bound);
         const double* const row_cos = table.row_cos + (distance - 1) * table.padded_columns;
         const double* const row_sin = table.row_sin + (distance - 1) * table.padded_columns;
-        pieces([&](auto vectors, std::size_t j, std::size_t count) {
+        pieces(table.columns, [&](auto vectors, std::size_t j, std::size_t count) {
             const double *const value = anchor.value + j, *const derivative = anchor.derivative + j;
             const double *const cos = row_cos + j, *const sin = row_sin + j;
             const auto turned = [&](std::size_t c) {
@@ -200,17 +229,94 @@ private:
             };
             write.prefetch(row, j, count);
             f32s values[vectors];
-            Doubt doubt{window};
+            Doubt<E> doubt = unseen;
             for (std::size_t v = 0; v < vectors; ++v) {
                 values[v] = round_f32(turned(v * kVector), turned(v * kVector + kLanes), doubt);
             }
             if (__builtin_expect(doubt.any(), 0)) {
                 const auto r = static_cast<double>(distance);
                 const double position = back ? anchor_position - r : anchor_position + r;
-                repair(values, table, position, j, bound, value, derivative, cos, sin, back ? -1.0 : 1.0);
+                repair<E>(values, table, position, j, bound, value, derivative, cos, sin, back ? -1.0 : 1.0);
             }
             write(row, j, values, count);
         });
+    }
+
+    // A row of pairs, from their frequencies.
+    template <bool far>
+    void quick_row(std::size_t row, double position) const {
+        const Bound bound = times_amplitude(quick_bound(angle(position)));
+        const Doubt<E> unseen(bound);
+        const auto pairs = [&, p = table.cos_first ? -position : position](std::size_t k) {
+            return evaluate_quickly<far>(table, p, k);
+        };
+        if (table.order == Order::interleaved) {
+            pieces(table.columns, [&](auto vectors, std::size_t j, std::size_t count) {
+                write.prefetch(row, j, count);
+                f32s values[vectors];
+                Doubt<E> doubt = unseen;
+                for (std::size_t v = 0; v < vectors; ++v) {
+                    const Pairs pair = pairs(j / 2 + v * kLanes);
+                    values[v] =
+                        weave(__builtin_convertvector(pair.first, f32h), __builtin_convertvector(pair.second, f32h));
+                    doubt.note(pair.first, pair.second, values[v]);
+                }
+                if constexpr (vectors == 1) {
+                    doubt.ignore_from(count);
+                }
+                if (__builtin_expect(doubt.any(), 0)) {
+                    repair_quick(values, position, j, bound, [&](std::size_t v, double* y) {
+                        const Pairs pair = pairs(j / 2 + v * kLanes);
+                        store(y, weave_low(pair.first, pair.second));
+                        store(y + kLanes, weave_high(pair.first, pair.second));
+                    });
+                }
+                write(row, j, values, count);
+            });
+            return;
+        }
+        const std::size_t half = table.columns / 2;
+        pieces(half, [&](auto vectors, std::size_t j, std::size_t count) {
+            write.prefetch(row, j, count);
+            write.prefetch(row, half + j, count);
+            f32s firsts[vectors], seconds[vectors];
+            Doubt<E> doubt = unseen;
+            for (std::size_t v = 0; v < vectors; ++v) {
+                const Pairs a = pairs(j + v * kVector), b = pairs(j + v * kVector + kLanes);
+                firsts[v] = round_f32(a.first, b.first, doubt);
+                seconds[v] = round_f32(a.second, b.second, doubt);
+            }
+            if constexpr (vectors == 1) {
+                doubt.ignore_from(count);
+            }
+            if (__builtin_expect(doubt.any(), 0)) {
+                repair_quick(firsts, position, j, bound, [&](std::size_t v, double* y) {
+                    store(y, pairs(j + v * kVector).first);
+                    store(y + kLanes, pairs(j + v * kVector + kLanes).first);
+                });
+                repair_quick(seconds, position, half + j, bound, [&](std::size_t v, double* y) {
+                    store(y, pairs(j + v * kVector).second);
+                    store(y + kLanes, pairs(j + v * kVector + kLanes).second);
+                });
+            }
+            write(row, j, firsts, count);
+            write(row, half + j, seconds, count);
+        });
+    }
+
+    template <std::size_t vectors, class Doubles>
+    [[gnu::always_inline]] void repair_quick(f32s (&values)[vectors], double position, std::size_t column,
+                                             const Bound& bound, const Doubles& doubles) const {
+        alignas(64) double y[vectors * kVector];
+        again(y, vectors, doubles);
+        repair<E>(values, table, position, column, bound, y, nullptr, nullptr, nullptr, 0.0);
+    }
+
+    template <class Doubles>
+    [[gnu::noinline]] static void again(double* y, std::size_t vectors, const Doubles& doubles) {
+        for (std::size_t v = 0; v < vectors; ++v) {
+            doubles(v, y + v * kVector);
+        }
     }
 };
 

@@ -25,9 +25,8 @@ using u64s = std::uint64_t __attribute__((vector_size(kLanes * 8)));
 using f32h = float __attribute__((vector_size(kLanes * 4)));  // half a register: what f64s converts to
 using f32s = float __attribute__((vector_size(kLanes * 8)));
 using u32s = std::uint32_t __attribute__((vector_size(kLanes * 8)));
-
-template <class T>
-using Vector __attribute__((vector_size(kLanes * 8))) = T;
+using i32h = std::int32_t __attribute__((vector_size(kLanes * 4)));
+using u16h = std::uint16_t __attribute__((vector_size(kLanes * 4)));  // as many lanes as f32s
 
 template <class V, class T>
 V load(const T* source) {
@@ -46,34 +45,32 @@ constexpr bool kFused = true;
 f64s fused(f64s a, f64s b, f64s c) { return (f64s)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
 f32s join(f32h a, f32h b) { return (f32s)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)a), (__m256)b, 1); }
 bool any(u32s mask) { return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0; }
-void stream(float* target, f32s value) { _mm512_stream_ps(target, (__m512)value); }
+void stream(void* target, u32s value) { _mm512_stream_si512(static_cast<__m512i*>(target), (__m512i)value); }
 #elif defined(__AVX2__)
 constexpr bool kFused = true;
 f64s fused(f64s a, f64s b, f64s c) { return (f64s)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
 f32s join(f32h a, f32h b) { return (f32s)_mm256_insertf128_ps(_mm256_castps128_ps256((__m128)a), (__m128)b, 1); }
 bool any(u32s mask) { return _mm256_testz_si256((__m256i)mask, (__m256i)mask) == 0; }
-void stream(float* target, f32s value) { _mm256_stream_ps(target, (__m256)value); }
+void stream(void* target, u32s value) { _mm256_stream_si256(static_cast<__m256i*>(target), (__m256i)value); }
 #elif defined(__SSE2__)
 constexpr bool kFused = false;
 f64s fused(f64s a, f64s b, f64s c) { return a * b + c; }
 f32s join(f32h a, f32h b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); }
 bool any(u32s mask) { return _mm_movemask_epi8(_mm_cmpeq_epi32((__m128i)mask, _mm_setzero_si128())) != 0xffff; }
-void stream(float* target, f32s value) { _mm_stream_ps(target, (__m128)value); }
+void stream(void* target, u32s value) { _mm_stream_si128(static_cast<__m128i*>(target), (__m128i)value); }
 #else
 constexpr bool kFused = true;
 f64s fused(f64s a, f64s b, f64s c) { return (f64s)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
 f32s join(f32h a, f32h b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); }
 bool any(u32s mask) { return vmaxvq_u32((uint32x4_t)mask) != 0; }
-void stream(float* target, f32s value) { store(target, value); }
+void stream(void* target, u32s value) { __builtin_memcpy(target, &value, sizeof value); }
 #endif
 
-void stream(float* target, float value) {
+void stream(void* target, std::uint32_t value) {
 #if defined(__SSE2__)
-    int bits = 0;
-    __builtin_memcpy(&bits, &value, sizeof bits);
-    _mm_stream_si32(reinterpret_cast<int*>(target), bits);
+    _mm_stream_si32(static_cast<int*>(target), static_cast<int>(value));
 #else
-    *target = value;
+    __builtin_memcpy(target, &value, sizeof value);
 #endif
 }
 
@@ -110,6 +107,28 @@ f64s turn_pairs(f64s a) {  // a1 -a0 a3 -a2 ...
     const f64s swapped = __builtin_shufflevector(
         a, a, POSENC_LANES(POSENC_LIST(1, 0, 3, 2, 5, 4, 7, 6), POSENC_LIST(1, 0, 3, 2), POSENC_LIST(1, 0)));
     return (f64s)((i64s)swapped ^ odd);
+}
+
+f32s weave(f32h a, f32h b) {
+#if defined(__AVX512F__)
+    const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return (f32s)_mm512_permutex2var_ps(_mm512_castps256_ps512((__m256)a), order, _mm512_castps256_ps512((__m256)b));
+#else
+    return __builtin_shufflevector(a, b, POSENC_LANES(, POSENC_LIST(0, 4, 1, 5, 2, 6, 3, 7), POSENC_LIST(0, 2, 1, 3)));
+#endif
+}
+
+// table[i % 16] of every lane, i being the last bits of a double.
+f64s lookup(const double* table, f64s index) {
+#if defined(__AVX512F__)
+    return (f64s)_mm512_permutex2var_pd(_mm512_loadu_pd(table), (__m512i)index, _mm512_loadu_pd(table + 8));
+#else
+    f64s found{};
+    for (std::size_t i = 0; i < kLanes; ++i) {
+        found[i] = table[((u64s)index)[i] % 16];
+    }
+    return found;
+#endif
 }
 
 u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever order is one instruction

@@ -14,24 +14,47 @@ namespace {
 // read once a tile. The rows that several sequences share stay in the second level.
 constexpr std::size_t kRowStepBytes = 32 * 1024;
 constexpr std::size_t kTileReach = 8;
-constexpr std::size_t kSharedBytes = 128 * 1024;
 // Short sequences from position 0 are asked for again and again; reading their rows is faster than making them.
 constexpr std::size_t kReadyBytes = 1024 * 1024;
 
-AlignedDoubles make_aligned(std::size_t count) {
-    return AlignedDoubles(static_cast<double*>(::operator new(count * sizeof(double), std::align_val_t{64})));
+std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
+
+constexpr std::size_t kSixteenths = 16;
+
+double sine_of_sixteenths(std::size_t i) {
+    constexpr double kSines[] = {0.0, 0x1.87de2a6aea963p-2, 0x1.6a09e667f3bcdp-1, 0x1.d906bcf328d46p-1, 1.0};
+    const std::size_t half = i % 8;
+    const double sine = kSines[half <= 4 ? half : 8 - half];
+    return i % kSixteenths < 8 ? sine : -sine;
 }
 
-std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
+// Whether columns are those of an order whose pairs begin with a sine (`swap` 0) or a cosine (1).
+bool is_interleaved(std::span<const std::int32_t> source, std::int32_t swap) {
+    std::int32_t next = 0;
+    return std::ranges::all_of(source, [&](std::int32_t s) { return s == (next++ ^ swap); });
+}
+
+bool is_concatenated(std::span<const std::int32_t> source, std::int32_t swap) {
+    const auto half = static_cast<std::int32_t>(source.size() / 2);
+    std::int32_t next = 0;
+    return source.size() % 2 == 0 && std::ranges::all_of(source, [&](std::int32_t s) {
+               const std::int32_t j = next++;
+               return s == ((j < half ? 2 * j : 2 * (j - half) + 1) ^ swap);
+           });
+}
 
 }  // namespace
 
-OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source)
+AlignedDoubles make_aligned(std::size_t doubles) {
+    return AlignedDoubles(static_cast<double*>(::operator new(doubles * sizeof(double), std::align_val_t{64})));
+}
+
+OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude)
     : source_(source.begin(), source.end()) {
     const std::size_t count = frequencies.size() / 3, columns = source.size();
     if (std::ranges::any_of(source,
-                            [&](std::int32_t s) { return s < 0 || static_cast<std::size_t>(s) >= 2 * count; })) {
-        throw std::invalid_argument("source: expected twice a frequency's index, or one more");
+                            [&](std::int32_t s) { return s < -1 || s >= static_cast<std::int64_t>(2 * count); })) {
+        throw std::invalid_argument("source: expected twice a frequency's index, one more, or -1");
     }
     table_.columns = columns;
     table_.frequencies = count;
@@ -45,11 +68,29 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
-    doubles_ = 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
+    doubles_ = 2 * kSixteenths + 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
     memory_ = make_aligned(doubles_);
     std::fill_n(memory_.get(), doubles_, 0.0);
 
     double* free = memory_.get();
+    table_.amplitude = amplitude;
+    table_.order = Order::any;
+    for (const std::int32_t swap : {1, 0}) {
+        const bool interleaved = is_interleaved(source_, swap);
+        if (interleaved || is_concatenated(source_, swap)) {
+            table_.order = interleaved ? Order::interleaved : Order::concatenated;
+            table_.cos_first = swap != 0;
+        }
+    }
+    // Sines and cosines of x are, for -x, the second and the first column of a pair that begins with the cosine.
+    for (std::size_t i = 0; i < kSixteenths; ++i) {
+        const double sin = sine_of_sixteenths(i), cos = sine_of_sixteenths(i + kSixteenths / 4);
+        free[i] = amplitude * (table_.cos_first ? cos : sin) + 0.0;  // no negative zeros
+        free[kSixteenths + i] = amplitude * (table_.cos_first ? -sin : cos) + 0.0;
+    }
+    table_.sixteenths[0] = free;
+    table_.sixteenths[1] = free + kSixteenths;
+    free += 2 * kSixteenths;
     for (std::size_t part = 0; part < 3; ++part, free += table_.padded_frequencies) {
         std::ranges::copy(frequencies.subspan(part * count, count), free);
         table_.frequency[part] = free;
@@ -60,7 +101,6 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     }
 
     table_.source = source_.data();
-    table_.identity = std::ranges::equal(source_, std::views::iota(0, static_cast<std::int32_t>(columns)));
 
     double* const row_cos = free;
     double* const tile_cos = row_cos + reach * width;
@@ -69,7 +109,9 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     std::fill(row_cos, row_sin, 1.0);
     std::vector<std::vector<std::size_t>> shown(count);  // the columns of each frequency
     for (std::size_t j = 0; j < columns; ++j) {
-        shown[static_cast<std::size_t>(source_[j]) / 2].push_back(j);
+        if (source_[j] >= 0) {
+            shown[static_cast<std::size_t>(source_[j]) / 2].push_back(j);
+        }
     }
     const auto show = [&](std::size_t k, const Turn& turn, double* cos, double* sin) {
         for (const std::size_t j : shown[k]) {
@@ -107,7 +149,7 @@ const float* OwnedTable::ready(Run run) const {
         char* const address = reinterpret_cast<char*>(memory.get());
         const Arrays arrays{&address, static_cast<std::ptrdiff_t>(table_.columns * sizeof(float)), sizeof(float)};
         run(table_, {nullptr, 0.0, 0, table_.ready_rows},
-            {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false}, make_workspace(table_).get());
+            {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false}, make_aligned(workspace_size(table_)).get());
         ready_ = std::move(memory);
     });
     return reinterpret_cast<const float*>(ready_.get());
@@ -117,6 +159,6 @@ std::size_t workspace_size(const Table& table) noexcept {
     return table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns + kPadding;
 }
 
-AlignedDoubles make_workspace(const Table& table) { return make_aligned(workspace_size(table)); }
+std::size_t merge_size(std::size_t columns) noexcept { return std::max(columns, kSharedBytes / sizeof(double)); }
 
 }  // namespace posenc

@@ -17,14 +17,15 @@ struct AlignedDelete {
 using AlignedDoubles =
     std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
 
-std::size_t workspace_size(const Table&) noexcept;  // in doubles
-AlignedDoubles make_workspace(const Table&);
+std::size_t workspace_size(const Table&) noexcept;     // in doubles
+std::size_t merge_size(std::size_t columns) noexcept;  // of the workspace of a Merge, in doubles
+AlignedDoubles make_aligned(std::size_t doubles);
 
 class OwnedTable {
 public:
     // `frequencies` holds K leading parts, then K second and K third ones; `source` is Table::source.
     // Throws std::invalid_argument where a source names no frequency.
-    OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source);
+    OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude);
 
     const Table& table() const noexcept { return table_; }
 

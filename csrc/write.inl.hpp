@@ -4,195 +4,281 @@
 namespace posenc {
 namespace {
 
+template <class T>
+void copy(T* to, const T* from, std::size_t count) {
+    for (std::size_t j = 0; j < count; ++j) {
+        to[j] = from[j];
+    }
+}
+
+// Copies in whole lines, `past` the caches or not. Of the first and the last line, which others may share, only what is
+// meant is written, and stores that straddle two lines, which cost more than such loads, are avoided.
+template <bool past>
+void copy_bytes(char* to, const char* from, std::size_t bytes) {
+    std::size_t j = 0;
+    const auto until = [&](std::size_t end) {
+        while (j < end) {
+            if (reinterpret_cast<std::uintptr_t>(to + j) % 4 == 0 && end - j >= 4) {
+                const auto word = load<std::uint32_t>(from + j);
+                past ? stream(to + j, word) : store(to + j, word);
+                j += 4;
+            } else {
+                to[j] = from[j];
+                ++j;
+            }
+        }
+    };
+    until(smaller((0 - reinterpret_cast<std::uintptr_t>(to)) % 64, bytes));
+    for (; j + sizeof(u32s) <= bytes; j += sizeof(u32s)) {
+        const auto line = load<u32s>(from + j);
+        past ? stream(to + j, line) : store(to + j, line);
+    }
+    until(bytes);
+}
+
+// ---- ready rows, to any strides -------------------------------------------------------------------------------------
+// Values are of the elements' type E or, to be added to 16-bit elements, float32.
+
+f64s widen(const double* from) { return load<f64s>(from); }
+void narrow(double* to, f64s value) { store(to, value); }
+
+// to = from * scale + values, in the precision of the values.
+template <bool scaled, class E, class V>
+void add_contiguous(E* to, const E* from, const V* values, V scale, std::size_t count) {
+    using Wide = decltype(widen(values));
+    constexpr std::size_t step = sizeof(Wide) / sizeof(V);
+    const auto add = [&](E* sum, const E* x, const V* value) {
+        const Wide wide = widen(x);
+        narrow(sum, (scaled ? wide * scale : wide) + load<Wide>(value));
+    };
+    std::size_t j = 0;
+    const auto add_few = [&](std::size_t few) {
+        E x[step]{};
+        V value[step]{};
+        copy(x, from + j, few);
+        copy(value, values + j, few);
+        add(x, x, value);
+        copy(to + j, x, few);
+        j += few;
+    };
+    const std::size_t unaligned = (0 - reinterpret_cast<std::uintptr_t>(to)) % (step * sizeof(E)) / sizeof(E);
+    if (unaligned != 0) {
+        add_few(smaller(unaligned, count));
+    }
+    for (; j + step <= count; j += step) {
+        add(to + j, from + j, values + j);
+    }
+    if (j < count) {
+        add_few(count - j);
+    }
+}
+
+template <class E, class V>
+void write_contiguous(const Target& target, E* to, const E* from, const V* values, std::size_t count) {
+    if constexpr (!kNarrow<V>) {
+        if (target.operation == Operation::add) {
+            const auto scale = static_cast<V>(target.scale);
+            scale == V{1} ? add_contiguous<false>(to, from, values, scale, count)
+                          : add_contiguous<true>(to, from, values, scale, count);
+            return;
+        }
+    }
+    if constexpr (kSame<E, V>) {
+        const auto write = target.stream ? copy_bytes<true> : copy_bytes<false>;
+        write(reinterpret_cast<char*>(to), reinterpret_cast<const char*>(values), count * sizeof(E));
+    }
+}
+
+// One row or column of an array.
+template <class E, class V>
+void write_line(const Target& target, char* to, std::ptrdiff_t to_step, const char* from, std::ptrdiff_t from_step,
+                const V* values, std::size_t count) {
+    constexpr std::ptrdiff_t kNext = sizeof(E);
+    const auto misaligned =
+        (reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % alignof(E);
+    if (to_step == kNext && from_step == kNext && misaligned == 0) {
+        write_contiguous(target, reinterpret_cast<E*>(to), reinterpret_cast<const E*>(from), values, count);
+        return;
+    }
+    Target here = target;
+    here.stream = false;
+    constexpr std::size_t kMost = 256;
+    for (std::size_t j = 0; j < count; j += kMost) {
+        const std::size_t some = smaller(kMost, count - j);
+        E line[kMost];
+        if (target.operation == Operation::add) {
+            for (std::size_t i = 0; i < some; ++i, from += from_step) {
+                line[i] = load<E>(from);
+            }
+        }
+        write_contiguous(here, line, line, values + j, some);
+        for (std::size_t i = 0; i < some; ++i, to += to_step) {
+            store(to, line[i]);
+        }
+    }
+}
+
 char* row_of(const Arrays& arrays, std::size_t array, std::size_t row) {
     return arrays.address[array] + static_cast<std::ptrdiff_t>(row) * arrays.row_stride;
 }
 
-// ---- ready rows, of any element type, to any strides ----------------------------------------------------------------
-
-template <class T>
-T combine(const Target& target, T old, T value) {
-    return target.operation == Operation::fill
-               ? value
-               : (target.scale == 1.0 ? old : old * static_cast<T>(target.scale)) + value;
+// Whether rows of `arrays` are closer to each other than columns, as where channels come before the sequence.
+bool rows_are_close(const Arrays& arrays) {
+    const auto magnitude = [](std::ptrdiff_t stride) { return stride < 0 ? -stride : stride; };
+    return magnitude(arrays.row_stride) < magnitude(arrays.column_stride);
 }
 
-template <class T>
-void write_contiguous(const Target& target, T* to, const T* from, const T* values, std::size_t count) {
-    using V = Vector<T>;
-    constexpr std::size_t step = sizeof(V) / sizeof(T);
-    const T scale = static_cast<T>(target.scale);
-    const auto write_one = [&](std::size_t j) {
-        to[j] = target.operation == Operation::fill ? values[j] : combine(target, from[j], values[j]);
+// Writes `count` ready rows of `columns`, the first of which is row `first`, to every array of the target.
+template <class E, class V>
+void write_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
+    const auto row_bytes = static_cast<std::ptrdiff_t>(columns * sizeof(E));
+    const auto is_seamless = [&](const Arrays& arrays) {
+        return arrays.column_stride == sizeof(E) && arrays.row_stride == row_bytes;
     };
-    // Stores that straddle two cache lines cost more than loads that do.
-    const std::size_t unaligned = (0 - reinterpret_cast<std::uintptr_t>(to)) % sizeof(V) / sizeof(T);
-    std::size_t j = 0;
-    for (; j < smaller(unaligned, count); ++j) {
-        write_one(j);
-    }
-    if (target.operation == Operation::fill) {
-        for (; j + step <= count; j += step) {
-            store(to + j, load<V>(values + j));
-        }
-    } else if (scale == T{1}) {
-        for (; j + step <= count; j += step) {
-            store(to + j, load<V>(from + j) + load<V>(values + j));
-        }
-    } else {
-        for (; j + step <= count; j += step) {
-            store(to + j, load<V>(from + j) * scale + load<V>(values + j));
-        }
-    }
-    for (; j < count; ++j) {
-        write_one(j);
-    }
-}
-
-template <class T>
-void write_strided(const Target& target, char* to, const char* from, const T* values, std::size_t count) {
-    for (std::size_t j = 0; j < count; ++j, to += target.to.column_stride, from += target.from.column_stride) {
-        const T value = target.operation == Operation::fill ? values[j] : combine(target, load<T>(from), values[j]);
-        store(to, value);
-    }
-}
-
-template <class T>
-bool is_contiguous(const Arrays& arrays, std::size_t count) {
-    auto address = static_cast<std::uintptr_t>(arrays.row_stride);
-    for (std::size_t a = 0; a < count; ++a) {
-        address |= reinterpret_cast<std::uintptr_t>(arrays.address[a]);
-    }
-    return arrays.column_stride == sizeof(T) && address % alignof(T) == 0;
-}
-
-// Rows of both sides that vectors can be loaded from and stored to.
-template <class T>
-bool is_contiguous(const Target& target) {
-    return is_contiguous<T>(target.to, target.count) && is_contiguous<T>(target.from, target.count);
-}
-
-// Writes `count` ready rows, the first of which is row `first`, to every array of the target.
-template <class T>
-void write_rows(const Table& table, const Target& target, bool contiguous, std::size_t first, std::size_t count,
-                const T* rows) {
-    const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(T));
-    const bool seamless = contiguous && target.to.row_stride == row_bytes && target.from.row_stride == row_bytes;
-    const std::size_t height = seamless ? count : 1;  // rows to write at once
+    const bool seamless = is_seamless(target.to) && is_seamless(target.from);
+    const bool by_columns = count > 1 && !seamless && rows_are_close(target.to);
     for (std::size_t a = 0; a < target.count; ++a) {
-        for (std::size_t i = 0; i < count; i += height) {
-            const T* values = rows + i * table.columns;
-            char* const to = row_of(target.to, a, first + i);
-            const char* const from = row_of(target.from, a, first + i);
-            if (contiguous) {
-                write_contiguous(target, reinterpret_cast<T*>(to), reinterpret_cast<const T*>(from), values,
-                                 height * table.columns);
+        char* const to = row_of(target.to, a, first);
+        const char* const from = row_of(target.from, a, first);
+        const auto lines = static_cast<std::ptrdiff_t>(seamless ? 1 : by_columns ? columns : count);
+        for (std::ptrdiff_t i = 0; i < lines; ++i) {
+            if (by_columns) {
+                constexpr std::size_t kMost = 64;
+                for (std::size_t r = 0; r < count; r += kMost) {
+                    const std::size_t some = smaller(kMost, count - r);
+                    V column[kMost];
+                    for (std::size_t k = 0; k < some; ++k) {
+                        column[k] = rows[(r + k) * columns + static_cast<std::size_t>(i)];
+                    }
+                    const auto row = static_cast<std::ptrdiff_t>(r);
+                    write_line<E>(target, to + i * target.to.column_stride + row * target.to.row_stride,
+                                  target.to.row_stride,
+                                  from + i * target.from.column_stride + row * target.from.row_stride,
+                                  target.from.row_stride, column, some);
+                }
             } else {
-                write_strided(target, to, from, values, table.columns);
+                write_line<E>(target, to + i * target.to.row_stride, target.to.column_stride,
+                              from + i * target.from.row_stride, target.from.column_stride,
+                              rows + static_cast<std::size_t>(i) * columns, seamless ? count * columns : columns);
             }
         }
     }
 }
 
-// ---- float32 rows straight from registers, to contiguous and aligned rows of one array: what make_f32 writes with
-// ------
-
-struct RowWriter {
-    char* base;  // row `origin`
-    std::ptrdiff_t stride;
-    std::size_t origin;
-
-    float* at(std::size_t row, std::size_t column) const {
-        return reinterpret_cast<float*>(base + static_cast<std::ptrdiff_t>(row - origin) * stride) + column;
-    }
-    void prefetch(std::size_t, std::size_t, std::size_t) const {}
-};
-
-// Calls each(j, value) for the vectors of a whole piece, or for the columns of a cut one.
-template <std::size_t vectors, class Each>
-[[gnu::always_inline]] inline void for_each(const f32s (&values)[vectors], std::size_t count, const Each& each) {
-    if (count == vectors * 2 * kLanes) {
-        for (std::size_t v = 0; v < vectors; ++v) {
-            each(v * 2 * kLanes, values[v]);
-        }
-    } else {
-        for (std::size_t j = 0; j < count; ++j) {
-            each(j, values[j / (2 * kLanes)][j % (2 * kLanes)]);
+// Fills rows with zeros, whose bits are zero in every type.
+template <class E>
+void clear_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count) {
+    for (std::size_t a = 0; a < target.count; ++a) {
+        for (std::size_t i = 0; i < count; ++i) {
+            char* to = row_of(target.to, a, first + i);
+            for (std::size_t j = 0; j < columns; ++j, to += target.to.column_stride) {
+                store(to, E{});
+            }
         }
     }
 }
 
-struct Fill : RowWriter {
+// ---- rows straight from registers, to contiguous and aligned rows of one array: what make_f32 writes with -----------
+
+template <class E>
+struct RowWriter {
+    using Element = E;
+    char* base;  // row `origin`
+    std::ptrdiff_t stride;
+    std::size_t origin;
+
+    E* at(std::size_t row, std::size_t column) const {
+        return reinterpret_cast<E*>(base + static_cast<std::ptrdiff_t>(row - origin) * stride) + column;
+    }
+    void prefetch(std::size_t, std::size_t, std::size_t) const {}
+};
+
+// Calls each(j, vector) for every vector of a piece, and finish(j, vector, count) for the last one of a cut piece.
+template <std::size_t vectors, class E>
+[[gnu::always_inline]] inline void put(E* to, const f32s (&values)[vectors], std::size_t count) {
+    constexpr std::size_t step = 2 * kLanes;
+    if (count == vectors * step) {
+        for (std::size_t v = 0; v < vectors; ++v) {
+            narrow_certain(to + v * step, values[v]);
+        }
+    } else {
+        E whole[vectors * step];
+        for (std::size_t v = 0; v < vectors; ++v) {
+            narrow_certain(whole + v * step, values[v]);
+        }
+        copy(to, whole, count);
+    }
+}
+
+template <class E>
+struct Fill : RowWriter<E> {
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        float* const to = at(row, column);
-        for_each(values, count, [&](std::size_t j, auto value) { store(to + j, value); });
+        put(this->at(row, column), values, count);
     }
 };
 
-// Past the caches, where every row starts on a cache line.
-struct Stream : RowWriter {
+// Past the caches, where every row starts on a cache line and has whole vectors.
+struct Stream : RowWriter<float> {
     template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
+    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t) const {
         float* const to = at(row, column);
-        for_each(values, count, [&](std::size_t j, auto value) { stream(to + j, value); });
+        for (std::size_t v = 0; v < vectors; ++v) {
+            stream(to + v * 2 * kLanes, (u32s)values[v]);
+        }
     }
 };
 
 // Past the caches, wherever rows start: made in `buffer`, then written in whole lines. The line that a row shares with
 // the next is put together on its way to memory.
-struct StreamRow : RowWriter {
+template <class E>
+struct StreamRow : RowWriter<E> {
     std::size_t columns;
-    float* buffer;
+    E* buffer;
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        for (std::size_t v = 0; v < vectors; ++v) {
-            store(buffer + column + v * 2 * kLanes, values[v]);
-        }
-        if (column + count != columns) {
-            return;
-        }
-        float* const to = at(row, 0);
-        const std::size_t unaligned = (64 - reinterpret_cast<std::uintptr_t>(to) % 64) % 64 / sizeof(float);
-        std::size_t j = 0;
-        for (; j < smaller(unaligned, columns); ++j) {
-            stream(to + j, buffer[j]);
-        }
-        for (; j + 2 * kLanes <= columns; j += 2 * kLanes) {
-            stream(to + j, load<f32s>(buffer + j));
-        }
-        for (; j < columns; ++j) {
-            stream(to + j, buffer[j]);
+        put(buffer + column, values, count);
+        if (column + count == columns) {
+            copy_bytes<true>(reinterpret_cast<char*>(this->at(row, 0)), reinterpret_cast<const char*>(buffer),
+                             columns * sizeof(E));
         }
     }
 };
 
-template <bool scaled, bool streamed>
-struct Add : RowWriter {
-    RowWriter from;
+// Sums of E, in float32 arithmetic.
+template <class E, bool scaled, bool streamed>
+struct Add : RowWriter<float> {
+    RowWriter<E> to, from;
     std::size_t end;    // of the rows
     std::size_t ahead;  // how many rows to prefetch ahead
     float scale;
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        float* const to = at(row, column);
-        const float* const old = from.at(row, column);
-        for_each(values, count, [&](std::size_t j, auto value) {
-            const auto x = load<decltype(value)>(old + j);
-            const auto sum = (scaled ? x * scale : x) + value;
-            if constexpr (streamed) {
-                stream(to + j, sum);
-            } else {
-                store(to + j, sum);
+        constexpr std::size_t step = 2 * kLanes;
+        E* const sums = to.at(row, column);
+        const E* const old = from.at(row, column);
+        const auto add = [&](std::size_t v, const E* x) { return (scaled ? widen(x) * scale : widen(x)) + values[v]; };
+        if (count == vectors * step) {
+            for (std::size_t v = 0; v < vectors; ++v) {
+                if constexpr (streamed) {
+                    stream(sums + v * step, (u32s)add(v, old + v * step));
+                } else {
+                    narrow(sums + v * step, add(v, old + v * step));
+                }
             }
-        });
+        } else {
+            E x[step]{};  // cut pieces have one vector
+            copy(x, old, count);
+            narrow(x, add(0, x));
+            copy(sums, x, count);
+        }
     }
     // Into the second level, far enough ahead for the memory: the hardware alone does not look beyond the arithmetic.
     void prefetch(std::size_t row, std::size_t column, std::size_t count) const {
         if (row + ahead < end) {
-            for (std::size_t j = 0; j < count; j += 16) {
+            for (std::size_t j = 0; j < count; j += 64 / sizeof(E)) {
                 __builtin_prefetch(from.at(row + ahead, column + j), 0, 2);
             }
         }

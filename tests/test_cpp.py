@@ -19,7 +19,7 @@ SMALL = 2**14  # elements
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
 def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
-    _core.remember(_cpp._tables[spectrum(dim)])
+    _core.remember(_cpp._tables[spectrum(dim)].compiled)
     for shape in [(1, dim), (3, dim), (SMALL // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
         x = noise(shape, np.float32)
         for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
@@ -67,7 +67,7 @@ NOT_SMALL = {
 
 @pytest.mark.parametrize("kind", NOT_SMALL)
 def test_what_is_not_small_is_left_to_python(kind: str) -> None:
-    _core.remember(_cpp._tables[spectrum(6)])
+    _core.remember(_cpp._tables[spectrum(6)].compiled)
     x = NOT_SMALL[kind]
     before = x.tobytes() if isinstance(x, np.ndarray) else x
     assert not _core.fill_small(x, 0)
@@ -79,7 +79,7 @@ def test_what_is_not_small_is_left_to_python(kind: str) -> None:
     "start", [1.0, True, None, "0", [0], np.int64(0), np.zeros(()), 2**52 + 1, -(2**52) - 1, 2**80]
 )
 def test_starts_that_are_left_to_python(start: object) -> None:
-    _core.remember(_cpp._tables[spectrum(6)])
+    _core.remember(_cpp._tables[spectrum(6)].compiled)
     x = np.ones((4, 6), np.float32)
     assert not _core.fill_small(x, start)
     assert not _core.add_small(x, start)
@@ -111,10 +111,10 @@ def test_ready_rows(dim: int, compiled_backend: str) -> None:
 @pytest.mark.parametrize("table", [np.zeros((2, 3)), np.zeros(3)])
 def test_tables_are_checked(table: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected frequencies of shape"):
-        _core.Table(table, np.zeros(6, np.int32))
+        _core.Table(table, np.zeros(6, np.int32), 1.0)
 
 
-@pytest.mark.parametrize("source", [[6], [-1], [0, 1, 2**31 - 1]])
+@pytest.mark.parametrize("source", [[6], [-2], [0, 1, 2**31 - 1]])
 def test_sources_are_checked(source: list[int]) -> None:
     with pytest.raises(ValueError, match="source: expected"):
-        _core.Table(np.zeros((3, 3)), np.array(source, np.int32))
+        _core.Table(np.zeros((3, 3)), np.array(source, np.int32), 1.0)

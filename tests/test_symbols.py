@@ -97,9 +97,10 @@ def test_isa_levels_share_no_code(build, level, optimisation, tmp_path):
     symbols = run("nm", "--defined-only", "--demangle", target).splitlines()
     # Lower-case letters are local symbols, except for these three, which are weak or unique.
     shared = [line.split(maxsplit=2)[1:] for line in symbols if re.match(r"\w+ [A-Zuvw] ", line)]
-    assert len(shared) == 1, f"symbols that the linker may merge with another level's: {shared}"
-    assert shared[0][0] == "T"
-    assert shared[0][1].startswith(f"posenc::{level.replace('kernel_', 'run_')}(")
+    functions = [f"T posenc::{what}_{level.removeprefix('kernel_')}(" for what in ("merge", "run")]
+    found = sorted(" ".join(symbol) for symbol in shared)
+    assert len(found) == len(functions), f"symbols that the linker may merge with another level's: {found}"
+    assert all(symbol.startswith(name) for symbol, name in zip(found, functions, strict=True)), found
 
 
 def test_processor_flags_only_where_they_were_asked_for(build):

@@ -1,5 +1,5 @@
 # The compiled module, csrc/bindings.cpp. The aliases have the same names there.
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,23 @@ compiler: str
 flags: str
 
 class Table:
-    def __init__(self, frequencies: FrequencyArray, source: SourceArray) -> None: ...
+    def __init__(self, frequencies: FrequencyArray, source: SourceArray, amplitude: float) -> None: ...
     @property
     def nbytes(self) -> int: ...
 
-def fill(table: Table, out: NDArray[np.floating], positions: PositionArray, stream: bool, threads: int) -> None: ...
-def add(
+def write(
     table: Table,
-    x: NDArray[np.floating],
-    out: NDArray[np.floating],
+    x: NDArray[Any] | None,
+    out: NDArray[Any],
     positions: PositionArray,
+    scale: float,
+    stream: bool,
+    threads: int,
+) -> None: ...
+def merge(
+    x: NDArray[Any] | None,
+    out: NDArray[Any],
+    parts: list[NDArray[Any]],
     scale: float,
     stream: bool,
     threads: int,

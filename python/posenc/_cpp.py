@@ -3,46 +3,65 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
 from ._cache import Cache
-from ._encoding import Spectrum
+from ._encoding import Encoding, Spectrum, spectra
 
 # Beyond this size an output no longer fits the caches it shares, and is written past them.
 STREAM_BYTES = 32 * 2**20
+PLAIN = Encoding()
 
 
-def _make_table(spectrum: Spectrum) -> _core.Table:
-    return _core.Table(spectrum.frequencies, spectrum.source)
+class _Table:
+    """A compiled table, and whether it is that of calls that name no encoding."""
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        self.compiled = _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
+        self.nbytes = self.compiled.nbytes
+        self.plain = spectrum is spectra(PLAIN, spectrum.dim)[0]
 
 
-_tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
+_tables: Cache[Spectrum, _Table] = Cache(_Table)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_core.forget)  # for the reason given in _cache
 
 
 def _table(spectrum: Spectrum) -> _core.Table:
     table = _tables[spectrum]
-    _core.remember(table)  # for the short way of small calls (`_backend.add_small`)
-    return table
+    if table.plain:
+        _core.remember(table.compiled)  # for the short way of small calls (`_backend.add_small`)
+    return table.compiled
 
 
-def fill(out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
+def _streams(x: NDArray[Any] | None, out: NDArray[Any]) -> bool:
+    return out is not x and out.nbytes >= STREAM_BYTES
+
+
+def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`."""
-    _core.fill(_table(spectrum), out, positions, out.nbytes >= STREAM_BYTES, threads)
+    _core.write(_table(spectrum), None, out, positions, 1.0, _streams(None, out), threads)
 
 
 def add(
-    x: NDArray[np.floating],
-    out: NDArray[np.floating],
+    x: NDArray[Any],
+    out: NDArray[Any],
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,
     threads: int,
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`."""
-    stream = out is not x and out.nbytes >= STREAM_BYTES
-    _core.add(_table(spectrum), x, out, positions, scale, stream, threads)
+    _core.write(_table(spectrum), x, out, positions, scale, _streams(x, out), threads)
+
+
+def merge(
+    x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int
+) -> None:
+    """Write the bitwise or of rows of `parts`, or x * scale plus that, to `out` (see `_tiles`)."""
+    _core.merge(x, out, list(parts), scale, _streams(x, out), threads)

@@ -117,7 +117,7 @@ std::vector<T> read(std::istream& file, std::size_t count) {
 OwnedTable read_table(std::istream& file) {
     const auto size = read<std::uint64_t>(file, 2);  // D, K
     const auto frequencies = read<double>(file, 3 * size[1]);
-    return {frequencies, read<std::int32_t>(file, size[0])};
+    return {frequencies, read<std::int32_t>(file, size[0]), 1.0};
 }
 
 }  // namespace

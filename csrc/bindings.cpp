@@ -183,7 +183,8 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
 // One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
 // here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
 
-constexpr py::ssize_t kSmallElements = 1 << 14;
+constexpr py::ssize_t kSmallElements = 1 << 18;
+constexpr py::ssize_t kTinyElements = 1 << 12;  // a microsecond: not worth letting other threads run
 constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
 
 // The tables used last, by width. Python's cache owns the others.
@@ -261,12 +262,17 @@ bool write_small(const py::handle& array, const py::handle& start, Operation ope
     }
     const Arrays arrays{address, row_bytes, sizeof(float)};
     const auto position = static_cast<double>(first);
-    run_small_call({*table,
+    const Call call{*table,
                     &position,
                     true,
                     1,
                     static_cast<std::size_t>(rows),
-                    {arrays, arrays, static_cast<std::size_t>(count), Element::f32, operation, 1.0, false}});
+                    {arrays, arrays, static_cast<std::size_t>(count), Element::f32, operation, 1.0, false}};
+    std::optional<WithoutGil> released;
+    if (count * rows * columns > kTinyElements) {
+        released.emplace();
+    }
+    run_small_call(call);
     return true;
 }
 

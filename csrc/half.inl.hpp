@@ -19,11 +19,18 @@ constexpr bool kSame<A, A> = true;
 template <class E>
 constexpr bool kNarrow = kSame<E, f16> || kSame<E, bf16>;
 
-u32s select(u32s mask, u32s a, u32s b) { return (a & mask) | (b & ~mask); }
+[[maybe_unused]] u32s select(u32s mask, u32s a, u32s b) { return (a & mask) | (b & ~mask); }
 
 f32s widen(const float* from) { return load<f32s>(from); }
 
-f32s widen(const bf16* from) { return (f32s)(__builtin_convertvector(load<u16h>(from), u32s) << 16); }
+f32s widen(const bf16* from) {
+#if defined(__AVX512BW__)
+    const __m512i order = (__m512i)(lane_numbers() << 16);  // each number as the upper half of a lane
+    return (f32s)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, order, _mm512_castsi256_si512((__m256i)load<u16h>(from)));
+#else
+    return (f32s)(__builtin_convertvector(load<u16h>(from), u32s) << 16);
+#endif
+}
 
 f32s widen(const f16* from) {
 #if defined(__AVX512F__)
@@ -48,10 +55,25 @@ f32s widen(const f16* from) {
 
 void narrow(float* to, f32s value) { store(to, value); }
 
-void narrow(bf16* to, f32s value) {
-    const u32s bits = (u32s)value;
-    store(to, __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, u16h));
+// The upper halves of all lanes.
+void store_upper_halves(bf16* to, u32s bits) { store(to, __builtin_convertvector(bits >> 16, u16h)); }
+
+void store_upper_halves(bf16* to, u32s a, u32s b) {
+#if defined(__AVX512BW__)
+    const __m512i order = (__m512i)(lane_numbers() * 0x40004 + 0x30001);  // words 1, 3, 5, ...
+    store(to, _mm512_permutex2var_epi16((__m512i)a, order, (__m512i)b));
+#else
+    store_upper_halves(to, a);
+    store_upper_halves(to + 2 * kLanes, b);
+#endif
 }
+
+u32s rounded_to_bf16(f32s value) {
+    const u32s bits = (u32s)value;
+    return bits + 0x7fff + ((bits >> 16) & 1);
+}
+
+void narrow(bf16* to, f32s value) { store_upper_halves(to, rounded_to_bf16(value)); }
 
 void narrow(f16* to, f32s value) {
 #if defined(__AVX512F__)
@@ -73,10 +95,48 @@ void narrow(f16* to, f32s value) {
 #endif
 }
 
+// Several vectors at once.
+template <class E, std::size_t vectors>
+[[gnu::always_inline]] inline void narrow(E* to, const f32s (&values)[vectors]) {
+    for (std::size_t v = 0; v < vectors; ++v) {
+        narrow(to + v * 2 * kLanes, values[v]);
+    }
+}
+
+template <std::size_t vectors>
+[[gnu::always_inline]] inline void store_upper_halves(bf16* to, const u32s (&bits)[vectors]) {
+    std::size_t v = 0;
+    for (; v + 2 <= vectors; v += 2) {
+        store_upper_halves(to + v * 2 * kLanes, bits[v], bits[v + 1]);
+    }
+    if (v < vectors) {
+        store_upper_halves(to + v * 2 * kLanes, bits[v]);
+    }
+}
+
+template <std::size_t vectors>
+[[gnu::always_inline]] inline void narrow(bf16* to, const f32s (&values)[vectors]) {
+    u32s bits[vectors];
+    for (std::size_t v = 0; v < vectors; ++v) {
+        bits[v] = rounded_to_bf16(values[v]);
+    }
+    store_upper_halves(to, bits);
+}
+
 // The same for finite numbers that are no ties.
-void narrow_certain(float* to, f32s value) { narrow(to, value); }
-void narrow_certain(f16* to, f32s value) { narrow(to, value); }
-void narrow_certain(bf16* to, f32s value) { store(to, __builtin_convertvector(((u32s)value + 0x8000) >> 16, u16h)); }
+template <class E, std::size_t vectors>
+[[gnu::always_inline]] inline void narrow_certain(E* to, const f32s (&values)[vectors]) {
+    narrow(to, values);
+}
+
+template <std::size_t vectors>
+[[gnu::always_inline]] inline void narrow_certain(bf16* to, const f32s (&values)[vectors]) {
+    u32s bits[vectors];
+    for (std::size_t v = 0; v < vectors; ++v) {
+        bits[v] = (u32s)values[v] + 0x8000;
+    }
+    store_upper_halves(to, bits);
+}
 
 }  // namespace
 }  // namespace posenc

@@ -37,13 +37,7 @@ Bound turned_bound(double angle, double amplitude) {
     return {(amplitude == 1.0 ? 8.5e-16 : 1e-15) + angle * kAngleLoss, 0.0};
 }
 
-u32s lanes_from(std::size_t count) {
-    u32s lane{};
-    for (std::size_t i = 0; i < 2 * kLanes; ++i) {
-        lane[i] = static_cast<std::uint32_t>(i);
-    }
-    return (u32s)(lane >= static_cast<std::uint32_t>(count));
-}
+u32s lanes_from(std::size_t count) { return (u32s)(lane_numbers() >= static_cast<std::uint32_t>(count)); }
 
 // What is known of the rounding of a piece: about float32 from the bits it drops, about 16 bits from their ties.
 template <class E>

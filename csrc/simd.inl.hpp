@@ -40,6 +40,14 @@ void store(T* target, V value) {
     __builtin_memcpy(target, &value, sizeof value);
 }
 
+u32s lane_numbers() {
+    u32s lane{};
+    for (std::size_t i = 0; i < 2 * kLanes; ++i) {
+        lane[i] = static_cast<std::uint32_t>(i);
+    }
+    return lane;
+}
+
 #if defined(__AVX512F__)
 constexpr bool kFused = true;
 f64s fused(f64s a, f64s b, f64s c) { return (f64s)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }

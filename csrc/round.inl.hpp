@@ -95,7 +95,9 @@ struct Doubt {
 #endif
     u32s common = ~u32s{};
 
-    explicit Doubt(const Bound& bound) : clear(bound.absolute < 0x1p-42 ? ~decltype(clear){} : decltype(clear){}) {}
+    explicit Doubt(const Bound& bound) {
+        clear = bound.absolute < 0x1p-42 ? static_cast<decltype(clear)>(~decltype(clear){}) : decltype(clear){};
+    }
 
     void note(f64s, f64s, f32s rounded) {
 #if defined(__AVX512F__)

@@ -25,9 +25,12 @@ class Case:
     _before: NDArray[np.uint8]
     _owned: NDArray[np.bool_]  # the bytes that the array's elements lie in
 
-    def __repr__(self) -> str:  # not every byte: Hypothesis prints what failed
+    def __repr__(self) -> str:
         array = self.array
         return f"<{self.label}: {array.dtype}, shape {array.shape}, strides {array.strides}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # for Hypothesis, which would show every byte
+        printer.text(repr(self))
 
     def assert_canaries_alive(self) -> None:
         changed = (self.buffer != self._before) & ~self._owned

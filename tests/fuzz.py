@@ -1,0 +1,373 @@
+"""Random calls of the public functions against a plain reckoning of what they should do, for as long as one likes.
+
+`python -m tests.fuzz --seconds 600` (or `nox -s fuzz`) prints how many calls it made. Two kinds:
+right ones, on every backend and ISA level: the result is what NumPy makes of the table of every row's position, the
+table being that of the NumPy backend, and no other byte is written;
+wrong ones, with arguments of any kind: a call is refused with a documented error and not a byte is written, or it
+writes to its array alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import itertools
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis
+import numpy as np
+import posenc
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from . import arrays, backends
+from .arrays import Case, assert_same_bits, noise
+from .pages import dtypes
+
+KEYWORDS = frozenset(inspect.signature(posenc.add).parameters)  # of all functions together
+REFUSALS = (TypeError, ValueError, posenc.BackendError)
+DTYPES = dtypes()
+counts: Counter[str] = Counter()
+
+
+# ---- right calls ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Call:
+    function: str
+    case: Case  # the array that is written
+    keywords: dict[str, Any]
+    channel: int  # its axis of channels
+    where: NDArray[np.float64]  # the position of every row; for k axes, coordinates (..., k)
+    real: NDArray[np.bool_]  # what mask= says, of every row
+    x: Case | None = None  # what `add` reads
+
+    def __repr__(self) -> str:
+        return f"posenc.{self.function}({self.case!r}, x={self.x!r}, **{self.keywords!r})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def want(self, old: NDArray[Any]) -> NDArray[Any]:
+        """What the array holds after the call, `old` being what it held, or what `add` read."""
+        old = np.moveaxis(old, self.channel, -1)
+        encoding = {"encoding": self.keywords["encoding"]} if "encoding" in self.keywords else {}
+        places = self.where.reshape(-1, *self.where.shape[old.ndim - 1 :])
+
+        def table(dtype: Any) -> NDArray[Any]:
+            made = posenc.encode(places, old.shape[-1], dtype=dtype, backend="numpy", **encoding)
+            return made.reshape(old.shape)
+
+        if self.function == "fill_":
+            new, unreal = table(old.dtype), np.zeros_like(old)
+        else:
+            kind = np.float64 if old.dtype == np.float64 else np.float32
+            scale = self.keywords.get("x_scale", 1)
+            factor = kind(math.sqrt(old.shape[-1]) if scale == "sqrt_dim" else scale)
+            new, unreal = (old.astype(kind) * factor + table(kind)).astype(old.dtype), old
+        return np.moveaxis(np.where(self.real[..., None], new, unreal), -1, self.channel)
+
+
+shapes = st.tuples(
+    st.lists(st.integers(0, 3), max_size=2),
+    st.one_of(st.integers(0, 80), st.sampled_from([127, 222, 300])),
+    st.one_of(st.integers(1, 70), st.sampled_from([128, 200, 257])),
+)
+starts = st.one_of(
+    st.integers(-100, 10_000),
+    st.integers(-(2**53), 2**53 - 1000),
+    st.floats(-1e6, 1e6),
+    st.floats(-(2.0**53), 2.0**53 - 1000),
+)
+scales = st.one_of(st.just(1), st.just("sqrt_dim"), st.floats(-1e3, 1e3, width=32), st.integers(-5, 5))
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    leading, length, dim = draw(shapes)
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    keywords: dict[str, Any] = {}
+
+    # (*leading, L, D), then the sequence axis and the one of channels elsewhere
+    shape, channel = [*leading, length, dim], len(leading) + 1
+    seq = len(leading)
+    if draw(st.booleans()):
+        seq = draw(st.integers(0, len(leading)))
+        shape.insert(seq, shape.pop(-2))
+        keywords["seq_axis"] = draw(st.sampled_from([seq, seq - len(shape)]))
+    if "channel_axis" in KEYWORDS and draw(st.integers(0, 3)) == 0:
+        channel = draw(st.integers(0, len(shape) - 1))
+        shape.insert(channel, shape.pop())
+        keywords["channel_axis"] = draw(st.sampled_from([channel, channel - len(shape)]))
+        if "seq_axis" in keywords:
+            moved = seq + (channel <= seq)
+            keywords["seq_axis"] = draw(st.sampled_from([moved, moved - len(shape)]))
+    rows = tuple(n for axis, n in enumerate(shape) if axis != channel)  # everything but channels
+
+    kind = draw(st.sampled_from(DTYPES))
+    case = draw(layouts(tuple(shape), kind))
+    function = draw(st.sampled_from(["fill_", "add_", "add"]))
+    if function != "fill_":
+        keywords["x_scale"] = draw(scales)
+    x = draw(layouts(tuple(shape), kind)) if function == "add" else None
+
+    where = draw(places(rows, seq, generator, keywords))
+    real = np.ones(rows, bool)
+    if "mask" in KEYWORDS and draw(st.integers(0, 3)) == 0:
+        mask = generator.random(draw(st.sampled_from([rows, (length,)]))) < draw(st.sampled_from([0.0, 0.2, 0.8, 1.0]))
+        real[...] = mask if mask.shape == rows else along(mask, seq, len(rows))
+        keywords["mask"] = draw(st.sampled_from([mask, mask.astype(np.int8), mask.tolist()])) if mask.size else mask
+    if "encoding" in KEYWORDS and draw(st.booleans()):
+        keywords["encoding"] = draw(encodings(dim))
+    if draw(st.integers(0, 4)) == 0:
+        keywords["threads"] = draw(st.sampled_from([1, 2, 3, "auto"]))
+    return Call(function, case, keywords, channel, where, real, x)
+
+
+@st.composite
+def layouts(draw: st.DrawFn, shape: tuple[int, ...], kind: Any) -> Case:
+    made = list(arrays.awkward(shape, kind))
+    return made[draw(st.integers(0, len(made) - 1))]
+
+
+def along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
+    """`values` of an axis, to be broadcast along the others."""
+    return values.reshape([-1 if i == axis else 1 for i in range(ndim)])
+
+
+@st.composite
+def places(
+    draw: st.DrawFn, rows: tuple[int, ...], seq: int, generator: np.random.Generator, keywords: dict[str, Any]
+) -> NDArray[np.float64]:
+    """Choose start=, positions= or cu_seqlens=, and reckon where every row stands."""
+    length = rows[seq]
+    count = along(np.arange(length, dtype=np.float64), seq, len(rows))
+    kinds = ["nothing", "start", "starts", "positions", "all positions"]
+    kind = draw(st.sampled_from([*kinds, "packed"] if "cu_seqlens" in KEYWORDS else kinds))
+    if kind == "nothing":
+        return np.zeros(rows) + count
+    if kind == "start":
+        keywords["start"] = draw(starts)
+        return np.zeros(rows) + (float(keywords["start"]) + count)
+    scale = 2.0 ** draw(st.integers(-30, 49))
+    if kind == "starts":
+        each = generator.standard_normal(rows[:seq] + rows[seq + 1 :]) * scale
+        keywords["start"] = np.round(each) if draw(st.booleans()) else each
+        return np.expand_dims(keywords["start"], seq) + count
+    if kind == "packed":
+        ends = np.sort(generator.integers(0, length + 1, draw(st.integers(0, 6))))
+        bounds = np.concatenate([[0], ends, [length]])
+        first = np.round(generator.standard_normal(len(bounds) - 1) * scale) if draw(st.booleans()) else draw(starts)
+        keywords |= {"cu_seqlens": draw(st.sampled_from([bounds, bounds.tolist(), bounds.astype(np.int32)]))}
+        keywords["start"] = first
+        values = np.empty(length)
+        for i, (a, b) in enumerate(itertools.pairwise(bounds)):
+            values[a:b] = (first[i] if np.ndim(first) else float(first)) + np.arange(b - a)
+        return np.zeros(rows) + along(values, seq, len(rows))
+    values = generator.standard_normal(rows if kind == "all positions" else length) * scale
+    form = draw(st.sampled_from(["float64", "float32", "int64", "run", "runs", "list", "reversed", "big-endian"]))
+    if form == "float32":
+        values = values.astype(np.float32)
+    elif form == "int64":
+        values = values.astype(np.int64)
+    elif form in ("run", "runs"):  # which take a path of their own
+        values = np.round(values.flat[0] if values.size else 0.0) + np.zeros(values.shape)
+        values += count if values.shape == rows else np.arange(length)
+        if form == "runs" and length:
+            values += np.round(scale) * (generator.random(values.shape) < 0.05)
+    given: Any = values
+    if form == "list" and values.size:
+        given = values.tolist()
+    elif form == "reversed":
+        given = np.flip(np.flip(values).copy())
+    elif form == "big-endian":
+        given = values.astype(">f8")
+    keywords["positions"] = given
+    return np.zeros(rows) + (values if values.shape == rows else along(values, seq, len(rows)))
+
+
+@st.composite
+def encodings(draw: st.DrawFn, dim: int) -> Any:
+    """An encoding over one axis that goes with `dim`."""
+    parameters: dict[str, Any] = {
+        "layout": st.sampled_from(["interleaved", "concatenated"]),
+        "cos_first": st.booleans(),
+        "base": st.sampled_from([10000.0, 100.0, 1e6, 0.5]),
+        "freq_shift": st.sampled_from([0.0, 1.0, 0.5]),
+        "position_scale": st.sampled_from([1.0, 1000.0, -1.0, 0.1]),
+        "position_offset": st.sampled_from([0.0, 2.0, -0.5]),
+        "amplitude": st.sampled_from([1.0, -0.25, 3.0, "rsqrt_dim"]),
+        "odd": st.sampled_from(["extra", "zero", "truncate"]),
+    }
+    chosen = {name: draw(value) for name, value in parameters.items() if draw(st.integers(0, 2)) == 0}
+    try:
+        encoding = posenc.Encoding(**chosen)
+        posenc.encode(0, dim, encoding=encoding)
+    except ValueError:  # some combinations and widths do not go together
+        hypothesis.reject()
+    return encoding
+
+
+def check(call: Call) -> None:
+    """Make a call on every backend and ISA level."""
+    shape, kind = call.case.array.shape, call.case.array.dtype
+    old = np.clip(noise(shape, np.float32), -1e4, 1e4).astype(kind)
+    if call.x is not None:
+        call.x.put(old)
+    want = call.want(old)
+    results: dict[str, NDArray[Any]] = {}
+    for name, level in backends.PAIRS:
+        label = f"{name} {level or ''}"
+        call.case.put(old)
+        with backends.at_level(level):
+            if call.x is None:
+                returned = getattr(posenc, call.function)(call.case.array, backend=name, **call.keywords)
+            else:
+                returned = posenc.add(call.x.array, out=call.case.array, backend=name, **call.keywords)
+        assert returned is call.case.array
+        call.case.assert_canaries_alive()
+        if call.x is not None:
+            call.x.assert_untouched()
+        assert_equal(call.case.array, want, f"{label}: {call}")
+        results.setdefault(name, call.case.array.copy())
+        assert_same_bits(call.case.array, results[name], f"{label}: {call}")  # ISA levels agree in float64, too
+        counts[label] += 1
+    counts["right calls"] += 1
+    counts[f"{kind}"] += 1
+
+
+def assert_equal(got: NDArray[Any], want: NDArray[Any], label: str) -> None:
+    if got.dtype != np.float64:
+        assert_same_bits(got, want, label)
+    elif got.size:  # backends agree to an ulp of 1, which a sum may bring near to 0
+        np.testing.assert_allclose(got, want, rtol=3e-16, atol=3e-16 * max(1.0, np.abs(want).max()), err_msg=label)
+
+
+# ---- wrong calls ----------------------------------------------------------------------------------------------------
+
+JUNK = st.sampled_from(
+    [
+        *[None, True, False, 0, 1, -1, 7, -2, 2**31, 2**53, 2**53 + 1, -(2**63), 2**64, 10**400],
+        *[0.0, 0.5, 1e308, -0.0, float("nan"), float("inf"), 1 + 2j, b"bytes", "", "auto", "sqrt_dim", "cpp", "numpy"],
+        *[(), [], [[]], [1, [2]], [None], {}, {1}, object(), object, [0, 0.5], [True, False], ["a"], range(3), (0, 1)],
+        *[np.float16(1), np.float64("nan"), np.int8(3), np.datetime64(0, "s"), np.str_("x"), np.ma.masked],
+        *[np.zeros(0), np.zeros(()), np.zeros(3), np.ones((2, 3)), np.arange(4), np.arange(4)[::-1], np.eye(3) > 0],
+        *[np.array([1, 2**60]), np.array([0.5, np.inf]), np.array([1j]), np.array(["a", "b"]), np.array([None, 1])],
+        *[np.arange(3, dtype=np.float16), np.ma.array([1.0, 2.0], mask=[0, 1]), np.zeros(3, "datetime64[s]")],
+        *[np.array([0, 2, 1, 3]), np.array([0, 3]), np.zeros((3, 0)), np.zeros(3, [("a", "f4")]), np.longdouble(3)],
+    ]
+)
+
+
+@st.composite
+def wrong_arrays(draw: st.DrawFn) -> tuple[Any, Case]:
+    """Something to be written to, and the memory it lies in."""
+    shape = draw(st.sampled_from([(4, 3), (3, 4), (2, 4, 3), (3, 3, 3), (0, 3), (3, 1)]))
+    kind = draw(st.sampled_from(["f4", "f8", "f2", "i4", "u2", "c8", ">f4", "O", "V4", "M8[s]"]))
+    if kind == "O":
+        case = arrays.contiguous(shape, np.int64)
+        return np.zeros(shape, object), case
+    forms = ["as it is", "read-only", "stride 0", "overlap", "1-d", "list", "masked", "subclass", "none"]
+    form = draw(st.sampled_from(forms))
+    case = arrays.contiguous(shape, kind) if form in ("stride 0", "overlap") else draw(layouts(shape, kind))
+    array = case.array
+    if form == "read-only":
+        array.flags.writeable = False
+    elif form == "stride 0":
+        array = as_strided(array, shape, (0, *array.strides[1:]))
+    elif form == "overlap":
+        array = as_strided(array, shape, (array.itemsize,) * len(shape))
+    elif form == "1-d":
+        array = array[(0,) * (len(shape) - 1)] if array.size else array
+    elif form == "list":
+        return array.tolist(), case
+    elif form == "masked":
+        array = np.ma.array(array, copy=False)
+    elif form == "subclass":
+        array = array.view(type("Mine", (np.ndarray,), {}))
+    elif form == "none":
+        return None, case
+    return array, case
+
+
+@dataclass
+class Wrong:
+    function: str
+    array: Any
+    case: Case
+    keywords: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"posenc.{self.function}({self.array!r}, **{self.keywords!r}), {self.case!r}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+@st.composite
+def wrong_calls(draw: st.DrawFn) -> Wrong:
+    function = draw(st.sampled_from(["fill_", "add_", "add"]))
+    names = sorted(set(inspect.signature(getattr(posenc, function)).parameters) - {"x", "out"})
+    keywords = {name: draw(JUNK) for name in draw(st.lists(st.sampled_from(names), max_size=3, unique=True))}
+    array, case = draw(wrong_arrays())
+    return Wrong(function, array, case, keywords)
+
+
+def check_wrong(call: Wrong) -> None:
+    for name, level in backends.PAIRS:
+        out = {"out": call.array} if call.function == "add" else {}
+        with backends.at_level(level), np.errstate(all="ignore"):
+            try:
+                getattr(posenc, call.function)(call.array, **{"backend": name} | call.keywords, **out)
+            except REFUSALS:
+                call.case.assert_untouched()
+                counts["refusals"] += 1
+            else:
+                call.case.assert_canaries_alive()
+                call.case.put(call.case.array)  # the next backend begins with what this one left
+                counts["wrong arguments that were right"] += 1
+    counts["wrong calls"] += 1
+
+
+# ---- the program ----------------------------------------------------------------------------------------------------
+
+
+def rounds(seconds: float, seed: int) -> Iterator[int]:
+    """Seeds, until the time is up."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield seed
+        seed += 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    settings = hypothesis.settings(
+        max_examples=200,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=True,
+        derandomize=False,
+        print_blob=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    print(f"seed {options.seed}; {posenc.info()}", flush=True)
+    for seed in rounds(options.seconds, options.seed):
+        for strategy, test in ((calls(), check), (wrong_calls(), check_wrong)):
+            hypothesis.seed(seed)(settings(hypothesis.given(strategy)(test)))()
+    print(*(f"{name}: {number:,}" for name, number in sorted(counts.items())), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

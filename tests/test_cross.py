@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import posenc
 import pytest
 from posenc import _encoding
 
@@ -21,7 +22,12 @@ from . import backends
 
 ROOT = Path(__file__).parents[1]
 COMMON = ["call", "dispatch", "exact", "table"]
-DIMS = [1, 2, 7, 33, 64, 70, 511]
+ENCODINGS = [
+    *((posenc.Encoding(), dim) for dim in (1, 2, 7, 33, 64, 511)),
+    (posenc.Encoding(layout="concatenated", freq_shift=1, amplitude=-0.3), 70),
+    (posenc.Encoding(odd="zero", cos_first=True, position_scale=1000), 33),
+    (posenc.Encoding(axes=2, nesting="kta", base=100), 64),
+]
 CROSS = [os.environ.get("POSENC_CROSS_CXX", "aarch64-linux-gnu-g++"), "-static"]
 EMULATOR = "qemu-aarch64"
 CMAKE = ROOT / "CMakeLists.txt"
@@ -50,14 +56,16 @@ def compile_driver(target: Path, compiler: Sequence[str], levels: Sequence[str])
 
 
 def write_tables(directory: Path) -> list[Path]:
+    """What the driver needs to know of some encodings, one file for each of their axes."""
     paths = []
-    for dim in DIMS:
-        spectrum = _encoding.spectrum(dim)
-        paths.append(directory / f"{dim}.bin")
-        with paths[-1].open("wb") as file:
-            np.array([dim, spectrum.frequencies.shape[1]], "<u8").tofile(file)
-            spectrum.frequencies.astype("<f8").tofile(file)
-            spectrum.source.astype("<i4").tofile(file)
+    for encoding, dim in ENCODINGS:
+        for spectrum in _encoding.spectra(encoding, dim):
+            paths.append(directory / f"{len(paths)}.bin")
+            with paths[-1].open("wb") as file:
+                np.array([dim, spectrum.frequencies.shape[1]], "<u8").tofile(file)
+                np.array([spectrum.amplitude], "<f8").tofile(file)
+                spectrum.frequencies.astype("<f8").tofile(file)
+                spectrum.source.astype("<i4").tofile(file)
     return paths
 
 

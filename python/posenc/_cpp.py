@@ -60,8 +60,6 @@ def add(
     _core.write(_table(spectrum), x, out, positions, scale, _streams(x, out), threads)
 
 
-def merge(
-    x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int
-) -> None:
+def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the bitwise or of rows of `parts`, or x * scale plus that, to `out` (see `_tiles`)."""
     _core.merge(x, out, list(parts), scale, _streams(x, out), threads)

@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens: docstrings and the README's Python blocks. Prose is not checked."""
+"""What the documentation shows is what happens: docstrings and the README's Python blocks. Links lead somewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import posenc
 import pytest
 from posenc import _api, _backend, _conventions, _encoding, _threads
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [*ROOT.glob("*.md"), *(page for name in ("bench", "docs", "examples") for page in ROOT.glob(f"{name}/**/*.md"))]
 BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M | re.S) if README.exists() else []
 
 
@@ -46,3 +48,20 @@ def test_readme() -> None:
             names.update(test.globs)
         else:
             exec(compile(block, "README.md", "exec"), names)
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(
+        r"^#+ +(.*?) *$", re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S), re.M
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_within_the_repository(page: Path) -> None:
+    for link in re.findall(r"\]\((?!\w+:)([^)\s]+)", page.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link

@@ -134,6 +134,8 @@ def work():
 posenc.fill_(out[:9], start=0.5, backend=backend)
 """
 INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job lacks
 print("ready", flush=True)
 try:
     while True:

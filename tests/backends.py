@@ -39,5 +39,3 @@ def _case(name: str, level: str | None = None):
 COMPILED = [_case("cpp", level) for level in LEVELS or [None]]
 OTHERS = [*COMPILED, _case("numba")]  # all but the reference: comparing that to itself could not fail
 ALL = [*OTHERS, _case("numpy"), pytest.param((None, None), id="default")]
-# The same as plain pairs, without what is missing.
-PAIRS = [(name, level) for name in NAMES if name not in MISSING for level in (LEVELS if name == "cpp" else [None])]

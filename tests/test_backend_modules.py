@@ -12,7 +12,7 @@ from posenc import _backend
 from posenc._encoding import Spectrum, spectrum
 
 from . import backends, truth
-from .arrays import assert_same_bits
+from .arrays import assert_same_bits, noise
 
 
 @pytest.fixture(
@@ -20,6 +20,26 @@ from .arrays import assert_same_bits
 )
 def module(request: pytest.FixtureRequest) -> ModuleType:
     return importlib.import_module(_backend.MODULES[request.param[0]])
+
+
+# What may be written to: the array's dtype, the bits of a number, the smallest number.
+FORMATS = {
+    "float32": (np.float32, 24, 2.0**-149),
+    "float16": (np.float16, 11, 2.0**-24),
+    "bfloat16": (np.uint16, 8, 2.0**-133),
+}
+
+
+def numbers(x: np.ndarray) -> np.ndarray:
+    """What the elements of an array stand for."""
+    return (x.astype(np.uint32) << 16).view(np.float32) if x.dtype == np.uint16 else x
+
+
+def elements(values: np.ndarray, dtype: type) -> np.ndarray:
+    """The other way round, for numbers that need no rounding."""
+    return (
+        (values.astype(np.float32).view(np.uint32) >> 16).astype(dtype) if dtype == np.uint16 else values.astype(dtype)
+    )
 
 
 def rows(module: ModuleType, table: Spectrum, positions: list[float], dtype: type) -> np.ndarray:
@@ -53,3 +73,77 @@ def test_zero_columns(module: ModuleType) -> None:
             got, want = (rows(module, t, positions, dtype) for t in (table, whole))
             assert_same_bits(got[:, [1, 4, 5]], want[:, [2, 1, 0]])
             assert_same_bits(got[:, [0, 2, 3, 6]], np.zeros((len(positions), 4), dtype))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_rounded_once(form: str, module: ModuleType) -> None:
+    dtype, digits, smallest = FORMATS[form]
+    positions = [*POSITIONS, *truth.near_ties(40, digits=digits), *truth.tiny_ties(2), 1e-300, 5e-324, *range(-30, 200)]
+    want = truth.encoding(positions, 4).rounded(digits, smallest)
+    np.testing.assert_array_equal(numbers(rows(module, spectrum(4), positions, dtype)), want)
+    run = np.empty((3, 150, 4), dtype)
+    module.fill(run, spectrum(4), np.array([50.0]), 1)
+    assert_same_bits(run, np.broadcast_to(elements(want[-150:], dtype)[:], run.shape))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("scale", [1.0, 0.1, 2.0**100])
+def test_sums_are_rounded_to_float32_and_then_once(form: str, scale: float, module: ModuleType) -> None:
+    dtype, digits, smallest = FORMATS[form]
+    special = [np.inf, -np.inf, np.nan, 0.0, -0.0, smallest, -smallest, 3 * smallest, 1e30, float(np.finfo("f4").max)]
+    with np.errstate(over="ignore"):
+        x = elements(truth.round_to(noise((4, 90, 16), np.float32), digits, smallest), dtype)
+        x[2, :10, :10] = elements(np.array(special), dtype)
+    if form == "bfloat16":
+        x[1, 0, 0], x[1, 0, 1] = 0x7F81, 0xFFC1  # NaN: of the signalling kind, and one with a payload
+    table = np.empty((90, 16), np.float32)
+    module.fill(table, spectrum(16), np.array([7.0]), 1)
+    with np.errstate(all="ignore"):
+        wide = numbers(x).astype(np.float32)
+        want = (wide if scale == 1.0 else wide * np.float32(scale)) + table
+        want = truth.round_to(want, digits, smallest).astype(np.float32 if form == "bfloat16" else dtype)
+    for target in (x, np.empty_like(x), np.empty((4, 16, 90), dtype).swapaxes(1, 2)):
+        before = x.copy()
+        module.add(x, target, spectrum(16), np.array([7.0]), scale, 1)
+        np.testing.assert_array_equal(numbers(target), want)
+        x[...] = before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint16])
+@pytest.mark.parametrize("dim", [3, 64])
+def test_runs_within_lists(dim: int, dtype: type, module: ModuleType) -> None:
+    pieces = [
+        range(3, 4),
+        range(3, 90),
+        range(4, 6),
+        [5.5, 6.5],
+        range(7, 140),
+        [7.0, 7.0, 6.0],
+        range(-70, 0),
+        [2**53] * 3,
+    ]
+    positions = [float(p) for piece in pieces for p in piece]
+    got = rows(module, spectrum(dim), positions, dtype)
+    for row, position in zip(got, positions, strict=True):
+        assert_same_bits(row[None], rows(module, spectrum(dim), [position], dtype), position)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint16])
+def test_masked_rows(dtype: type, module: ModuleType) -> None:
+    generator = np.random.default_rng(8)
+    positions = np.add.outer([-20.0, 0.25, 9.0], np.arange(200))
+    positions[0, :50] = positions[1, generator.random(200) < 0.5] = positions[2] = np.nan
+    x = elements(generator.standard_normal((3, 200, 12)).astype(np.float16), dtype)
+    for where in (positions, positions[:1]):
+        masked = np.isnan(np.broadcast_to(where, (3, 200)))
+        for out in (np.empty_like(x), np.empty((3, 200, 24), dtype)[..., ::2]):
+            out[...] = 99
+            module.fill(out, spectrum(12), where, 1)
+            assert_same_bits(out[masked], np.zeros((masked.sum(), 12), dtype))
+            assert_same_bits(out[~masked], rows(module, spectrum(12), np.broadcast_to(where, (3, 200))[~masked], dtype))
+            for scale in (1.0, -0.5):
+                whole, sums = x.copy(), out
+                module.add(whole, whole, spectrum(12), np.where(np.isnan(where), 0.0, where), scale, 1)
+                sums[...] = x
+                module.add(sums, sums, spectrum(12), where, scale, 1)
+                assert_same_bits(sums, np.where(masked[..., None], x, whole))

@@ -35,6 +35,10 @@ class Truth:
         """The correctly rounded values."""
         return self._odd().astype(np.float32)
 
+    def rounded(self, digits: int, smallest: float) -> NDArray[np.float64]:
+        """The same for numbers of `digits` bits that are multiples of `smallest`: of another format."""
+        return round_to(self._odd(), digits, smallest)
+
     def _odd(self) -> NDArray[np.float64]:
         """Of the two doubles around the truth, the one with an odd last bit.
 
@@ -59,6 +63,13 @@ class Truth:
     def distance(self, got: NDArray[np.floating]) -> NDArray[np.float64]:
         """Distance of `got` from the truth."""
         return np.abs((got.astype(np.float64) - self.high) - self.low)
+
+
+def round_to(values: NDArray[np.floating], digits: int, smallest: float) -> NDArray[np.float64]:
+    """`values` to the nearest numbers of `digits` bits, multiples of `smallest`; to even ones where two are as near."""
+    wide = values.astype(np.float64)
+    unit = np.maximum(np.ldexp(1.0, np.frexp(wide)[1] - digits), smallest)
+    return np.rint(wide / unit) * unit
 
 
 @functools.cache
@@ -113,15 +124,18 @@ def near_quarter_turns(k: int, dim: int, limit: int = 2**53) -> Iterator[int]:
             former, numerator = numerator, int(mp.floor(rest)) * numerator + former
 
 
-def near_ties(count: int = 60, seed: int = 53) -> list[float]:
+def near_ties(count: int = 60, seed: int = 53, digits: int = 24) -> list[float]:
     """Positions whose sine at w_0 = 1 is too close to the middle of two float32 numbers for a double to tell.
+
+    Other formats have fewer `digits`.
 
     Each is the double nearest to the arc sine of such a middle. Middles of tiny numbers are their own arc sine to
     within a square: sin(p) = p - p^3 / 6 lies just below one, by any factor one cares to choose.
     """
     generator = np.random.default_rng(seed)
-    lower = generator.uniform(2.0**-12, 0.999, count).astype(np.float32)
-    middles = (lower.astype(np.float64) + np.nextafter(lower, np.float32(1)).astype(np.float64)) / 2
+    lower = generator.uniform(2.0**-12, 0.99, count)
+    unit = np.ldexp(1.0, np.frexp(lower)[1] - digits)
+    middles = (np.floor(lower / unit) + 0.5) * unit
     with mp.workprec(BITS):
         return [float(mp.asin(mpf(middle))) for middle in middles.tolist()]
 

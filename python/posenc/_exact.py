@@ -1,4 +1,4 @@
-"""One element to as many digits as it takes: where a double is too close to a rounding boundary of float32.
+"""One element to as many digits as it takes: where a double is too close to a rounding boundary of a shorter format.
 
 Slow (tens of microseconds) and rare (about one element in a million). The Python backends share it; csrc/exact.cpp
 answers the same question for the compiled one, by other means.
@@ -23,8 +23,6 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
     if source < 0:
         return 0.0
     k, cosine = divmod(source, 2)
-    if position == 0.0:
-        return spectrum.amplitude if cosine else 0.0
     angle = Fraction(position) * sum(Fraction(float(part)) for part in spectrum.frequencies[:, k])
     quarters = round(angle)
     rest = angle - quarters
@@ -33,7 +31,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
         x = Decimal(rest.numerator) / Decimal(rest.denominator) / TWO_OVER_PI
         turns = (quarters + cosine) % 4
         value = _cosine(x) if turns % 2 else _sine(x)
-        return _round_to_odd((-value if turns >= 2 else value) * Decimal(spectrum.amplitude))
+        return _round_to_odd((-value if turns >= 2 else value) * Decimal(spectrum.amplitude)) + 0.0  # no negative zero
 
 
 def _sine(x: Decimal) -> Decimal:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
-from ._reference import TURNED_BOUND, angle_bounds, weights
+from ._half import to_odd
+from ._reference import BOUND, TURNED_BOUND, angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 
-REACH = 16  # rows turned from an anchor, on either side
+REACH = 32  # rows turned from an anchor, on either side
+DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is over soon enough for Ctrl-C
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
@@ -43,26 +45,46 @@ def evaluate(frequencies, position, trig):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def arrange(source, weight, trig, value, derivative):  # type: ignore[no-untyped-def]
-    """A row in column order, and its derivative by the angle."""
-    for j in range(len(source)):
-        k = source[j] >> 1
-        if source[j] & 1:
-            value[j], derivative[j] = weight[j] * trig[1, k], weight[j] * -trig[0, k]
-        else:
-            value[j], derivative[j] = weight[j] * trig[0, k], weight[j] * trig[1, k]
+def arrange(trig, source, weight, row):  # type: ignore[no-untyped-def]
+    values = trig.reshape(trig.size)
+    for j in range(len(row)):
+        row[j] = weight[j] * values[source[j]] + 0.0  # no negative zero
 
 
 @compiled
-def turn(value, derivative, cos, sin, sign, bound, out):  # type: ignore[no-untyped-def]
-    """One float32 row, value cos + sign derivative sin; returns how many elements may be rounded the wrong way."""
-    doubts = 0
+def rounded(y, odd):  # type: ignore[no-untyped-def]
+    """`y` in float32: the nearest, or as `_half.to_odd`."""
+    nearest = np.float32(y)
+    if not odd:
+        return nearest
+    bits = nearest.view(np.int32) - np.int32(abs(nearest) > abs(y))
+    return np.int32(bits | np.int32(nearest != y)).view(np.float32)
+
+
+@compiled
+def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignore[no-untyped-def]
+    """The float32 rows on either side, value cos -+ derivative sin; tells whether one may be rounded the wrong way."""
+    doubt = False
+    for j in range(len(before)):
+        a, b = value[j] * cos[j], derivative[j] * sin[j]
+        before_low, before_high = rounded((a - b) - bound[j], odd), rounded((a - b) + bound[j], odd)
+        after_low, after_high = rounded((a + b) - bound[j], odd), rounded((a + b) + bound[j], odd)
+        before[j], after[j] = before_high, after_high  # where the bound is 0, y + 0 is no negative zero
+        doubt |= (before_low != before_high) | (after_low != after_high)
+    return doubt
+
+
+@compiled
+def settle(value, angle_bound, position, odd, out):  # type: ignore[no-untyped-def]
+    """An evaluated row in float32; tells whether it may be rounded the wrong way."""
+    doubt = False
+    relative = BOUND if position != 0.0 else 0.0
     for j in range(len(out)):
-        y = value[j] * cos[j] + sign * (derivative[j] * sin[j])
-        low, high = np.float32(y - bound[j]), np.float32(y + bound[j])
-        out[j] = high  # where the bound is 0, y + 0 is no negative zero
-        doubts += low != high
-    return doubts
+        bound = abs(value[j]) * relative + abs(position) * angle_bound[j]
+        low, high = rounded(value[j] - bound, odd), rounded(value[j] + bound, odd)
+        out[j] = high
+        doubt |= low != high
+    return doubt
 
 
 @compiled
@@ -70,76 +92,91 @@ def rows_float64(frequencies, source, weight, positions, out):  # type: ignore[n
     trig = np.empty((2, frequencies.shape[1]))
     for i in range(len(positions)):
         evaluate(frequencies, positions[i], trig)
-        for j in range(len(source)):
-            out[i, j] = weight[j] * trig[source[j] & 1, source[j] >> 1] + 0.0  # no negative zero
+        arrange(trig, source, weight, out[i])
 
 
 @compiled
-def rows_float32(frequencies, source, weight, unit_bound, cos_step, sin_step, positions, run, out, doubtful):  # type: ignore[no-untyped-def]
+def rows_float32(  # type: ignore[no-untyped-def]
+    frequencies, source, weight, partner, slope, angle_bound, cos, sin, positions, starts, odd, out, doubtful
+):
     """Fill `out`; mark in `doubtful` the rows with elements that may be rounded the wrong way."""
     dim = len(source)
     trig = np.empty((2, frequencies.shape[1]))
-    value, derivative, bound = np.empty(dim), np.empty(dim), np.empty(dim)
-    count = len(positions)
-    i = 0
-    while i < count:
-        half = min(REACH, (count - i) // 2) if run else 0
-        centre = i + half
-        evaluate(frequencies, positions[centre], trig)
-        arrange(source, weight, trig, value, derivative)
-        for j in range(dim):
-            bound[j] = TURNED_BOUND * abs(weight[j]) + abs(positions[centre]) * unit_bound[j]
-        for r in range(half + 1):
-            for sign in (1.0, -1.0):
-                row = centre + (r if sign > 0.0 else -r)
-                if row < count and not (r == 0 and sign < 0.0):
-                    doubtful[row] = turn(value, derivative, cos_step[r], sin_step[r], sign, bound, out[row])
-        i = centre + half + 1
+    value, derivative, bound, other = np.empty(dim), np.empty(dim), np.empty(dim), np.empty(dim)
+    for run in range(len(starts)):
+        first = starts[run]
+        end = starts[run + 1] if run + 1 < len(starts) else len(positions)
+        while first < end:
+            half = min(REACH, (end - first - 1) // 2)
+            centre = first + half
+            evaluate(frequencies, positions[centre], trig)
+            arrange(trig, source, weight, value)
+            doubtful[centre] = settle(value, angle_bound, positions[centre], odd, out[centre])
+            if half:
+                arrange(trig, partner, slope, derivative)
+                bound[:] = TURNED_BOUND * np.abs(weight) + (abs(positions[centre]) + REACH) * angle_bound
+            for r in range(1, half + 1):
+                if turn(value, derivative, cos[r], sin[r], bound, odd, out[centre - r], out[centre + r]):
+                    for i in (centre - r, centre + r):
+                        evaluate(frequencies, positions[i], trig)
+                        arrange(trig, source, weight, other)
+                        doubtful[i] = settle(other, angle_bound, positions[i], odd, out[i])
+            first = centre + half + 1
 
 
-class Steps:
-    """cos and sin of r w, r = 0 .. REACH, and what the columns are multiplied by and lack, in column order."""
+class Columns:
+    """What makes rows out of sines and cosines: for each column where its own is, and that of its derivative."""
 
     def __init__(self, spectrum: Spectrum) -> None:
-        self.weight, self.unit_bound = weights(spectrum), angle_bounds(spectrum)
-        self.cos, self.sin = np.empty((2, REACH + 1, spectrum.dim))
-        trig = np.empty((2, spectrum.frequencies.shape[1]))
+        count = spectrum.frequencies.shape[1]
+        k, cosine = np.divmod(np.maximum(spectrum.source, 0).astype(np.uintp), 2)  # unsigned: no index from the end
+        self.source, self.partner = k + cosine * count, k + (1 - cosine) * count
+        self.weight = weights(spectrum)
+        self.slope = np.where(cosine, -self.weight, self.weight)  # sin' = cos, cos' = -sin
+        self.angle_bound = angle_bounds(spectrum)
+        self.cos, self.sin = np.empty((REACH + 1, spectrum.dim)), np.empty((REACH + 1, spectrum.dim))  # of r w
+        trig = np.empty((2, count))
         for r in range(REACH + 1):
             evaluate(spectrum.frequencies, float(r), trig)
-            self.sin[r], self.cos[r] = trig[:, spectrum.source >> 1]
+            self.sin[r], self.cos[r] = trig[:, k]
 
     @property
     def nbytes(self) -> int:
-        return self.weight.nbytes + self.unit_bound.nbytes + self.cos.nbytes + self.sin.nbytes
+        return sum(array.nbytes for array in vars(self).values())
 
 
-_steps: Cache[Spectrum, Steps] = Cache(Steps)
+_columns: Cache[Spectrum, Columns] = Cache(Columns)
 
 
-def rows(spectrum: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
-    """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
-    out = np.empty((len(positions), spectrum.dim), dtype)
-    steps = _steps[spectrum]
-    columns = spectrum.frequencies, spectrum.source, steps.weight
-    if dtype == np.float64:
-        rows_float64(*columns, positions, out)
-        return out
-    doubtful = np.zeros(len(positions), np.int64)
-    rows_float32(*columns, steps.unit_bound, steps.cos, steps.sin, positions, run, out, doubtful)
-    again = np.flatnonzero(doubtful)
-    if again.size:
-        out[again] = rows_float32_for_sure(spectrum, positions[again])
-    return out
+def rows(
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    out: NDArray[np.floating],
+    odd: bool = False,
+) -> None:
+    """Write the rows at `positions` to `out`; see `_tiles.Rows`."""
+    c = _columns[spectrum]
+    if out.dtype == np.float64:
+        rows_float64(spectrum.frequencies, c.source, c.weight, positions, out)
+        return
+    doubtful = np.zeros(len(positions), np.bool_)
+    rows_float32(
+        *(spectrum.frequencies, c.source, c.weight, c.partner, c.slope, c.angle_bound, c.cos, c.sin),
+        *(positions, starts, odd, out, doubtful),
+    )
+    if doubtful.any():
+        out[doubtful] = rows_float32_for_sure(spectrum, positions[doubtful], to_odd if odd else nearest)
 
 
-def fill(out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
+def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
-    _tiles.fill(rows, out, spectrum, positions)
+    _tiles.fill(rows, out, spectrum, positions, DIRECT_ELEMENTS)
 
 
 def add(
-    x: NDArray[np.floating],
-    out: NDArray[np.floating],
+    x: NDArray[Any],
+    out: NDArray[Any],
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,

@@ -6,7 +6,8 @@ the one concession to speed.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ._cache import Cache
 from ._encoding import Spectrum
 from ._exact import exact
 from ._formula import cosine, reduce_angle, sine
+from ._half import to_odd
 
 # An evaluated double is within 16 units of its last place, and what a large angle lacks, of the truth; one turned by
 # angle addition within 1e-15 and the same; both times the amplitude.
@@ -24,6 +26,13 @@ TURNED_BOUND = 1e-15
 ANGLE_BOUND = 2.0**-103
 
 STRIDE = 64  # rows turned from each evaluated one
+
+
+Rounding: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float32]]
+
+
+def nearest(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)
 
 
 def pairs(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.complex128]:
@@ -63,24 +72,31 @@ def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[
     return columns(spectrum, pairs(spectrum, positions))
 
 
-def rows_float32(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The same, correctly rounded to float32."""
+def rows_float32(
+    spectrum: Spectrum, positions: NDArray[np.float64], rounding: Rounding = nearest
+) -> NDArray[np.float32]:
+    """The same in float32, as if rounded from the true values."""
     values = rows_float64(spectrum, positions)
-    bound = np.abs(values) * BOUND + np.abs(positions[:, None]) * angle_bounds(spectrum)
-    low: NDArray[np.float32] = (values - bound).astype(np.float32)
-    for row, column in np.argwhere(low != (values + bound).astype(np.float32)):
-        low[row, column] = exact(spectrum, float(positions[row]), int(column))
+    distance = np.abs(positions[:, None])
+    bound = np.abs(values) * (BOUND * (distance > 0.0)) + distance * angle_bounds(spectrum)
+    low, high = rounding(values - bound), rounding(values + bound)
+    doubtful = np.nonzero(low != high)
+    low[doubtful] = rounding(np.array([exact(spectrum, positions[i], j) for i, j in zip(*doubtful, strict=True)]))
     return low
 
 
-def turned_float32(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The same for positions p, p + 1, ...: by angle addition, one complex product for a sine and a cosine."""
-    turned = pairs(spectrum, positions[::STRIDE])[:, None, :] * _steps[spectrum]
-    values = columns(spectrum, turned.reshape(-1, turned.shape[-1])[: len(positions)])
+def turned_float32(
+    spectrum: Spectrum, positions: NDArray[np.float64], starts: NDArray[np.intp], rounding: Rounding = nearest
+) -> NDArray[np.float32]:
+    """The same for positions in runs: by angle addition, one complex product for a sine and a cosine."""
+    offset = np.arange(len(positions)) - np.repeat(starts, np.diff(starts, append=len(positions)))
+    anchors = offset % STRIDE == 0
+    turned = pairs(spectrum, positions[anchors])[np.cumsum(anchors) - 1] * _steps[spectrum][offset % STRIDE]
+    values = columns(spectrum, turned)
     bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
-    low: NDArray[np.float32] = (values - bound).astype(np.float32)
-    doubtful = np.flatnonzero((low != (values + bound).astype(np.float32)).any(axis=1))
-    low[doubtful] = rows_float32(spectrum, positions[doubtful])
+    low, high = rounding(values - bound), rounding(values + bound)
+    doubtful = np.flatnonzero((low != high).any(axis=1))
+    low[doubtful] = rows_float32(spectrum, positions[doubtful], rounding)
     return low
 
 
@@ -92,21 +108,31 @@ def _make_steps(spectrum: Spectrum) -> NDArray[np.complex128]:
 _steps: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_steps)
 
 
-def rows(spectrum: Spectrum, positions: NDArray[np.float64], run: bool, dtype: np.dtype[Any]) -> NDArray[np.floating]:
-    """The rows at `positions` in `dtype`; `run` says that each position is one more than the one before."""
-    if dtype == np.float64:
-        return rows_float64(spectrum, positions)
-    return turned_float32(spectrum, positions) if run else rows_float32(spectrum, positions)
+def rows(
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    out: NDArray[np.floating],
+    odd: bool = False,
+) -> None:
+    """Write the rows at `positions` to `out`; see `_tiles.Rows`."""
+    rounding = to_odd if odd else nearest
+    if out.dtype == np.float64:
+        out[...] = rows_float64(spectrum, positions)
+    elif len(starts) < len(positions):
+        out[...] = turned_float32(spectrum, positions, starts, rounding)
+    else:
+        out[...] = rows_float32(spectrum, positions, rounding)
 
 
-def fill(out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
+def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
     _tiles.fill(rows, out, spectrum, positions)
 
 
 def add(
-    x: NDArray[np.floating],
-    out: NDArray[np.floating],
+    x: NDArray[Any],
+    out: NDArray[Any],
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,

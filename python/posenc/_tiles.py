@@ -1,62 +1,137 @@
 """How the Python backends walk an array: a tile of rows is made once, then written to every sequence that shares it.
 
-Not a backend. What a backend brings is `rows(spectrum, positions, run, dtype)`, a (len(positions), dim) array.
+Not a backend. What a backend brings is `rows`; see `Rows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._encoding import Spectrum
+from ._half import narrow, widen
 
-Rows = Callable[[Spectrum, NDArray[np.float64], bool, np.dtype[Any]], NDArray[np.floating]]
-
-TILE_ELEMENTS = 2**16  # a float32 tile of this size stays in the second-level cache
+TILE_ELEMENTS = 2**16  # a float32 tile of this size, and what it is made from, stay in the second-level cache
 
 
-def fill(rows: Rows, out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64]) -> None:
+class Rows(Protocol):
+    def __call__(
+        self,
+        spectrum: Spectrum,
+        positions: NDArray[np.float64],
+        starts: NDArray[np.intp],
+        out: NDArray[np.floating],
+        odd: bool = False,
+    ) -> None:
+        """Write the rows at `positions` (L,) to `out` (L, dim), C-contiguous, float32 or float64.
+
+        float32 is correctly rounded, or rounded to odd (see `_half.to_odd`); float64 is the formula's. Runs of whole
+        positions p, p + 1, ... begin at `starts`, of which the first is 0.
+        """
+
+
+def fill(
+    rows: Rows,
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    direct_elements: int = TILE_ELEMENTS,
+) -> None:
+    """Write the rows at `positions`; `direct_elements` at a time where they can be made in `out` itself."""
+    direct = _direct(out, positions)
     with np.errstate(all="ignore"):  # as in compiled code: what the caller asked for may not end half way
-        for where, values in _tiles(rows, out, spectrum, positions):
-            out[where] = values
+        for where, tile, starts, masked in _tiles(out, positions, direct_elements if direct else TILE_ELEMENTS):
+            target = out[where]
+            values = target.reshape(tile.size, -1) if direct else np.empty((tile.size, spectrum.dim), _wide(out))
+            rows(spectrum, tile, starts, values, odd=out.itemsize == 2)
+            if masked is not None:
+                values[masked] = 0.0
+            if not direct:
+                target[...] = values if out.itemsize > 2 else narrow(values, out.dtype)
 
 
 def add(
     rows: Rows,
-    x: NDArray[np.floating],
-    out: NDArray[np.floating],
+    x: NDArray[Any],
+    out: NDArray[Any],
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,
 ) -> None:
-    factor = out.dtype.type(scale)
     with np.errstate(all="ignore"):
-        for where, values in _tiles(rows, out, spectrum, positions):
-            if factor == 1:
-                np.add(x[where], values, out=out[where])
-            else:
-                np.multiply(x[where], factor, out=out[where])
-                np.add(out[where], values, out=out[where])
+        for where, tile, starts, masked in _tiles(out, positions):
+            values = np.empty((tile.size, spectrum.dim), _wide(out))
+            rows(spectrum, tile, starts, values)
+            combine(
+                x[where], values, values.dtype.type(scale), out[where], True if masked is None else ~masked[:, None]
+            )
+
+
+def combine(x: NDArray[Any], values: NDArray[Any], factor: Any, out: NDArray[Any], where: Any = True) -> None:
+    """Write x * factor + values to `out`, in the precision of `values` and rounded once to that of `out`."""
+    if (
+        out.ndim > values.ndim and out.size > TILE_ELEMENTS
+    ):  # piece by piece, for what lies between to stay in the cache
+        for i in range(0, len(out), step := max(1, TILE_ELEMENTS // out[0].size)):
+            piece = slice(i, i + step) if step > 1 else i
+            combine(x[piece], values, factor, out[piece], where)
+    elif out.itemsize == 2:
+        wide = widen(x)
+        if factor != 1:
+            wide *= factor
+        wide += values
+        np.copyto(out, narrow(wide, out.dtype), where=where)
+    else:
+        if factor != 1:
+            x = np.multiply(x, factor, out=out, where=where)
+        np.add(x, values, out=out, where=where)
+
+
+def runs(positions: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Where runs begin in `positions` (L,): whole numbers, each one more than the one before."""
+    whole = positions % 1.0 == 0.0
+    begins = np.ones(len(positions), bool)
+    begins[1:] = ~(whole[1:] & whole[:-1] & (np.diff(positions) == 1.0))
+    return np.flatnonzero(begins)
+
+
+def _wide(out: NDArray[Any]) -> Any:
+    """The dtype to compute in."""
+    return np.float64 if out.dtype == np.float64 else np.float32
+
+
+def _direct(out: NDArray[Any], positions: NDArray[np.float64]) -> bool:
+    """Whether rows can be made where they belong."""
+    return out.itemsize > 2 and out.flags.carray and len(positions) == math.prod(out.shape[:-2])
 
 
 def _tiles(
-    rows: Rows, out: NDArray[np.floating], spectrum: Spectrum, positions: NDArray[np.float64]
-) -> Iterator[tuple[tuple[Any, ...], NDArray[np.floating]]]:
-    """Pairs of an index into `out` (..., L, dim) and the rows that belong there.
+    out: NDArray[Any], positions: NDArray[np.float64], elements: int = TILE_ELEMENTS
+) -> Iterator[tuple[tuple[Any, ...], NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_] | None]]:
+    """Pieces of `out` (..., L, dim): index, positions of the rows, where their runs begin, and which of them are masked.
 
-    `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position.
+    `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position, or NaN for
+    a masked row. Such a row gets its own number for a position: numbers make runs, which cost little.
     """
     length, dim = out.shape[-2:]
-    height = max(1, TILE_ELEMENTS // dim)
+    height = max(1, elements // dim)
     sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(out.shape[:-2])
-    for sequence, where in zip(sequences, positions, strict=True):
+    for sequence, given in zip(sequences, positions, strict=True):
         for first in range(0, length, height):
-            last = min(first + height, length)
+            rows = np.arange(first, min(first + height, length), dtype=np.float64)
+            where = (*sequence, slice(first, first + len(rows)), slice(None))
+            masked = None
             if positions.ndim == 1:
-                tile, run = where + np.arange(first, last, dtype=np.float64), bool(where % 1 == 0)
+                tile = given + rows
+                starts = np.zeros(1, np.intp) if given % 1.0 == 0.0 else np.arange(len(rows))
             else:
-                tile, run = where[first:last], False
-            yield (*sequence, slice(first, last), slice(None)), rows(spectrum, tile, run, out.dtype)
+                tile = given[first : first + height]
+                if np.isnan(tile).any():
+                    masked = np.isnan(tile)
+                    tile = np.where(masked, rows, tile)
+                starts = runs(tile)
+            yield where, tile, starts, masked

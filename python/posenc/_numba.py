@@ -19,7 +19,7 @@ from ._half import to_odd
 from ._reference import BOUND, TURNED_BOUND, angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 
-REACH = 32  # rows turned from an anchor, on either side
+REACH = 48  # rows turned from an anchor, on either side, if they are not too wide
 DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is over soon enough for Ctrl-C
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
@@ -66,11 +66,11 @@ def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignor
     """The float32 rows on either side, value cos -+ derivative sin; tells whether one may be rounded the wrong way."""
     doubt = False
     for j in range(len(before)):
-        a, b = value[j] * cos[j], derivative[j] * sin[j]
-        before_low, before_high = rounded((a - b) - bound[j], odd), rounded((a - b) + bound[j], odd)
-        after_low, after_high = rounded((a + b) - bound[j], odd), rounded((a + b) + bound[j], odd)
-        before[j], after[j] = before_high, after_high  # where the bound is 0, y + 0 is no negative zero
-        doubt |= (before_low != before_high) | (after_low != after_high)
+        a, b = value[j] * cos[j] - bound[j], derivative[j] * sin[j]
+        lower, upper = a - b, a + b
+        before[j] = rounded(lower + 2.0 * bound[j], odd)  # where the bound is 0, y + 0 is no negative zero
+        after[j] = rounded(upper + 2.0 * bound[j], odd)
+        doubt |= (before[j] != rounded(lower, odd)) | (after[j] != rounded(upper, odd))
     return doubt
 
 
@@ -88,40 +88,61 @@ def settle(value, angle_bound, position, odd, out):  # type: ignore[no-untyped-d
 
 
 @compiled
-def rows_float64(frequencies, source, weight, positions, out):  # type: ignore[no-untyped-def]
-    trig = np.empty((2, frequencies.shape[1]))
+def add_row(row, factor, out):  # type: ignore[no-untyped-def]
+    for j in range(len(out)):
+        out[j] = out[j] * factor + row[j]
+
+
+@compiled
+def rows_float64(frequencies, source, weight, positions, factor, out):  # type: ignore[no-untyped-def]
+    trig, row = np.empty((2, frequencies.shape[1])), np.empty(len(source))
     for i in range(len(positions)):
         evaluate(frequencies, positions[i], trig)
-        arrange(trig, source, weight, out[i])
+        if factor is None:
+            arrange(trig, source, weight, out[i])
+        else:
+            arrange(trig, source, weight, row)
+            add_row(row, factor, out[i])
 
 
 @compiled
 def rows_float32(  # type: ignore[no-untyped-def]
-    frequencies, source, weight, partner, slope, angle_bound, cos, sin, positions, starts, odd, out, doubtful
+    frequencies, source, weight, partner, slope, angle_bound, cos, sin, positions, starts, odd, factor, out, doubtful
 ):
-    """Fill `out`; mark in `doubtful` the rows with elements that may be rounded the wrong way."""
-    dim = len(source)
+    """Rows for `out`, as `_tiles.Rows`; marks in `doubtful` those with elements that may be rounded the wrong way.
+
+    Without a factor doubtful rows are written as well, with one they are left alone.
+    """
+    dim, reach = len(source), len(cos) - 1
     trig = np.empty((2, frequencies.shape[1]))
     value, derivative, bound, other = np.empty(dim), np.empty(dim), np.empty(dim), np.empty(dim)
+    if factor is not None:
+        block = np.empty((2 * reach + 1, dim), np.float32)
     for run in range(len(starts)):
         first = starts[run]
         end = starts[run + 1] if run + 1 < len(starts) else len(positions)
         while first < end:
-            half = min(REACH, (end - first - 1) // 2)
-            centre = first + half
+            half = min(reach, (end - first - 1) // 2)
+            centre, last = first + half, first + 2 * half + 1
+            if factor is None:
+                block = out[first:last]
             evaluate(frequencies, positions[centre], trig)
             arrange(trig, source, weight, value)
-            doubtful[centre] = settle(value, angle_bound, positions[centre], odd, out[centre])
+            doubtful[centre] = settle(value, angle_bound, positions[centre], odd, block[half])
             if half:
                 arrange(trig, partner, slope, derivative)
-                bound[:] = TURNED_BOUND * np.abs(weight) + (abs(positions[centre]) + REACH) * angle_bound
+                bound[:] = TURNED_BOUND * np.abs(weight) + (abs(positions[centre]) + half) * angle_bound
             for r in range(1, half + 1):
-                if turn(value, derivative, cos[r], sin[r], bound, odd, out[centre - r], out[centre + r]):
+                if turn(value, derivative, cos[r], sin[r], bound, odd, block[half - r], block[half + r]):
                     for i in (centre - r, centre + r):
                         evaluate(frequencies, positions[i], trig)
                         arrange(trig, source, weight, other)
-                        doubtful[i] = settle(other, angle_bound, positions[i], odd, out[i])
-            first = centre + half + 1
+                        doubtful[i] = settle(other, angle_bound, positions[i], odd, block[i - first])
+            if factor is not None:
+                for i in range(first, last):
+                    if not doubtful[i]:
+                        add_row(block[i - first], factor, out[i])
+            first = last
 
 
 class Columns:
@@ -134,9 +155,10 @@ class Columns:
         self.weight = weights(spectrum)
         self.slope = np.where(cosine, -self.weight, self.weight)  # sin' = cos, cos' = -sin
         self.angle_bound = angle_bounds(spectrum)
-        self.cos, self.sin = np.empty((REACH + 1, spectrum.dim)), np.empty((REACH + 1, spectrum.dim))  # of r w
+        reach = min(REACH, DIRECT_ELEMENTS // 2 // spectrum.dim)
+        self.cos, self.sin = np.empty((2, reach + 1, spectrum.dim))  # of r w
         trig = np.empty((2, count))
-        for r in range(REACH + 1):
+        for r in range(reach + 1):
             evaluate(spectrum.frequencies, float(r), trig)
             self.sin[r], self.cos[r] = trig[:, k]
 
@@ -154,19 +176,21 @@ def rows(
     starts: NDArray[np.intp],
     out: NDArray[np.floating],
     odd: bool = False,
+    factor: np.floating | None = None,
 ) -> None:
-    """Write the rows at `positions` to `out`; see `_tiles.Rows`."""
+    """Write the rows at `positions` to `out`, or out * factor + rows; see `_tiles.Rows`."""
     c = _columns[spectrum]
     if out.dtype == np.float64:
-        rows_float64(spectrum.frequencies, c.source, c.weight, positions, out)
+        rows_float64(spectrum.frequencies, c.source, c.weight, positions, factor, out)
         return
     doubtful = np.zeros(len(positions), np.bool_)
     rows_float32(
         *(spectrum.frequencies, c.source, c.weight, c.partner, c.slope, c.angle_bound, c.cos, c.sin),
-        *(positions, starts, odd, out, doubtful),
+        *(positions, starts, odd, factor, out, doubtful),
     )
     if doubtful.any():
-        out[doubtful] = rows_float32_for_sure(spectrum, positions[doubtful], to_odd if odd else nearest)
+        values = rows_float32_for_sure(spectrum, positions[doubtful], to_odd if odd else nearest)
+        out[doubtful] = values if factor is None else out[doubtful] * factor + values
 
 
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
@@ -183,4 +207,4 @@ def add(
     threads: int,
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
-    _tiles.add(rows, x, out, spectrum, positions, scale)
+    _tiles.add(rows, x, out, spectrum, positions, scale, DIRECT_ELEMENTS)

@@ -25,7 +25,7 @@ BOUND = 2.0**-49
 TURNED_BOUND = 1e-15
 ANGLE_BOUND = 2.0**-103
 
-STRIDE = 64  # rows turned from each evaluated one
+STRIDE = 64  # rows turned from each evaluated one, where a tile has so many
 
 
 Rounding: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float32]]
@@ -90,8 +90,9 @@ def turned_float32(
 ) -> NDArray[np.float32]:
     """The same for positions in runs: by angle addition, one complex product for a sine and a cosine."""
     offset = np.arange(len(positions)) - np.repeat(starts, np.diff(starts, append=len(positions)))
-    anchors = offset % STRIDE == 0
-    turned = pairs(spectrum, positions[anchors])[np.cumsum(anchors) - 1] * _steps[spectrum][offset % STRIDE]
+    steps = _steps[spectrum]
+    anchors = offset % len(steps) == 0
+    turned = pairs(spectrum, positions[anchors])[np.cumsum(anchors) - 1] * steps[offset % len(steps)]
     values = columns(spectrum, turned)
     bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
@@ -101,8 +102,9 @@ def turned_float32(
 
 
 def _make_steps(spectrum: Spectrum) -> NDArray[np.complex128]:
-    """cos(r w_k) - i sin(r w_k) for r = 0 ... STRIDE - 1: what turns `pairs` by r positions."""
-    return pairs(spectrum, np.arange(STRIDE, dtype=np.float64)) * -1j
+    """cos(r w_k) - i sin(r w_k) for r = 0, 1, ...: what turns `pairs` by r positions."""
+    count = min(STRIDE, _tiles.TILE_ELEMENTS // spectrum.dim)
+    return pairs(spectrum, np.arange(count, dtype=np.float64)) * -1j
 
 
 _steps: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_steps)
@@ -114,15 +116,21 @@ def rows(
     starts: NDArray[np.intp],
     out: NDArray[np.floating],
     odd: bool = False,
+    factor: np.floating | None = None,
 ) -> None:
-    """Write the rows at `positions` to `out`; see `_tiles.Rows`."""
+    """Write the rows at `positions` to `out`, or out * factor + rows; see `_tiles.Rows`."""
     rounding = to_odd if odd else nearest
+    values: NDArray[np.floating]
     if out.dtype == np.float64:
-        out[...] = rows_float64(spectrum, positions)
+        values = rows_float64(spectrum, positions)
     elif len(starts) < len(positions):
-        out[...] = turned_float32(spectrum, positions, starts, rounding)
+        values = turned_float32(spectrum, positions, starts, rounding)
     else:
-        out[...] = rows_float32(spectrum, positions, rounding)
+        values = rows_float32(spectrum, positions, rounding)
+    if factor is None:
+        out[...] = values
+    else:
+        _tiles.combine(out, values, factor, out)
 
 
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:

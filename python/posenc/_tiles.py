@@ -26,11 +26,12 @@ class Rows(Protocol):
         starts: NDArray[np.intp],
         out: NDArray[np.floating],
         odd: bool = False,
+        factor: np.floating | None = None,
     ) -> None:
-        """Write the rows at `positions` (L,) to `out` (L, dim), C-contiguous, float32 or float64.
+        """Write the rows at `positions` (L,) to `out` (L, dim), C-contiguous; or given a factor, out * factor + rows.
 
-        float32 is correctly rounded, or rounded to odd (see `_half.to_odd`); float64 is the formula's. Runs of whole
-        positions p, p + 1, ... begin at `starts`, of which the first is 0.
+        float32 rows are correctly rounded, or rounded to odd (see `_half.to_odd`); float64 ones are the formula's. Runs
+        of whole positions p, p + 1, ... begin at `starts`, of which the first is 0.
         """
 
 
@@ -61,21 +62,27 @@ def add(
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,
+    direct_elements: int = TILE_ELEMENTS,
 ) -> None:
+    """Write x * scale + rows; `out` may be `x`."""
+    direct = _direct(out, positions)
+    factor = _wide(out)(scale)
     with np.errstate(all="ignore"):
-        for where, tile, starts, masked in _tiles(out, positions):
-            values = np.empty((tile.size, spectrum.dim), _wide(out))
-            rows(spectrum, tile, starts, values)
-            combine(
-                x[where], values, values.dtype.type(scale), out[where], True if masked is None else ~masked[:, None]
-            )
+        for where, tile, starts, masked in _tiles(out, positions, direct_elements if direct else TILE_ELEMENTS):
+            target = out[where]
+            if direct and masked is None:
+                if x is not out:
+                    target[...] = x[where]
+                rows(spectrum, tile, starts, target.reshape(tile.size, -1), factor=factor)
+            else:
+                values = np.empty((tile.size, spectrum.dim), _wide(out))
+                rows(spectrum, tile, starts, values)
+                combine(x[where], values, factor, target, True if masked is None else ~masked[:, None])
 
 
 def combine(x: NDArray[Any], values: NDArray[Any], factor: Any, out: NDArray[Any], where: Any = True) -> None:
     """Write x * factor + values to `out`, in the precision of `values` and rounded once to that of `out`."""
-    if (
-        out.ndim > values.ndim and out.size > TILE_ELEMENTS
-    ):  # piece by piece, for what lies between to stay in the cache
+    if out.ndim > values.ndim and out.size > TILE_ELEMENTS:  # piece by piece: what lies between stays in the cache
         for i in range(0, len(out), step := max(1, TILE_ELEMENTS // out[0].size)):
             piece = slice(i, i + step) if step > 1 else i
             combine(x[piece], values, factor, out[piece], where)
@@ -112,7 +119,7 @@ def _direct(out: NDArray[Any], positions: NDArray[np.float64]) -> bool:
 def _tiles(
     out: NDArray[Any], positions: NDArray[np.float64], elements: int = TILE_ELEMENTS
 ) -> Iterator[tuple[tuple[Any, ...], NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_] | None]]:
-    """Pieces of `out` (..., L, dim): index, positions of the rows, where their runs begin, and which of them are masked.
+    """Pieces of `out` (..., L, dim): index, positions of the rows, where their runs begin, which of them are masked.
 
     `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position, or NaN for
     a masked row. Such a row gets its own number for a position: numbers make runs, which cost little.

@@ -1,4 +1,4 @@
-"""What `_api` relies on in a backend's module: fill and add, where no public argument leads there or not alone."""
+"""What `_api` relies on in a backend's module: fill, add and merge, where no public argument leads there alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from posenc import _backend
+from posenc import _backend, _tiles
 from posenc._encoding import Spectrum, spectrum
 
 from . import backends, truth
@@ -147,3 +147,30 @@ def test_masked_rows(dtype: type, module: ModuleType) -> None:
                 sums[...] = x
                 module.add(sums, sums, spectrum(12), where, scale, 1)
                 assert_same_bits(sums, np.where(masked[..., None], x, whole))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint16])
+@pytest.mark.parametrize("grid", [(7,), (1, 1), (5, 4), (3, 4, 5), (2, 1, 3, 4)])
+def test_merge(dtype: type, grid: tuple[int, ...], module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, axes = np.random.default_rng(3), len(grid)
+    digits, smallest = {np.float16: (11, 2.0**-24), np.uint16: (8, 2.0**-133)}.get(dtype, (53, 2.0**-1074))
+    parts = []
+    for axis, length in enumerate(grid):  # every axis has three columns of its own, one of them is no axis's
+        part = np.zeros((length, 3 * axes + 1))
+        part[:, axis:-1:axes] = generator.integers(-128, 128, (length, 3)) / 16  # exact in every format
+        parts.append(part)
+    rows = sum(
+        part.reshape(*(-1 if a == axis else 1 for a in range(axes)), 3 * axes + 1) for axis, part in enumerate(parts)
+    )
+    x = generator.integers(-128, 128, (2, *rows.shape)) / 16
+    sums = truth.round_to(x * 0.5 + rows, digits, smallest)
+    parts_to_add = [part.astype(np.float64 if dtype == np.float64 else np.float32) for part in parts]
+    for tile in (1, 100, 2**16):
+        monkeypatch.setattr(_tiles, "TILE_ELEMENTS", tile)
+        for out in (np.empty(x.shape, dtype), np.empty(x.shape[::-1], dtype).T):
+            module.merge(None, out, [elements(part, dtype) for part in parts], 1.0, 1)
+            np.testing.assert_array_equal(numbers(out), np.broadcast_to(rows, x.shape))
+            for source in (elements(x, dtype), out):
+                out[...] = elements(x, dtype)
+                module.merge(source, out, parts_to_add, 0.5, 1)
+                np.testing.assert_array_equal(numbers(out), sums)

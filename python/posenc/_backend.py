@@ -15,8 +15,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-# Fastest first; each is a module with fill(out, spectrum, positions, threads) and
-# add(x, out, spectrum, positions, scale, threads).
+# Fastest first; each is a module with fill(out, spectrum, positions, threads),
+# add(x, out, spectrum, positions, scale, threads) and merge(x, out, parts, scale, threads).
 MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
 
 

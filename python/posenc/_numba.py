@@ -6,6 +6,7 @@ round for sure is left to the reference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -208,3 +209,8 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
     _tiles.add(rows, x, out, spectrum, positions, scale, DIRECT_ELEMENTS)
+
+
+def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
+    """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
+    _tiles.merge(x, out, parts, scale)

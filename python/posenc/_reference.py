@@ -6,7 +6,7 @@ the one concession to speed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -148,3 +148,8 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
     _tiles.add(rows, x, out, spectrum, positions, scale)
+
+
+def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
+    """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
+    _tiles.merge(x, out, parts, scale)

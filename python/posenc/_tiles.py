@@ -5,8 +5,9 @@ Not a backend. What a backend brings is `rows`; see `Rows`.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,6 +79,34 @@ def add(
                 values = np.empty((tile.size, spectrum.dim), _wide(out))
                 rows(spectrum, tile, starts, values)
                 combine(x[where], values, factor, target, True if masked is None else ~masked[:, None])
+
+
+def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float) -> None:
+    """Write rows (or x * scale + rows) to `out` (..., n_1, ..., n_k, dim): the bitwise or of a row of each part.
+
+    `parts` are k arrays (n_i, dim), of the dtype of `out` or, for sums, of the one to compute in.
+    """
+    kind, dim = parts[0].dtype, out.shape[-1]
+    outer = [part.view(f"u{kind.itemsize}") for part in parts]
+    inner = np.zeros(dim, outer[0].dtype)  # what the last axes have in common everywhere, as many as fit into a tile
+
+    def beside(rows: NDArray[Any]) -> NDArray[Any]:
+        return rows.reshape(-1, *(1,) * (inner.ndim - 1), dim)
+
+    while len(outer) > 1 and len(outer[-1]) * inner.size <= TILE_ELEMENTS:
+        inner = beside(outer.pop()) | inner
+    *heads, middle = outer
+    height = max(1, TILE_ELEMENTS // inner.size)
+    with np.errstate(all="ignore"):
+        for index in np.ndindex(*map(len, heads)):
+            row: Any = functools.reduce(np.bitwise_or, (head[i] for head, i in zip(heads, index, strict=True)), 0)
+            for first in range(0, len(middle), height):
+                rows = beside(middle[first : first + height] | row)
+                where = (..., *index, slice(first, first + height), *(slice(None),) * inner.ndim)
+                if x is None:
+                    np.bitwise_or(rows, inner, out=out.view(inner.dtype)[where])
+                else:
+                    combine(x[where], (rows | inner).view(kind), kind.type(scale), out[where])
 
 
 def combine(x: NDArray[Any], values: NDArray[Any], factor: Any, out: NDArray[Any], where: Any = True) -> None:

@@ -110,7 +110,7 @@ def detr(
 
 
 def diffusers_2d(grid_size: int | Sequence[int], interpolation_scale: float, base_size: int) -> Encoding:
-    sizes = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
+    sizes = (grid_size, grid_size) if isinstance(grid_size, (int, np.integer)) else grid_size
     scales = [base_size / size / interpolation_scale for size in sizes]
     return image(1, 0, layout="concatenated", position_scale=scales)
 
@@ -716,7 +716,7 @@ ROWS = [
         ("diffusers_2d",),
         "diffusers' get_2d_sincos_pos_embed: x before y",
         "huggingface/diffusers src/diffusers/models/embeddings.py get_2d_sincos_pos_embed",
-        lambda grid_size=16, interpolation_scale=1.0, base_size=16: diffusers_2d(
+        lambda grid_size=(16, 16), interpolation_scale=1.0, base_size=16: diffusers_2d(
             grid_size, interpolation_scale, base_size
         ),
         (

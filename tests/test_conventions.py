@@ -1,0 +1,260 @@
+"""Names, their options, and what they compute: every one against `golden`, which knows nothing of posenc."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import posenc
+import pytest
+from mpmath import mp, mpf
+from posenc import _conventions, _encoding
+
+from .golden import CASES, Case, Row
+
+IDS = [f"{case.names.split()[0]}-{case.dim}{''.join(f'-{k}' for k in case.options)}" for case in CASES]
+
+
+def truth(case: Case, position: object, dim: int) -> Row:
+    p = tuple(map(mpf, position)) if isinstance(position, tuple) else mpf(position)
+    return case.formula(p, dim, **case.options)
+
+
+def from_spectra(encoding: posenc.Encoding, position: object, dim: int) -> Row:
+    """A row of an encoding as its spectra say it, exactly."""
+    position = position if isinstance(position, tuple) else (position,)
+    spectra = _encoding.spectra(encoding, dim)
+    row = [mpf(0)] * dim
+    for spectrum, p in zip(spectra, position, strict=True):
+        for column, source in enumerate(spectrum.source.tolist()):
+            if source >= 0:
+                assert row[column] == 0, "a column of two axes"
+                frequency = mp.fsum(mpf(part) for part in spectrum.frequencies[:, source >> 1].tolist())
+                angle = (mpf(p) + mpf(spectrum.offset)) * frequency
+                row[column] = spectrum.amplitude * (mp.cos if source & 1 else mp.sin)(angle * mp.pi / 2)
+    return row
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_spectra(case: Case) -> None:
+    with mp.workdps(60):
+        for dim in [case.dim] + [case.odd] * (case.odd is not None):
+            for name in case.names.split():
+                encoding = posenc.get_encoding(name, **case.options)
+                for position in case.where:
+                    want, got = truth(case, position, dim), from_spectra(encoding, position, dim)
+                    assert len(want) == dim
+                    largest = max(abs(encoding.frequencies_for(dim, axis)).max() for axis in range(encoding.axes))
+                    reach = max(map(abs, position)) if isinstance(position, tuple) else abs(position)
+                    reach += np.abs(encoding.position_offset).max()
+                    bound = case.rounding * (1 + largest * reach) + 1e-35
+                    worst = max(abs(a - b) for a, b in zip(want, got, strict=True))
+                    assert worst <= bound, (name, position, float(worst))
+
+
+def test_odd_widths_that_originals_refuse() -> None:
+    refused = 0
+    for case in CASES:
+        if case.axes > 1 or "dim" in case.options:
+            continue
+        try:
+            truth(case, 1, case.dim + 1)
+        except ValueError:
+            for name in case.names.split():
+                refused += 1
+                with pytest.raises(ValueError, match=r"^encoding: expected an even width"):
+                    _encoding.spectra(posenc.get_encoding(name, **case.options), case.dim + 1)
+    assert refused > 40
+
+
+def test_every_name_has_a_case() -> None:
+    assert {name for case in CASES for name in case.names.split()} == {e.name for e in posenc.list_encodings()}
+
+
+def test_every_option_has_a_case() -> None:
+    tried = {(name, option) for case in CASES for name in case.names.split() for option in case.options}
+    for row in _conventions.ROWS:
+        for option in row.options:
+            assert any((name, option) in tried for name in row.names), (row.names[0], option)
+
+
+def test_the_names_of_the_issue() -> None:
+    """Those that users were promised."""
+    names = """paper pytorch xlm distilbert keras_hub tensor2tensor fairseq m2m100 speech_to_text seamless_m4t xglm
+    fairseq2 marian hf_marian hf_pegasus roformer informer ctrl transformer_xl opennmt_tf ctranslate2 whisper musicgen
+    espnet nemo_fixed x_transformers mlx pyg ddpm guided_diffusion dit flux diffusers gradtts diffwave depthcharge_mz
+    depthcharge_position ltae detr mae moco_v3 simple_vit timm_sincos2d diffusers_2d diffusers_3d vjepa3d
+    positional_encodings loftr nerf"""
+    assert set(names.split()) <= {encoding.name for encoding in posenc.list_encodings()}
+
+
+def test_first_positions() -> None:
+    """`add_(x, encoding=name)` is right from row 0."""
+    for name, first in {"m2m100": 2, "fairseq": 2, "xglm": 2, "ctranslate2": 1, "opennmt_tf": 1, "whisper": 0}.items():
+        assert posenc.get_encoding(name).position_offset == first
+    assert posenc.get_encoding("fairseq", padding_idx=4).position_offset == 5
+
+
+def test_the_paper_by_name() -> None:
+    assert posenc.get_encoding("paper") == posenc.Encoding() == _encoding.resolve(None) == _encoding.resolve("paper")
+    assert posenc.get_encoding("whisper") is posenc.get_encoding("whisper")
+
+
+def test_list() -> None:
+    encodings = posenc.list_encodings()
+    assert encodings == sorted(encodings)
+    assert len({encoding.name for encoding in encodings}) == len(encodings) > 100
+    for name, summary, source in encodings:
+        assert name == name.lower()
+        assert name.isidentifier()
+        assert 0 < len(summary) < 120
+        assert not summary.endswith(".")
+        assert "/" in source or "arXiv" in source
+    for row in _conventions.ROWS:
+        for trap in row.traps:
+            assert trap.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("whisper_v3", "whisper"),
+        ("x-transformers", "x_transformers"),
+        ("Marian", "marian"),
+        ("seamless_m4", "seamless_m4t"),
+    ],
+)
+def test_nearest_names(name: str, near: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^encoding: expected a name that list_encodings\(\) lists, got '{name}'.*{near}"
+    ):
+        posenc.get_encoding(name)
+
+
+def test_a_name_like_no_other() -> None:
+    with pytest.raises(ValueError, match=r"got '\?\?\?'$"):
+        posenc.get_encoding("???")
+    with pytest.raises(TypeError, match=r"^encoding: expected the name of an encoding, got 3 \(int\)$"):
+        posenc.get_encoding(3)
+    with pytest.raises(TypeError, match=r"^encoding: expected an Encoding, or the name of one, got 3 \(int\)$"):
+        _encoding.resolve(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "text"),
+    [
+        ("fairseq", {"pad": 1}, TypeError, "encoding: expected options of fairseq, which takes padding_idx, got pad"),
+        ("paper", {"base": 1}, TypeError, "encoding: expected options of paper, which takes none, got base"),
+        ("fairseq", {"padding_idx": 1.0}, TypeError, "padding_idx: expected an integer, got 1.0 (float)"),
+        ("fairseq", {"padding_idx": True}, TypeError, "padding_idx: expected an integer, got True (bool)"),
+        ("diffusers", {"flip_sin_to_cos": 1}, TypeError, "flip_sin_to_cos: expected True or False, got 1 (int)"),
+        ("diffusers", {"scale": "1"}, TypeError, "scale: expected a number, got '1' (str)"),
+        ("sam2_1d", {}, TypeError, "encoding: expected dim with sam2_1d: get_encoding('sam2_1d', dim=...)"),
+        (
+            "whisper",
+            {"max_timescale": -1},
+            ValueError,
+            "got whisper(max_timescale=-1): base: expected a number greater",
+        ),
+        ("pyg", {"granularity": 0}, ValueError, "got pyg(granularity=0): division by zero"),
+        ("detr", {"scale": 2.0}, ValueError, "scale and shape: expected normalize=True with them"),
+    ],
+)
+def test_options_that_make_no_sense(name: str, options: dict, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as caught:
+        posenc.get_encoding(name, **options)
+    assert text in str(caught.value)
+
+
+# ---- convert_layout_ ----
+
+
+def test_conversion_is_what_the_target_computes() -> None:
+    position = 3.25
+    with mp.workdps(30):
+        for source, target, dim in [
+            ("paper", "hf_marian", 12),
+            ("paper", "hf_marian", 9),
+            ("pytorch", "guided_diffusion", 8),
+            ("whisper", "musicgen", 8),
+            ("tensor2tensor", "musicgen", 9),
+            ("pyg", "ddpm", 10),
+            ("mae", "moco_v3", 16),
+            ("mae", "wzlxjtu", 16),
+            ("timm_sincos2d", "positional_encodings", 16),
+            ("sam2_1d", "sam2_1d", 16),
+        ]:
+            options = {"sam2_1d": {"dim": 16}, "positional_encodings": {"axes": 2}}
+            was, becomes = (posenc.get_encoding(name, **options.get(name, {})) for name in (source, target))
+            where = (position, 7) if was.axes == 2 else position
+            row = np.array(from_spectra(was, where, dim), float)
+            want = np.array(from_spectra(becomes, where, dim), float)
+            assert posenc.convert_layout_(row, was, becomes) is row
+            np.testing.assert_allclose(row, want, rtol=0, atol=1e-12)
+            posenc.convert_layout_(row, becomes, was)
+            np.testing.assert_allclose(row, np.array(from_spectra(was, where, dim), float), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.complex128, object, "U3", [("a", "f4"), ("b", "i2")]])
+@pytest.mark.parametrize(("shape", "axis"), [((12,), 0), ((12,), -1), ((5, 12), 1), ((12, 3), 0), ((2, 12, 3), 1)])
+def test_conversion_of_anything(dtype: object, shape: tuple[int, ...], axis: int) -> None:
+    order = [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]
+    array = np.arange(np.prod(shape)).astype("i4").reshape(shape).astype(dtype)
+    want = np.take(array, order, axis)
+    assert posenc.convert_layout_(array, "paper", "hf_marian", axis) is array
+    np.testing.assert_array_equal(array, want)
+
+
+def test_conversion_of_a_long_strided_table() -> None:
+    memory = np.random.default_rng(1).random((2, 9000, 64))
+    before = memory.copy()
+    posenc.convert_layout_(memory[:, ::-2, 1:50:4], "paper", "hf_marian")
+    want = before.copy()
+    order = [*range(0, 13, 2), *range(1, 13, 2)]
+    want[:, ::-2, 1:50:4] = before[:, ::-2, 1:50:4][..., order]
+    np.testing.assert_array_equal(memory, want)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "text"),
+    [
+        ("whisper", "pytorch", "frequencies differ (freq_shift 1.0 and 0.0)"),
+        ("ctranslate2", "whisper", "first positions differ (position_offset 1.0 and 0.0)"),
+        ("mae", "whisper", "axes differ (axes 2 and 1)"),
+        ("x_transformers", "wavegrad", "amplitudes differ (amplitude 'rsqrt_dim' and 1.0)"),
+        ("hf_marian", "marian", "frequencies differ (freq_shift 0.0 and 1.0"),
+        ("coqui_tts", "pytorch", "frequencies differ (base 0.0001 and 10000.0)"),
+        ("flux", "dit", "frequencies differ (position_scale 1000.0 and 1.0)"),
+    ],
+)
+def test_what_no_order_of_columns_makes(source: str, target: str, text: str) -> None:
+    array = np.arange(16.0)
+    with pytest.raises(
+        ValueError, match=r"^target: expected an encoding that differs from source in the order"
+    ) as caught:
+        posenc.convert_layout_(array, source, target)
+    assert text in str(caught.value)
+    np.testing.assert_array_equal(array, np.arange(16.0))
+
+
+def test_arrays_that_can_not_be_converted() -> None:
+    read_only = np.zeros((3, 8))
+    read_only.flags.writeable = False
+    for array, axis, error, text in [
+        ([0.0] * 8, -1, TypeError, "array: expected a numpy.ndarray, got builtins.list"),
+        (read_only, -1, ValueError, "array: expected a writeable array, got a read-only one"),
+        (np.lib.stride_tricks.as_strided(np.zeros(8), (3, 8), (0, 8)), -1, ValueError, "do not overlap in memory"),
+        (np.zeros((3, 8)), 2, ValueError, "axis: expected an axis of array, got 2 for shape (3, 8)"),
+        (np.zeros((3, 8)), 1.0, TypeError, "axis: expected an integer, got 1.0 (float)"),
+        (np.zeros((3, 0)), -1, ValueError, "array: expected at least 1 column, got shape (3, 0)"),
+        (np.zeros((3, 7)), -1, ValueError, "encoding: expected an even width, got 7"),
+    ]:
+        with pytest.raises(error) as caught:
+            posenc.convert_layout_(array, "pytorch", "wavegrad", axis)
+        assert text in str(caught.value)
+
+
+def test_rows_have_plain_signatures() -> None:
+    for row in _conventions.ROWS:
+        for parameter in inspect.signature(row.make).parameters.values():
+            assert parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD

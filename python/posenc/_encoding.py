@@ -254,7 +254,7 @@ class Encoding:
         >>> posenc.Encoding().wavelengths(4).round(2)
         array([  6.28, 628.32])
         """
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):
             wavelengths: NDArray[np.float64] = 2.0 * math.pi / np.abs(self.frequencies_for(dim, axis))
         return wavelengths
 
@@ -361,8 +361,6 @@ def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np
 
 def _make(key: tuple[Encoding, int]) -> Spectra:
     encoding, dim = key
-    if dim > LARGEST_DIM:
-        raise ValueError(f"encoding: expected at most {LARGEST_DIM} channels, got {dim}")
     widths = _widths(encoding, dim)
     owner, source = columns(encoding, dim)
     amplitude = encoding.amplitude
@@ -384,6 +382,8 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
 
 def _widths(encoding: Encoding, dim: int) -> list[int]:
     """How many columns each axis has, before what is too many is cut off."""
+    if dim > LARGEST_DIM:
+        raise ValueError(f"encoding: expected at most {LARGEST_DIM} channels, got {dim}")
     block, rest = divmod(dim, encoding.tile)
     if rest:
         raise ValueError(f"encoding: expected a multiple of {encoding.tile} channels (tile), got {dim}")
@@ -411,6 +411,8 @@ def _halves(encoding: Encoding, width: int) -> tuple[int, int, Fraction]:
     if encoding.odd == "error":
         raise ValueError(f"encoding: expected an even width, got {width} (odd='error')")
     if encoding.odd == "zero":
+        if width == 1:
+            raise ValueError("encoding: expected at least 2 columns, got 1 (odd='zero')")
         return width // 2, width // 2, Fraction(width // 2)
     return width // 2 + 1, width // 2, half if encoding.odd == "extra" else Fraction(width // 2 + 1)
 
@@ -545,9 +547,12 @@ def _amplitude(value: Any) -> float | str:
 
 
 def _sequence(value: Any, name: str, expected: str) -> list[Any]:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") or np.ndim(value) == 0:
-        raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
-    return list(value)
+    try:
+        if not isinstance(value, (str, bytes)):
+            return list(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
 
 
 def _per_axis(value: Any, name: str, axes: int, check: Callable[[Any, str], float]) -> Any:
@@ -566,7 +571,7 @@ def _vectors(value: Any, axes: int) -> Any:
     if value is None:
         return None
     items = _sequence(value, name, "numbers")
-    if not any(hasattr(item, "__len__") for item in items):
+    if not any(hasattr(item, "__len__") and np.shape(item) for item in items):
         items = [items]
     elif len(items) != axes:
         raise ValueError(f"{name}: expected numbers, or such a list for each of {axes} axes, got {len(items)} lists")

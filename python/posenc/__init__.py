@@ -6,6 +6,8 @@ from ._api import add, add_, encode, fill_
 from ._backend import BackendError, info
 from ._conventions import convert_layout_, get_encoding, list_encodings
 from ._encoding import Encoding
+from ._grid import grid
+from ._positions import positions_from_mask
 from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "fill_",
     "get_encoding",
     "get_num_threads",
+    "grid",
     "info",
     "list_encodings",
+    "positions_from_mask",
     "set_num_threads",
 ]
 __version__ = _version("posenc")

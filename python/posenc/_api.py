@@ -14,11 +14,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _arrays, _backend, _encoding, _grid, _positions, _threads, _validate
 from ._encoding import Encoding
-from ._positions import Axes
+from ._positions import LAST, Axes
 
 Array = TypeVar("Array")
-
-LAST = -1  # of its small integers Python has only one each
 
 
 def fill_(
@@ -102,7 +100,8 @@ def fill_(
     target = _validate.writable(out, "out")
     rule = _encoding.resolve(encoding)
     axes = _positions.axes(target.shape, "out", rule.axes, positions, seq_axis, channel_axis)
-    write = _prepare(axes, rule, target.shape, start, positions, mask, cu_seqlens, threads, backend)
+    dim = target.shape[channel_axis]
+    write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
     if target.size:
         _arrays.written(out)
         write(None, axes.view(target), 1.0)
@@ -175,8 +174,9 @@ def add_(
     target = _validate.writable(x, "x")
     rule = _encoding.resolve(encoding)
     axes = _positions.axes(target.shape, "x", rule.axes, positions, seq_axis, channel_axis)
-    write = _prepare(axes, rule, target.shape, start, positions, mask, cu_seqlens, threads, backend)
-    scale = _validate.x_scale(x_scale, target.dtype, target.shape[axes.channel])
+    dim = target.shape[channel_axis]
+    write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
+    scale = _validate.x_scale(x_scale, target.dtype, dim)
     if target.size:
         _arrays.written(x)
         view = axes.view(target)
@@ -232,14 +232,15 @@ def add(
     source = _validate.readable(x, "x")
     rule = _encoding.resolve(encoding)
     axes = _positions.axes(source.shape, "x", rule.axes, positions, seq_axis, channel_axis)
+    dim = source.shape[channel_axis]
     if out is None:
         target = np.empty_like(source)
         result = _arrays.like(target, x)
     else:
         target, result = _validate.writable(out, "out"), out
         _validate.same_form(target, source)
-    write = _prepare(axes, rule, source.shape, start, positions, mask, cu_seqlens, threads, backend)
-    scale = _validate.x_scale(x_scale, source.dtype, source.shape[axes.channel])
+    write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
+    scale = _validate.x_scale(x_scale, source.dtype, dim)
     if target.size:
         _arrays.written(result)
         view = axes.view(target)
@@ -341,7 +342,7 @@ def encode(
     width = _validate.integer(dim, "dim", minimum=1)
     kind, own = _arrays.dtype(dtype)
     rule = _encoding.resolve(encoding)
-    shape = _validate.shape(positions, "positions")
+    shape = () if type(positions) is int else _validate.shape(positions, "positions")
     given = None
     if rule.axes > 1:
         if len(shape) < 2:
@@ -354,7 +355,7 @@ def encode(
     else:
         shape = (_validate.integer(positions, "positions", minimum=0),)
     axes = _positions.axes((*shape, width), "positions", rule.axes, given, None, -1)
-    write = _prepare(axes, rule, (*shape, width), start, given, mask, cu_seqlens, threads, backend)
+    write = _prepare(axes, rule, width, start, given, mask, cu_seqlens, threads, backend)
     out = np.empty((*shape, width), kind)
     result = _arrays.wrap(out, own)
     if out.size:
@@ -365,7 +366,7 @@ def encode(
 def _prepare(
     axes: Axes,
     rule: Encoding,
-    shape: tuple[int, ...],
+    dim: int,
     start: Any,
     positions: Any,
     mask: Any,
@@ -374,7 +375,7 @@ def _prepare(
     backend: Any,
 ) -> Callable[[NDArray[Any] | None, NDArray[Any], float], None]:
     """Check all that is left; return what writes x * scale + PE, or PE if `x` is None, to a view in backends' order."""
-    spectra = _encoding.spectra(rule, shape[axes.channel])
+    spectra = _encoding.spectra(rule, dim)
     workers = _threads.resolve(threads)
     run = _backend.get(backend)
     if len(spectra) > 1:

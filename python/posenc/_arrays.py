@@ -110,7 +110,7 @@ TOO_COARSE = "; half precision can't tell one position from the next"
 
 
 def is_tensor(x: Any) -> bool:
-    return _is_torch(x, "Tensor")
+    return type(x) is not np.ndarray and _is_torch(x, "Tensor")
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _arrays, _validate
 
 LARGEST = 2**53
+LAST = -1  # Python has only one of it, as of other small integers
 
 
 class Axes(NamedTuple):
@@ -23,41 +24,35 @@ class Axes(NamedTuple):
     ----------
     shape : tuple of int
         Of the user's array, channels left out.
-    order : tuple of int
-        Those axes as a backend takes them: the last `along` are those along which positions run.
-    channel : int
-        The user's axis of channels.
-    along : int
-        Along how many axes positions run.
+    order : tuple of int, or None
+        The user's axes as a backend takes them, the channels last; None if that is how they are.
+    leading, inner : tuple of int
+        The sizes of the others in that order: of those before the axes along which positions run, and of these.
     """
 
     shape: tuple[int, ...]
-    order: tuple[int, ...]
-    channel: int
-    along: int
-
-    @property
-    def leading(self) -> tuple[int, ...]:
-        return tuple(self.shape[axis] for axis in self.order[: -self.along])
-
-    @property
-    def inner(self) -> tuple[int, ...]:
-        return tuple(self.shape[axis] for axis in self.order[-self.along :])
+    order: tuple[int, ...] | None
+    leading: tuple[int, ...]
+    inner: tuple[int, ...]
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
         """The user's array as (*leading, *inner, D)."""
-        if self.channel == len(self.order) and self.order == tuple(range(self.channel)):
-            return array
-        return np.moveaxis(array, self.channel, -1).transpose(*self.order, -1)
+        return array if self.order is None else array.transpose(self.order)
 
     def spread(self, values: NDArray[Any], name: str, *last: int) -> NDArray[Any]:
         """`values`, one (or `last`) for each place, as (*inner, *last) or (*leading, *inner, *last)."""
         expected = [(*self.inner, *last), (*self.shape, *last)]
         if values.shape == expected[0]:
             return values
-        if values.shape == expected[1]:
-            return values.transpose(*self.order, *range(len(self.order), values.ndim))
-        raise ValueError(f"{name}: expected shape {' or '.join(map(str, dict.fromkeys(expected)))}, got {values.shape}")
+        if values.shape != expected[1]:
+            raise ValueError(
+                f"{name}: expected shape {' or '.join(map(str, dict.fromkeys(expected)))}, got {values.shape}"
+            )
+        if self.order is None:
+            return values
+        channel = self.order[-1]
+        outer = [axis - (axis > channel) for axis in self.order[:-1]]
+        return values.transpose(*outer, *range(len(outer), values.ndim))
 
 
 def axes(shape: tuple[int, ...], name: str, count: int, positions: Any, seq_axis: Any, channel_axis: Any) -> Axes:
@@ -65,6 +60,8 @@ def axes(shape: tuple[int, ...], name: str, count: int, positions: Any, seq_axis
     ndim = len(shape)
     if ndim < 2:
         raise ValueError(f"{name}: expected at least 2 dimensions (a sequence axis and channels), got shape {shape}")
+    if seq_axis is None and channel_axis is LAST and count == 1 and shape[-1]:
+        return Axes(shape[:-1], None, shape[:-2], shape[-2:-1])  # the usual case, and a fast one
     channel = _validate.integer(channel_axis, "channel_axis")
     if not -ndim <= channel < ndim:
         raise ValueError(f"channel_axis: expected an axis of {name}, got {channel} for shape {shape}")
@@ -72,22 +69,30 @@ def axes(shape: tuple[int, ...], name: str, count: int, positions: Any, seq_axis
     if shape[channel] == 0:
         where = "the last dimension" if channel == ndim - 1 else f"dimension {channel}"
         raise ValueError(f"{name}: expected at least 1 channel in {where}, got shape {shape}")
-    outer = (*shape[:channel], *shape[channel + 1 :])
+    outer = [axis for axis in range(ndim) if axis != channel]
     if seq_axis is None:
         if count > 1 and positions is not None:  # coordinates of rows in a list, or of those in a grid
             count = max(1, min(count, len(outer), len(_validate.shape(positions, "positions")) - 1))
         if count > len(outer):
             raise ValueError(f"{name}: expected {count} axes for the encoding, and channels, got shape {shape}")
-        return Axes(outer, tuple(range(ndim - 1)), channel, count)
-    chosen = _sequence_axes(seq_axis, name, shape, channel)
-    if len(chosen) != count and (len(chosen) > 1 or positions is None):
-        many = "an integer" if count == 1 else f"a tuple of {count} integers for the encoding"
-        raise (TypeError if count == 1 else ValueError)(f"seq_axis: expected {many}, got {seq_axis!r}")
-    return Axes(outer, (*(i for i in range(ndim - 1) if i not in chosen), *chosen), channel, len(chosen))
+        inner = outer[-count:]
+    else:
+        inner = _sequence_axes(seq_axis, name, shape, channel)
+        if len(inner) != count and (len(inner) > 1 or positions is None):
+            many = "an integer" if count == 1 else f"a tuple of {count} integers for the encoding"
+            raise (TypeError if count == 1 else ValueError)(f"seq_axis: expected {many}, got {seq_axis!r}")
+    leading = [axis for axis in outer if axis not in inner]
+    order = (*leading, *inner, channel)
+    return Axes(
+        tuple([shape[axis] for axis in outer]),
+        None if order == tuple(range(ndim)) else order,
+        tuple([shape[axis] for axis in leading]),
+        tuple([shape[axis] for axis in inner]),
+    )
 
 
 def _sequence_axes(seq_axis: Any, name: str, shape: tuple[int, ...], channel: int) -> list[int]:
-    """The axes that a user means, counted without channels."""
+    """The axes that a user means."""
     ndim = len(shape)
     chosen = []
     for item in seq_axis if isinstance(seq_axis, tuple) else (seq_axis,):
@@ -97,7 +102,7 @@ def _sequence_axes(seq_axis: Any, name: str, shape: tuple[int, ...], channel: in
                 f"seq_axis: expected an axis of {name} other than {channel}, which holds the channels; got {axis} "
                 f"for shape {shape}"
             )
-        chosen.append(axis % ndim - (axis % ndim > channel))
+        chosen.append(axis % ndim)
     if sorted(set(chosen)) != chosen:
         raise ValueError(f"seq_axis: expected axes in increasing order, got {seq_axis}")
     return chosen

@@ -78,14 +78,14 @@ def shape(value: Any, name: str) -> tuple[int, ...]:
 
 def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
     """The factor that x_scale stands for, rounded to what sums for a view of this dtype are computed in."""
+    if type(value) is float and value == 1.0:
+        return value
     if isinstance(value, str):
         if value != "sqrt_dim":
             raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}")
         value = math.sqrt(dim)
     elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value)}")
-    elif value == 1:
-        return 1.0
     kind = np.float64 if dtype == np.float64 else np.float32
     try:
         with np.errstate(over="ignore"):

@@ -76,7 +76,9 @@ def wrap(array: NDArray[Any], dtype: Any) -> Any:
 
 def like(array: NDArray[Any], x: Any) -> Any:
     """The same in the library and of the dtype of `x`; an ndarray where `x` merely lent its memory."""
-    return tensor(array) if is_tensor(x) else wrap(array, np.asarray(x).dtype)
+    if is_tensor(x):
+        return tensor(array)
+    return array.view(np.asarray(x).dtype) if array.dtype == BFLOAT16 else array
 
 
 def tensor(array: NDArray[Any]) -> Any:

@@ -9,8 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
+
+try:
+    from ml_dtypes import bfloat16
+except ImportError:
+    bfloat16 = None
+
+# Every dtype that arrays may have.
+FLOATS = [
+    pytest.param(np.float32, id="float32"),
+    pytest.param(np.float64, id="float64"),
+    pytest.param(np.float16, id="float16"),
+    pytest.param(
+        bfloat16, id="bfloat16", marks=() if bfloat16 else pytest.mark.skip(reason="ml_dtypes is not installed")
+    ),
+]
 
 GUARD = 192  # bytes before and after every array: more than any vector, and more than two cache lines
 
@@ -147,4 +163,5 @@ def assert_same_bits(got: NDArray[Any], want: NDArray[Any], label: object = "") 
 def noise(shape: tuple[int, ...], dtype: DTypeLike, seed: int = 0) -> NDArray[Any]:
     """Numbers of many magnitudes and both signs, to add to."""
     generator = np.random.default_rng(seed)
-    return (generator.standard_normal(shape) * 10.0 ** generator.integers(-6, 7, shape)).astype(dtype)
+    with np.errstate(over="ignore"):  # in float16 some are infinite
+        return (generator.standard_normal(shape) * 10.0 ** generator.integers(-6, 7, shape)).astype(dtype)

@@ -208,7 +208,12 @@ REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception], str]]] = {
         r"an array on the CPU, got .*Lender on DLPack device \(2, 1\)",
     ),
     "integers by DLPack": lambda: ((x := Lender(floats.astype(int))), x.own, TypeError, "got int64"),
-    "jax": lambda: ((x := immutable("jaxlib")), x.own, ValueError, r"writeable array, got jaxlib.*, which is immutable"),
+    "jax": lambda: (
+        (x := immutable("jaxlib")),
+        x.own,
+        ValueError,
+        r"writeable array, got jaxlib.*, which is immutable",
+    ),
     "tensorflow": lambda: ((x := immutable("tensorflow")), x.own, ValueError, "got tensorflow.*which is immutable"),
     "integer buffer": lambda: ((x := memoryview(floats.view(np.int32).copy())), x, TypeError, "got int32"),
     "one dimension": lambda: (
@@ -261,7 +266,7 @@ def test_nothing_is_imported() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "torch", module)
             assert not _arrays.is_tensor(floats[0, 0])
-            with pytest.raises(TypeError, match="got builtins.list"):
+            with pytest.raises(TypeError, match=r"got builtins\.list"):
                 posenc.add_([[1.0, 2.0]])
 
 

@@ -221,8 +221,6 @@ class Job(NamedTuple):
         if chosen is not None:
             chosen = np.broadcast_to(chosen, shape)
             wanted = np.flatnonzero(chosen)
-            if self.x is None:
-                self.out[(..., ~chosen, slice(None))] = 0
         count = math.prod(shape) if wanted is None else len(wanted)
         for first in range(0, count, height):
             last = min(first + height, count)
@@ -230,8 +228,8 @@ class Job(NamedTuple):
             rows = memory[:, : last - first]
             for part, spectrum, values in zip(rows, self.spectra, all_values, strict=True):
                 self.run.fill(part, spectrum, values[index][None], self.threads)
-            for other in bits[1:]:
-                bits[0] |= other  # beyond these rows it does no harm
+            for other in bits[1:, : last - first]:
+                bits[0, : last - first] |= other
             here: Any = (..., *index, slice(None))
             if self.x is None:
                 self.out[here] = rows[0]
@@ -239,3 +237,5 @@ class Job(NamedTuple):
                 sums = self.x[here]
                 self.run.merge(sums, sums, [rows[0]], self.scale, self.threads)
                 self.out[here] = sums
+        if self.x is None and chosen is not None:
+            self.out[(..., ~chosen, slice(None))] = 0

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import posenc
 
-from . import bench, compare, info
+from . import bench, compare, encodings, info
 
-COMMANDS = {"compare": compare, "bench": bench, "info": info}
+COMMANDS = {"compare": compare, "bench": bench, "encodings": encodings, "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from mpmath import mp, mpf
 from posenc import _conventions, _encoding
 
+from .arrays import assert_same_bits, noise
 from .golden import CASES, Case, Row
+from .truth import Truth
 
 IDS = [f"{case.names.split()[0]}-{case.dim}{''.join(f'-{k}' for k in case.options)}" for case in CASES]
 
@@ -35,6 +38,13 @@ def from_spectra(encoding: posenc.Encoding, position: object, dim: int) -> Row:
     return row
 
 
+def rounding_bound(case: Case, encoding: posenc.Encoding, dim: int, position: object) -> float:
+    """How far posenc may be off because its parameters are doubles."""
+    largest = max(abs(encoding.frequencies_for(dim, axis)).max() for axis in range(encoding.axes))
+    reach = np.abs(position).max() + np.abs(encoding.position_offset).max()
+    return case.rounding * (1 + largest * reach)
+
+
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_spectra(case: Case) -> None:
     with mp.workdps(60):
@@ -44,12 +54,40 @@ def test_spectra(case: Case) -> None:
                 for position in case.where:
                     want, got = truth(case, position, dim), from_spectra(encoding, position, dim)
                     assert len(want) == dim
-                    largest = max(abs(encoding.frequencies_for(dim, axis)).max() for axis in range(encoding.axes))
-                    reach = max(map(abs, position)) if isinstance(position, tuple) else abs(position)
-                    reach += np.abs(encoding.position_offset).max()
-                    bound = case.rounding * (1 + largest * reach) + 1e-35
                     worst = max(abs(a - b) for a, b in zip(want, got, strict=True))
-                    assert worst <= bound, (name, position, float(worst))
+                    assert worst <= rounding_bound(case, encoding, dim, position) + 1e-35, (
+                        name,
+                        position,
+                        float(worst),
+                    )
+
+
+@functools.cache
+def golden_rows(index: int, dim: int) -> Truth:
+    with mp.workdps(60):
+        rows = [truth(CASES[index], position, dim) for position in CASES[index].where]
+        high = np.array([[float(value) for value in row] for row in rows])
+        low = np.array([[float(value - float(value)) for value in row] for row in rows])
+    return Truth(high, low)
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=IDS)
+def test_rows(index: int, backend: str) -> None:
+    case = CASES[index]
+    for dim in [case.dim] + [case.odd] * (case.odd is not None):
+        for name in case.names.split():
+            encoding = posenc.get_encoding(name, **case.options)
+            options = {"encoding": encoding if case.options else name, "backend": backend}
+            got = posenc.encode(case.where, dim, dtype=np.float64, **options)
+            want = golden_rows(index, dim)
+            bounds = np.array([rounding_bound(case, encoding, dim, position) for position in case.where])[:, None]
+            assert (want.distance(got) <= 1e-15 + bounds).all(), name
+            got = posenc.encode(case.where, dim, **options)
+            spacing = np.spacing(np.abs(want.high).astype(np.float32)).astype(np.float64)
+            if case.rounding == 0.0:
+                assert (want.ulps(got) <= 0.5).all(), name  # correctly rounded
+            else:
+                assert (want.distance(got) <= spacing / 2 * 1.0000001 + bounds).all(), name
 
 
 def test_odd_widths_that_originals_refuse() -> None:
@@ -258,3 +296,51 @@ def test_rows_have_plain_signatures() -> None:
     for row in _conventions.ROWS:
         for parameter in inspect.signature(row.make).parameters.values():
             assert parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+# ---- the contracts hold for every name ----
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=IDS)
+def test_contracts(index: int, backend: str) -> None:
+    case = CASES[index]
+    encoding, dim = posenc.get_encoding(case.names.split()[0], **case.options), case.odd or case.dim
+    shape = {1: (37,), 2: (5, 9), 3: (3, 4, 5), 4: (2, 3, 2, 3)}[case.axes]
+    options = {"encoding": encoding, "backend": backend}
+    for dtype in (np.float32, np.float64, np.float16):
+        x = noise((2, *shape, dim), np.float64).clip(-6e4, 6e4).astype(dtype)  # what float16 holds
+        table = posenc.fill_(np.empty_like(x), **options)
+        assert_same_bits(table[0], table[1])
+        # Cell by cell, in any order; nothing knows of its neighbours.
+        cells = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
+        where = cells[..., 0] if case.axes == 1 else cells
+        assert_same_bits(posenc.encode(where, dim, dtype=dtype, **options), table[0])
+        some = np.random.default_rng(index).permutation(np.prod(shape))[:11]
+        apart = posenc.encode(where.reshape(-1, *where.shape[case.axes :])[some], dim, dtype=dtype, **options)
+        assert_same_bits(apart, table[0].reshape(-1, dim)[some])
+        if dtype != np.float16:
+            assert_same_bits(posenc.add(x, **options), x + table)
+        # In place: strided, nothing beside it touched.
+        memory = np.tile(x, 3)[..., : 2 * dim + 1]
+        before = memory.copy()
+        added = posenc.add_(memory[..., 1::2], **options)
+        assert np.shares_memory(added, memory)
+        assert_same_bits(memory[..., ::2], before[..., ::2])
+        assert_same_bits(added, posenc.add(before[..., 1::2], **options))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_whole_turns_are_exact(dtype: type, backend: str) -> None:
+    """And zeros are positive, so that the same row has the same bits whichever way it was computed."""
+    for name, options in [
+        ("depthcharge_intensity", {}),
+        ("nerf_paper", {"num_freqs": 4, "input_dims": 1}),
+        ("lingvo_linear", {"dim": 8, "seq_len": 1}),
+    ]:
+        encoding = posenc.get_encoding(name, **options)
+        got = posenc.encode(300, 8, start=-150, encoding=encoding, dtype=dtype, backend=backend)
+        want = np.tile(np.repeat([0, 1], 4).astype(dtype), (300, 1))
+        if name == "nerf_paper":
+            want = np.tile(np.array([0, 1], dtype), (300, 4))
+            want[1::2, 1] = -1  # half a turn
+        assert_same_bits(got, want)

@@ -687,7 +687,7 @@ ROWS = [
         "tensor2tensor's add_timing_signal_nd; zeros in the columns that remain",
         "tensorflow/tensor2tensor tensor2tensor/layers/common_attention.py add_timing_signal_nd",
         lambda axes=2, min_timescale=1.0, max_timescale=1e4: timescales(
-            min_timescale, max_timescale, axes=axes, axis_widths=None if axes == 1 else "floor", odd="zero"
+            min_timescale, max_timescale, axes=axes, axis_widths="floor"
         ),
         (UPSIDE_DOWN,),
     ),
@@ -746,16 +746,14 @@ ROWS = [
         ("positional_encodings",),
         "The package positional-encodings, since 5.1: interleaved, blocks of even width, cut to dim",
         "tatp22/multidim-positional-encoding positional_encodings/torch_encodings.py",
-        lambda axes=1: Encoding(axes=axes, odd="truncate", axis_widths=None if axes == 1 else "ceil"),
+        lambda axes=1: Encoding(axes=axes, axis_widths="ceil"),
         ("Before 5.1, columns were concatenated: positional_encodings_legacy.", "Integer input gives zeros there."),
     ),
     Row(
         ("positional_encodings_legacy",),
         "The package positional-encodings before 5.1: concatenated",
         "tatp22/multidim-positional-encoding positional_encodings/positional_encodings.py",
-        lambda axes=1: Encoding(
-            axes=axes, layout="concatenated", odd="truncate", axis_widths=None if axes == 1 else "ceil"
-        ),
+        lambda axes=1: Encoding(axes=axes, layout="concatenated", axis_widths="ceil"),
     ),
     Row(
         ("wzlxjtu", "demucs_2d"),

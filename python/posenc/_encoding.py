@@ -20,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from . import _validate
 from ._cache import Cache
 
-# Frequencies are computed with this many leading bits, then cut into three doubles of 53 bits each.
+# Frequencies are computed with this many leading bits and rounded to so many, whereby a whole number of quarter turns
+# becomes one again; then they are cut into three doubles of 53 bits each.
 BITS = 256
+ROUNDED_BITS = 200
 DIGITS = 90
 TWO_OVER_PI = Decimal(
     "0.63661977236758134307553505349005744813783858296182579499066937623558719053690614036045521106501234382"
@@ -79,8 +81,8 @@ class Encoding:
         How `dim` is divided among the axes (in their own order): in these proportions, or in even widths rounded down,
         with zeros in what columns remain, or up, without the columns beyond `dim`. Default: equally, without remainder.
     nesting : {"akt", "atk", "tak", "kat", "kta"}, optional
-        How columns are nested, the slowest index first: a is the axis, k the frequency, t sine or cosine. Default for
-        several axes: "akt" if `layout` is interleaved, "atk" if it is concatenated. For one axis, `layout` says it.
+        How columns are nested, the slowest index first: a is the axis, k the frequency, t sine or cosine. Default:
+        "akt" if `layout` is interleaved, "atk" if it is concatenated.
 
     Raises
     ------
@@ -133,17 +135,15 @@ class Encoding:
             "axis_widths": _proportions(self.axis_widths, axes),
             "nesting": None if self.nesting is None else _one_of(self.nesting, "nesting", NESTINGS),
         }
-        if axes == 1:
-            for name in ("axis_order", "axis_widths", "nesting"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name}: expected None for one axis, got {getattr(self, name)!r}")
         if values["frequencies"] is not None and (values["base"], values["freq_shift"]) != (10000.0, 0.0):
             raise ValueError("frequencies: expected either frequencies or base and freq_shift, got both")
-        nesting = values["nesting"]
-        if nesting is not None:
+        if self.nesting is not None:
+            nesting = self.nesting if axes > 1 else f"a{self.nesting.replace('a', '')}"
             implied = next((name for name, order in LAYOUTS.items() if order == nesting), "interleaved")
             if values["layout"] not in ("interleaved", implied):
-                raise ValueError(f"nesting: expected either layout or nesting, got {self.layout!r} and {nesting!r}")
+                raise ValueError(
+                    f"nesting: expected either layout or nesting, got {self.layout!r} and {self.nesting!r}"
+                )
             values["layout"] = implied
             if nesting == LAYOUTS[implied]:
                 values["nesting"] = None
@@ -436,7 +436,9 @@ def _frequencies(encoding: Encoding, width: int, axis: int, radians: bool = Fals
                 )
             numbers = [(mantissa * digits, exponent + power) for digits, power in map(_split, explicit)]
     parts, exponents = np.empty((3, count)), np.empty((count,), np.int32)
-    for k, (rest, exponents[k]) in enumerate(numbers):
+    for k, (mantissa, exponent) in enumerate(numbers):
+        spare = max(0, mantissa.bit_length() - ROUNDED_BITS)
+        rest, exponents[k] = (mantissa + (1 << spare >> 1)) >> spare, exponent + spare
         for part in range(3):
             leading = float(rest)
             parts[part, k] = leading

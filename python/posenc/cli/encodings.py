@@ -159,22 +159,16 @@ def formula(encoding: Encoding) -> list[str]:
         loops = {"a": f"axis {axes}", "k": "frequency", "t": f"{first}, {second}"}
         nesting = encoding.nesting or LAYOUTS[encoding.layout]
         lines.append(f"columns: for each {': for each '.join(loops[letter] for letter in nesting)}")
-        if encoding.axis_widths is None:
-            width = f"dim / {encoding.axes}"
-        elif isinstance(encoding.axis_widths, str):
-            width = f"2 {encoding.axis_widths}(dim / {2 * encoding.axes})"
-        else:
-            weights: Any = encoding.axis_widths
-            width = ", ".join(f"{weights[axis]}/{sum(weights)} dim" for axis in order)
-        rest = {"floor": "; the columns that remain are 0", "ceil": "; columns beyond dim are cut off"}
-        lines.append(f"width of an axis: {width}{rest.get(str(encoding.axis_widths), '')}")
     elif encoding.layout == "interleaved":
         lines.append(f"columns: {first}_0 {second}_0 {first}_1 {second}_1 ...")
     else:
         lines.append(f"columns: {first}_0 {first}_1 ... {second}_0 {second}_1 ...")
     if encoding.tile > 1:
         lines[0] += f", {encoding.tile} times"
-    width = "width" if encoding.axes > 1 else "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
+    width = "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
+    if encoding.axes > 1 or encoding.axis_widths is not None:
+        lines.append(f"width of an axis: {axis_width(encoding)}")
+        width = "width"
     if encoding.frequencies is None:
         shift = (
             f" {'-' if encoding.freq_shift > 0 else '+'} {abs(encoding.freq_shift):g}" if encoding.freq_shift else ""
@@ -200,6 +194,17 @@ def formula(encoding: Encoding) -> list[str]:
     if encoding.axis_widths not in ("floor", "ceil"):
         lines.append(f"odd {width}: {odd[encoding.odd]}")
     return lines
+
+
+def axis_width(encoding: Encoding) -> str:
+    rule: Any = encoding.axis_widths
+    if rule is None:
+        return f"dim / {encoding.axes}"
+    if isinstance(rule, str):
+        rest = "the columns that remain are 0" if rule == "floor" else "columns beyond dim are cut off"
+        return f"2 {rule}(dim / {2 * encoding.axes}); {rest}"
+    order: Any = encoding.axis_order or range(encoding.axes)
+    return ", ".join(f"{rule[axis]}/{sum(rule)} dim" for axis in order)
 
 
 def number(value: Any) -> str:

@@ -38,4 +38,5 @@ def _case(name: str, level: str | None = None):
 # (backend, ISA level) pairs to parametrise a test over; no name is what users give, and has short cuts of its own.
 COMPILED = [_case("cpp", level) for level in LEVELS or [None]]
 OTHERS = [*COMPILED, _case("numba")]  # all but the reference: comparing that to itself could not fail
-ALL = [*OTHERS, _case("numpy"), pytest.param((None, None), id="default")]
+NAMED = [*OTHERS, _case("numpy")]
+ALL = [*NAMED, pytest.param((None, None), id="default")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
@@ -15,11 +16,11 @@ from . import backends, truth
 from .arrays import assert_same_bits, noise
 
 
-@pytest.fixture(
-    scope="module", params=[p for p in backends.ALL if p.values[0][0] in ("numba", "numpy")], ids=lambda p: p[0]
-)
-def module(request: pytest.FixtureRequest) -> ModuleType:
-    return importlib.import_module(_backend.MODULES[request.param[0]])
+@pytest.fixture(scope="module", params=backends.NAMED)
+def module(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    name, level = request.param
+    with backends.at_level(level):
+        yield importlib.import_module(_backend.MODULES[name])
 
 
 # What may be written to: the array's dtype, the bits of a number, the smallest number.

@@ -49,7 +49,9 @@ bool starts_on_lines(const Arrays& arrays) {
 template <class E>
 void run_single(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const RowWriter<E> to{target.to.address[0], target.to.row_stride, 0};
-    const bool streamed = kSame<E, float> && target.stream && starts_on_lines(target.to) && table.columns % 16 == 0;
+    // Pieces are whole vectors, made from left to right.
+    const bool in_order = table.columns % 16 == 0 && (rows.position == nullptr || table.order != Order::concatenated);
+    const bool streamed = kSame<E, float> && target.stream && in_order && starts_on_lines(target.to);
     if (target.operation == Operation::add) {
         constexpr std::size_t kAhead = 8 * 1024 / sizeof(E);
         const RowWriter<E> from{target.from.address[0], target.from.row_stride, 0};
@@ -64,8 +66,23 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
         }
     } else if (streamed) {
         make_f32(table, rows, work, Stream{{target.to.address[0], target.to.row_stride, 0}});
+#if defined(__AVX512F__)
+    } else if (kSame<E, float> && target.stream && in_order && target.to.row_stride % 64 == 0) {
+        f32s before{};
+        char* const address = target.to.address[0];
+        const std::size_t shift = reinterpret_cast<std::uintptr_t>(address) % 64 / sizeof(float);
+        make_f32(table, rows, work,
+                 StreamShifted{{address, target.to.row_stride, 0},
+                               table.columns,
+                               rows.first,
+                               rows.first + rows.count,
+                               shift,
+                               &before});
+#endif
     } else if (target.stream) {
-        make_f32(table, rows, work, StreamRow<E>{{to}, table.columns, static_cast<E*>(work.tile)});
+        std::size_t waiting = 0;
+        make_f32(table, rows, work,
+                 StreamRows<E>{{to}, table.columns, rows.first + rows.count, static_cast<char*>(work.tile), &waiting});
     } else {
         make_f32(table, rows, work, Fill<E>{{to}});
     }

@@ -126,6 +126,14 @@ f32s weave(f32h a, f32h b) {
 #endif
 }
 
+#if defined(__AVX512F__)
+// `vector` moved up by `shift` lanes, and what that makes room for: the last lanes of the vector before it.
+f32s shifted(f32s before, f32s vector, std::size_t shift) {
+    const __m512i order = (__m512i)(lane_numbers() + static_cast<std::uint32_t>(16 - shift));
+    return (f32s)_mm512_permutex2var_ps((__m512)before, order, (__m512)vector);
+}
+#endif
+
 // table[i % 16] of every lane, i being the last bits of a double.
 f64s lookup(const double* table, f64s index) {
 #if defined(__AVX512F__)

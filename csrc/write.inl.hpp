@@ -224,22 +224,67 @@ struct Stream : RowWriter<float> {
     }
 };
 
-// Past the caches, wherever rows start: made in `buffer`, then written in whole lines. The line that a row shares with
-// the next is put together on its way to memory.
+// Past the caches, wherever rows start: made in `buffer`, then written in whole lines. What a row has of a line that it
+// shares with the next one waits for that: half a line on its own costs memory a whole one, and a reading of it before.
 template <class E>
-struct StreamRow : RowWriter<E> {
+struct StreamRows : RowWriter<E> {
     std::size_t columns;
-    E* buffer;
+    std::size_t end;  // of the rows
+    char* buffer;
+    std::size_t* waiting;  // bytes at the front of the buffer
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        put(buffer + column, values, count);
-        if (column + count == columns) {
-            copy_bytes<true>(reinterpret_cast<char*>(this->at(row, 0)), reinterpret_cast<const char*>(buffer),
-                             columns * sizeof(E));
+        put(reinterpret_cast<E*>(buffer + *waiting) + column, values, count);
+        if (column + count != columns) {
+            return;
+        }
+        char* const to = reinterpret_cast<char*>(this->at(row, 0)) - *waiting;
+        const std::size_t bytes = *waiting + columns * sizeof(E);
+        const bool next = row + 1 < end && this->stride == static_cast<std::ptrdiff_t>(columns * sizeof(E));
+        *waiting = next ? smaller(reinterpret_cast<std::uintptr_t>(to + bytes) % 64, bytes) : 0;
+        copy_bytes<true>(to, buffer, bytes - *waiting);
+        copy(buffer, buffer + bytes - *waiting, *waiting);
+    }
+};
+
+#if defined(__AVX512F__)
+// The same without a buffer, for rows of whole vectors made from left to right: lines are put together in registers.
+struct StreamShifted : RowWriter<float> {
+    std::size_t columns;
+    std::size_t first, end;  // of the rows
+    std::size_t shift;       // how many numbers a row starts after the beginning of a line
+    f32s* before;            // the last vector written
+
+    template <std::size_t vectors>
+    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
+        const bool alone = stride != static_cast<std::ptrdiff_t>(columns * sizeof(float));
+        float* line = at(row, column) - shift;
+        std::size_t v = 0;
+        if (column == 0 && (alone || row == first)) {
+            stream_part(line + shift, values[0], 0, 16 - shift);
+            line += 16;
+            v = 1;
+            *before = values[0];
+        }
+        f32s last = *before;
+        for (; v < vectors; ++v, line += 16) {
+            stream(line, (u32s)shifted(last, values[v], shift));
+            last = values[v];
+        }
+        *before = last;
+        if (column + count == columns && (alone || row + 1 == end)) {
+            stream_part(line, last, 16 - shift, shift);
+        }
+    }
+
+    static void stream_part(float* to, f32s vector, std::size_t from, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            stream(to + i, ((u32s)vector)[from + i]);
         }
     }
 };
+#endif
 
 // Sums of E, in float32 arithmetic.
 template <class E, bool scaled, bool streamed>

@@ -10,6 +10,7 @@ writes to its array alone.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import inspect
 import itertools
 import math
@@ -36,6 +37,8 @@ REFUSALS = (TypeError, ValueError, posenc.BackendError)
 DTYPES = dtypes()
 HERE = [name for name in backends.NAMES if name not in backends.MISSING]
 PAIRS = [(name, level) for name in HERE for level in (backends.LEVELS if name == "cpp" else [None])]
+# What an array may be passed as. Tensors, which take seconds to import, are the program's.
+CONTAINERS = ["ndarray", "ndarray", "memoryview"] if "mask" in KEYWORDS else ["ndarray"]
 counts: Counter[str] = Counter()
 
 
@@ -51,9 +54,10 @@ class Call:
     where: NDArray[np.float64]  # the position of every row; for k axes, coordinates (..., k)
     real: NDArray[np.bool_]  # what mask= says, of every row
     x: Case | None = None  # what `add` reads
+    container: str = "ndarray"  # what the array is passed as
 
     def __repr__(self) -> str:
-        return f"posenc.{self.function}({self.case!r}, x={self.x!r}, **{self.keywords!r})"
+        return f"posenc.{self.function}({self.case!r} as {self.container}, x={self.x!r}, **{self.keywords!r})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -74,7 +78,8 @@ class Call:
             kind = np.float64 if old.dtype == np.float64 else np.float32
             scale = self.keywords.get("x_scale", 1)
             factor = kind(math.sqrt(old.shape[-1]) if scale == "sqrt_dim" else scale)
-            new, unreal = (old.astype(kind) * factor + table(kind)).astype(old.dtype), old
+            with np.errstate(over="ignore"):  # of float16
+                new, unreal = (old.astype(kind) * factor + table(kind)).astype(old.dtype), old
         return np.moveaxis(np.where(self.real[..., None], new, unreal), -1, self.channel)
 
 
@@ -131,13 +136,56 @@ def calls(draw: st.DrawFn) -> Call:
         keywords["encoding"] = draw(encodings(dim))
     if draw(st.integers(0, 4)) == 0:
         keywords["threads"] = draw(st.sampled_from([1, 2, 3, "auto"]))
-    return Call(function, case, keywords, channel, where, real, x)
+    return Call(function, case, keywords, channel, where, real, x, draw(st.sampled_from(CONTAINERS)))
+
+
+@st.composite
+def grid_calls(draw: st.DrawFn) -> Call:
+    """The same with an encoding over several axes."""
+    count = draw(st.sampled_from([2, 2, 3]))
+    sizes = draw(st.tuples(*[st.integers(0, 9 if count == 2 else 5)] * count))
+    leading = draw(st.lists(st.integers(0, 3), max_size=1))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dim = count * draw(st.integers(1, 20)) if draw(st.booleans()) else draw(st.integers(1, 70))
+    encoding = draw(encodings(dim, axes=count))
+    keywords: dict[str, Any] = {"encoding": encoding}
+    shape = (*leading, *sizes, dim)
+    channel = len(shape) - 1
+    if draw(st.booleans()):  # images with channels first
+        channel = len(leading)
+        shape = (*leading, dim, *sizes)
+        keywords["channel_axis"] = channel
+    rows = (*leading, *sizes)
+    kind = draw(st.sampled_from(DTYPES))
+    function = draw(st.sampled_from(["fill_", "add_", "add"]))
+    if function != "fill_":
+        keywords["x_scale"] = draw(scales)
+
+    cells = np.stack(np.meshgrid(*(np.arange(float(n)) for n in sizes), indexing="ij"), axis=-1)
+    place = draw(st.sampled_from(["nothing", "start", "starts", "grid", "scattered"]))
+    if place == "start":
+        keywords["start"] = draw(st.floats(-1e6, 1e6))
+        cells = keywords["start"] + cells
+    elif place == "starts":
+        keywords["start"] = np.round(generator.standard_normal(count) * 1e4)
+        cells = keywords["start"] + cells
+    elif place == "grid":
+        cells = keywords["positions"] = cells * draw(st.sampled_from([1.0, 0.25])) - 3
+    elif place == "scattered":
+        cells = keywords["positions"] = generator.standard_normal((*rows, count)) * 1e3
+    where = np.broadcast_to(cells, (*rows, count))
+    real = np.ones(rows, bool)
+    if draw(st.integers(0, 3)) == 0:
+        keywords["mask"] = generator.random(rows if draw(st.booleans()) else sizes) < 0.6
+        real[...] = keywords["mask"]
+    x = draw(layouts(shape, kind)) if function == "add" else None
+    return Call(function, draw(layouts(shape, kind)), keywords, channel, where, real, x)
 
 
 @st.composite
 def layouts(draw: st.DrawFn, shape: tuple[int, ...], kind: Any) -> Case:
-    made = list(arrays.awkward(shape, kind))
-    return made[draw(st.integers(0, len(made) - 1))]
+    made = itertools.islice(arrays.awkward(shape, kind), draw(st.integers(0, 15)), None)
+    return next(made, None) or arrays.contiguous(shape, kind)
 
 
 def along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
@@ -197,8 +245,8 @@ def places(
 
 
 @st.composite
-def encodings(draw: st.DrawFn, dim: int) -> Any:
-    """An encoding over one axis that goes with `dim`."""
+def encodings(draw: st.DrawFn, dim: int, axes: int = 1) -> Any:
+    """An encoding that goes with `dim`."""
     parameters: dict[str, Any] = {
         "layout": st.sampled_from(["interleaved", "concatenated"]),
         "cos_first": st.booleans(),
@@ -209,10 +257,14 @@ def encodings(draw: st.DrawFn, dim: int) -> Any:
         "amplitude": st.sampled_from([1.0, -0.25, 3.0, "rsqrt_dim"]),
         "odd": st.sampled_from(["extra", "zero", "truncate"]),
     }
+    if axes > 1:
+        parameters["nesting"] = st.sampled_from(["akt", "atk", "tak", "kat", "kta"])
+        parameters["axis_order"] = st.permutations(range(axes)).map(tuple)
+        parameters["axis_widths"] = st.sampled_from(["floor", "ceil"])
     chosen = {name: draw(value) for name, value in parameters.items() if draw(st.integers(0, 2)) == 0}
     try:
-        encoding = posenc.Encoding(**chosen)
-        posenc.encode(0, dim, encoding=encoding)
+        encoding = posenc.Encoding(axes=axes, **chosen)
+        posenc.encode(np.zeros((0, axes)[: min(axes, 2)]), dim, encoding=encoding)
     except ValueError:  # some combinations and widths do not go together
         hypothesis.reject()
     return encoding
@@ -229,21 +281,36 @@ def check(call: Call) -> None:
     for name, level in PAIRS:
         label = f"{name} {level or ''}"
         call.case.put(old)
+        given = contained(call.case.array, call.container)
         with backends.at_level(level):
             if call.x is None:
-                returned = getattr(posenc, call.function)(call.case.array, backend=name, **call.keywords)
+                returned = getattr(posenc, call.function)(given, backend=name, **call.keywords)
             else:
-                returned = posenc.add(call.x.array, out=call.case.array, backend=name, **call.keywords)
-        assert returned is call.case.array
+                read = contained(call.x.array, call.container)
+                returned = posenc.add(read, out=given, backend=name, **call.keywords)
+        assert returned is given
         call.case.assert_canaries_alive()
         if call.x is not None:
             call.x.assert_untouched()
-        assert_equal(call.case.array, want, f"{label}: {call}")
+        assert_equal(call.case.array, want, label)
         results.setdefault(name, call.case.array.copy())
-        assert_same_bits(call.case.array, results[name], f"{label}: {call}")  # ISA levels agree in float64, too
+        assert_same_bits(call.case.array, results[name], label)  # ISA levels agree in float64, too
         counts[label] += 1
     counts["right calls"] += 1
     counts[f"{kind}"] += 1
+
+
+def contained(array: NDArray[Any], container: str) -> Any:
+    """The memory of `array` as something else, if that can be."""
+    if container == "memoryview" and array.dtype.char in "efd":
+        return memoryview(array)
+    if container == "tensor" and all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides):
+        import torch
+
+        if array.dtype.char in "efd":
+            return torch.from_numpy(array)
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return array
 
 
 def assert_equal(got: NDArray[Any], want: NDArray[Any], label: str) -> None:
@@ -364,9 +431,14 @@ def main() -> None:
         print_blob=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+    kinds = [(calls(), check), (wrong_calls(), check_wrong)]
+    if "encoding" in KEYWORDS:
+        kinds.append((grid_calls(), check))
+    if len(CONTAINERS) > 1 and importlib.util.find_spec("torch"):
+        CONTAINERS.append("tensor")
     print(f"seed {options.seed}; {posenc.info()}", flush=True)
     for seed in rounds(options.seconds, options.seed):
-        for strategy, test in ((calls(), check), (wrong_calls(), check_wrong)):
+        for strategy, test in kinds:
             hypothesis.seed(seed)(settings(hypothesis.given(strategy)(test)))()
     print(*(f"{name}: {number:,}" for name, number in sorted(counts.items())), sep="\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from . import fuzz
@@ -9,6 +10,12 @@ from . import fuzz
 
 @given(call=fuzz.calls())
 def test_right_calls(call: fuzz.Call) -> None:
+    fuzz.check(call)
+
+
+@pytest.mark.skipif("encoding" not in fuzz.KEYWORDS, reason="there are no encodings over several axes")
+@given(call=fuzz.grid_calls())
+def test_right_calls_over_several_axes(call: fuzz.Call) -> None:
     fuzz.check(call)
 
 

@@ -140,6 +140,8 @@ def places(axes: Axes, offsets: Sequence[float], start: Any, positions: Any, mas
         _positions.refuse_both(positions, start, cu_seqlens)
         cells = np.moveaxis(axes.spread(_positions.numbers(positions, name), name, count), -1, 0)
         lines = _lines(cells)
+        if lines is not None:
+            cells = None
     for values, offset in zip(cells if lines is None else lines, offsets, strict=True):
         if offset:
             values += offset

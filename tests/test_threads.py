@@ -89,9 +89,6 @@ def test_caches_that_forget_under_load(backend: str, monkeypatch: pytest.MonkeyP
             got = posenc.fill_(np.empty((20, dim), np.float32), start=int(dim) - 9, backend=backend)
             if not np.array_equal(got, want[dim]):
                 failures.append(f"D = {dim}")
-            if dim == dims[0]:
-                for cache in list(_cache._all):
-                    cache.clear()
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(5)]
     with eager_switching():

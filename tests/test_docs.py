@@ -10,7 +10,7 @@ from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _conventions, _encoding, _threads
+from posenc import _api, _backend, _conventions, _encoding, _grid, _positions, _threads
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M
 
 
 @pytest.mark.parametrize(
-    "module", [_api, _backend, _conventions, _encoding, _threads], ids=lambda module: module.__name__
+    "module", [_api, _backend, _conventions, _encoding, _grid, _positions, _threads], ids=lambda module: module.__name__
 )
 def test_docstrings(module: object) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as report:
@@ -29,7 +29,20 @@ def test_docstrings(module: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Encoding", "add", "add_", "convert_layout_", "encode", "fill_", "get_encoding", "info", "list_encodings"]
+    "name",
+    [
+        "Encoding",
+        "add",
+        "add_",
+        "convert_layout_",
+        "encode",
+        "fill_",
+        "get_encoding",
+        "grid",
+        "info",
+        "list_encodings",
+        "positions_from_mask",
+    ],
 )
 def test_there_is_an_example(name: str) -> None:
     assert ">>>" in getattr(posenc, name).__doc__

@@ -139,6 +139,14 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session
+def originals(session: nox.Session) -> None:
+    """Names compute what the originals do that run beside them: of transformers, diffusers and two more packages."""
+    group(session, "originals")
+    install(session, ".[test]")
+    pytest(session, "tests/test_originals.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, spelling and metadata are as configured."""
     group(session, "lint")

@@ -35,6 +35,12 @@ C4 = float.fromhex("-0x1.a6d1efcb6c960p-16")
 C5 = float.fromhex("0x1.f9cedc2e2b86ep-22")
 C6 = float.fromhex("-0x1.b32f42e57faddp-28")
 
+# A double made with them is within 16 units of its last place, and what a large angle lacks, of the truth; one turned
+# from others by angle addition within 1e-15 and the same; both times the amplitude.
+BOUND = 2.0**-49
+TURNED_BOUND = 1e-15
+ANGLE_BOUND = 2.0**-103  # times the angle
+
 SPLITTER = 2.0**27 + 1.0
 TINY = 2.0**-800  # positions below it: a product's error is not always a double
 

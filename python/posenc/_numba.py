@@ -17,7 +17,7 @@ from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._half import to_odd
-from ._reference import BOUND, TURNED_BOUND, angle_bounds, nearest, weights
+from ._reference import angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 
 REACH = 48  # rows turned from an anchor, on either side, if they are not too wide
@@ -25,7 +25,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0x475E93F7
+FORMULA = 0x0124858B
 
 # contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -79,7 +79,7 @@ def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignor
 def settle(value, angle_bound, position, odd, out):  # type: ignore[no-untyped-def]
     """An evaluated row in float32; tells whether it may be rounded the wrong way."""
     doubt = False
-    relative = BOUND if position != 0.0 else 0.0
+    relative = _formula.BOUND if position != 0.0 else 0.0
     for j in range(len(out)):
         bound = abs(value[j]) * relative + abs(position) * angle_bound[j]
         low, high = rounded(value[j] - bound, odd), rounded(value[j] + bound, odd)
@@ -132,7 +132,7 @@ def rows_float32(  # type: ignore[no-untyped-def]
             doubtful[centre] = settle(value, angle_bound, positions[centre], odd, block[half])
             if half:
                 arrange(trig, partner, slope, derivative)
-                bound[:] = TURNED_BOUND * np.abs(weight) + (abs(positions[centre]) + half) * angle_bound
+                bound[:] = _formula.TURNED_BOUND * np.abs(weight) + (abs(positions[centre]) + half) * angle_bound
             for r in range(1, half + 1):
                 if turn(value, derivative, cos[r], sin[r], bound, odd, block[half - r], block[half + r]):
                     for i in (centre - r, centre + r):

@@ -16,14 +16,8 @@ from . import _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._exact import exact
-from ._formula import cosine, reduce_angle, sine
+from ._formula import ANGLE_BOUND, BOUND, TURNED_BOUND, cosine, reduce_angle, sine
 from ._half import to_odd
-
-# An evaluated double is within 16 units of its last place, and what a large angle lacks, of the truth; one turned by
-# angle addition within 1e-15 and the same; both times the amplitude.
-BOUND = 2.0**-49
-TURNED_BOUND = 1e-15
-ANGLE_BOUND = 2.0**-103
 
 STRIDE = 64  # rows turned from each evaluated one, where a tile has so many
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,14 @@ class Rows(Protocol):
         """
 
 
+class Tile(NamedTuple):
+    where: tuple[Any, ...]  # in `out` (..., L, dim)
+    positions: NDArray[np.float64]
+    starts: NDArray[np.intp]
+    masked: NDArray[np.bool_] | None  # rows to be left out, if there are any
+    direct: NDArray[np.floating] | None  # `out` there, if rows can be made in place
+
+
 def fill(
     rows: Rows,
     out: NDArray[Any],
@@ -43,17 +51,15 @@ def fill(
     positions: NDArray[np.float64],
     direct_elements: int = TILE_ELEMENTS,
 ) -> None:
-    """Write the rows at `positions`; `direct_elements` at a time where they can be made in `out` itself."""
-    direct = _direct(out, positions)
+    """Write rows; `direct_elements` at a time where they can be made in place."""
     with np.errstate(all="ignore"):  # as in compiled code: what the caller asked for may not end half way
-        for where, tile, starts, masked in _tiles(out, positions, direct_elements if direct else TILE_ELEMENTS):
-            target = out[where]
-            values = target.reshape(tile.size, -1) if direct else np.empty((tile.size, spectrum.dim), _wide(out))
-            rows(spectrum, tile, starts, values, odd=out.itemsize == 2)
-            if masked is not None:
-                values[masked] = 0.0
-            if not direct:
-                target[...] = values if out.itemsize > 2 else narrow(values, out.dtype)
+        for tile in _tiles(out, positions, direct_elements):
+            values = np.empty((len(tile.positions), spectrum.dim), _wide(out)) if tile.direct is None else tile.direct
+            rows(spectrum, tile.positions, tile.starts, values, odd=out.itemsize == 2)
+            if tile.masked is not None:
+                values[tile.masked] = 0.0
+            if tile.direct is None:
+                out[tile.where] = narrow(values, out.dtype) if out.itemsize == 2 else values
 
 
 def add(
@@ -66,19 +72,18 @@ def add(
     direct_elements: int = TILE_ELEMENTS,
 ) -> None:
     """Write x * scale + rows; `out` may be `x`."""
-    direct = _direct(out, positions)
     factor = _wide(out)(scale)
     with np.errstate(all="ignore"):
-        for where, tile, starts, masked in _tiles(out, positions, direct_elements if direct else TILE_ELEMENTS):
-            target = out[where]
-            if direct and masked is None:
+        for tile in _tiles(out, positions, direct_elements):
+            if tile.direct is not None and tile.masked is None:
                 if x is not out:
-                    target[...] = x[where]
-                rows(spectrum, tile, starts, target.reshape(tile.size, -1), factor=factor)
+                    out[tile.where] = x[tile.where]
+                rows(spectrum, tile.positions, tile.starts, tile.direct, factor=factor)
             else:
-                values = np.empty((tile.size, spectrum.dim), _wide(out))
-                rows(spectrum, tile, starts, values)
-                combine(x[where], values, factor, target, True if masked is None else ~masked[:, None])
+                values = np.empty((len(tile.positions), spectrum.dim), _wide(out))
+                rows(spectrum, tile.positions, tile.starts, values)
+                present: Any = True if tile.masked is None else ~tile.masked[:, None]
+                combine(x[tile.where], values, factor, out[tile.where], present)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float) -> None:
@@ -140,34 +145,28 @@ def _wide(out: NDArray[Any]) -> Any:
     return np.float64 if out.dtype == np.float64 else np.float32
 
 
-def _direct(out: NDArray[Any], positions: NDArray[np.float64]) -> bool:
-    """Whether rows can be made where they belong."""
-    return out.itemsize > 2 and out.flags.carray and len(positions) == math.prod(out.shape[:-2])
-
-
-def _tiles(
-    out: NDArray[Any], positions: NDArray[np.float64], elements: int = TILE_ELEMENTS
-) -> Iterator[tuple[tuple[Any, ...], NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_] | None]]:
-    """Pieces of `out` (..., L, dim): index, positions of the rows, where their runs begin, which of them are masked.
+def _tiles(out: NDArray[Any], positions: NDArray[np.float64], direct_elements: int) -> Iterator[Tile]:
+    """All of `out`.
 
     `positions` is (1,) or (N,): starts, for all sequences or for each; or (1, L) or (N, L): every position, or NaN for
     a masked row. Such a row gets its own number for a position: numbers make runs, which cost little.
     """
-    length, dim = out.shape[-2:]
-    height = max(1, elements // dim)
-    sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(out.shape[:-2])
+    *leading, length, dim = out.shape
+    direct = out.itemsize > 2 and out.flags.carray and len(positions) == math.prod(leading)
+    height = max(1, (direct_elements if direct else TILE_ELEMENTS) // dim)
+    sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(*leading)
     for sequence, given in zip(sequences, positions, strict=True):
         for first in range(0, length, height):
-            rows = np.arange(first, min(first + height, length), dtype=np.float64)
-            where = (*sequence, slice(first, first + len(rows)), slice(None))
+            numbers = np.arange(first, min(first + height, length), dtype=np.float64)
+            where = (*sequence, slice(first, first + height), slice(None))
             masked = None
             if positions.ndim == 1:
-                tile = given + rows
-                starts = np.zeros(1, np.intp) if given % 1.0 == 0.0 else np.arange(len(rows))
+                there = given + numbers
+                starts = np.zeros(1, np.intp) if given % 1.0 == 0.0 else np.arange(len(there))
             else:
-                tile = given[first : first + height]
-                if np.isnan(tile).any():
-                    masked = np.isnan(tile)
-                    tile = np.where(masked, rows, tile)
-                starts = runs(tile)
-            yield where, tile, starts, masked
+                there = given[first : first + height]
+                if np.isnan(there).any():
+                    masked = np.isnan(there)
+                    there = np.where(masked, numbers, there)
+                starts = runs(there)
+            yield Tile(where, there, starts, masked, out[where].reshape(-1, dim) if direct else None)

@@ -46,7 +46,7 @@ def columns(spectrum: Spectrum, values: NDArray[np.complex128]) -> NDArray[np.fl
     result: NDArray[np.float64] = values.view(np.float64)[:, spectrum.source]
     if spectrum.amplitude != 1.0 or spectrum.source.min() < 0:
         result *= weights(spectrum)
-        result += 0.0  # no negative zero
+    result += 0.0  # no negative zero
     return result
 
 

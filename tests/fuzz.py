@@ -30,15 +30,13 @@ from numpy.typing import NDArray
 
 from . import arrays, backends
 from .arrays import Case, assert_same_bits, noise
-from .pages import dtypes
+from .pages import DTYPES
 
-KEYWORDS = frozenset(inspect.signature(posenc.add).parameters)  # of all functions together
 REFUSALS = (TypeError, ValueError, posenc.BackendError)
-DTYPES = dtypes()
 HERE = [name for name in backends.NAMES if name not in backends.MISSING]
 PAIRS = [(name, level) for name in HERE for level in (backends.LEVELS if name == "cpp" else [None])]
 # What an array may be passed as. Tensors, which take seconds to import, are the program's.
-CONTAINERS = ["ndarray", "ndarray", "memoryview"] if "mask" in KEYWORDS else ["ndarray"]
+CONTAINERS = ["ndarray", "ndarray", "memoryview"]
 counts: Counter[str] = Counter()
 
 
@@ -65,11 +63,11 @@ class Call:
     def want(self, old: NDArray[Any]) -> NDArray[Any]:
         """What the array holds after the call, `old` being what it held, or what `add` read."""
         old = np.moveaxis(old, self.channel, -1)
-        encoding = {"encoding": self.keywords["encoding"]} if "encoding" in self.keywords else {}
+        encoding = self.keywords.get("encoding")
         places = self.where.reshape(-1, *self.where.shape[old.ndim - 1 :])
 
         def table(dtype: Any) -> NDArray[Any]:
-            made = posenc.encode(places, old.shape[-1], dtype=dtype, backend="numpy", **encoding)
+            made = posenc.encode(places, old.shape[-1], dtype=dtype, backend="numpy", encoding=encoding)
             return made.reshape(old.shape)
 
         if self.function == "fill_":
@@ -110,7 +108,7 @@ def calls(draw: st.DrawFn) -> Call:
         seq = draw(st.integers(0, len(leading)))
         shape.insert(seq, shape.pop(-2))
         keywords["seq_axis"] = draw(st.sampled_from([seq, seq - len(shape)]))
-    if "channel_axis" in KEYWORDS and draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 0:
         channel = draw(st.integers(0, len(shape) - 1))
         shape.insert(channel, shape.pop())
         keywords["channel_axis"] = draw(st.sampled_from([channel, channel - len(shape)]))
@@ -128,11 +126,11 @@ def calls(draw: st.DrawFn) -> Call:
 
     where = draw(places(rows, seq, generator, keywords))
     real = np.ones(rows, bool)
-    if "mask" in KEYWORDS and draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 0:
         mask = generator.random(draw(st.sampled_from([rows, (length,)]))) < draw(st.sampled_from([0.0, 0.2, 0.8, 1.0]))
         real[...] = mask if mask.shape == rows else along(mask, seq, len(rows))
         keywords["mask"] = draw(st.sampled_from([mask, mask.astype(np.int8), mask.tolist()])) if mask.size else mask
-    if "encoding" in KEYWORDS and draw(st.booleans()):
+    if draw(st.booleans()):
         keywords["encoding"] = draw(encodings(dim))
     if draw(st.integers(0, 4)) == 0:
         keywords["threads"] = draw(st.sampled_from([1, 2, 3, "auto"]))
@@ -200,8 +198,7 @@ def places(
     """Choose start=, positions= or cu_seqlens=, and reckon where every row stands."""
     length = rows[seq]
     count = along(np.arange(length, dtype=np.float64), seq, len(rows))
-    kinds = ["nothing", "start", "starts", "positions", "all positions"]
-    kind = draw(st.sampled_from([*kinds, "packed"] if "cu_seqlens" in KEYWORDS else kinds))
+    kind = draw(st.sampled_from(["nothing", "start", "starts", "positions", "all positions", "packed"]))
     if kind == "nothing":
         return np.zeros(rows) + count
     if kind == "start":
@@ -431,10 +428,8 @@ def main() -> None:
         print_blob=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    kinds = [(calls(), check), (wrong_calls(), check_wrong)]
-    if "encoding" in KEYWORDS:
-        kinds.append((grid_calls(), check))
-    if len(CONTAINERS) > 1 and importlib.util.find_spec("torch"):
+    kinds = [(calls(), check), (grid_calls(), check), (wrong_calls(), check_wrong)]
+    if importlib.util.find_spec("torch"):
         CONTAINERS.append("tensor")
     print(f"seed {options.seed}; {posenc.info()}", flush=True)
     for seed in rounds(options.seconds, options.seed):

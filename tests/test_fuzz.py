@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import posenc
-import pytest
 from hypothesis import given
 
 from . import fuzz
@@ -16,7 +15,6 @@ def test_right_calls(call: fuzz.Call) -> None:
     fuzz.check(call)
 
 
-@pytest.mark.skipif("encoding" not in fuzz.KEYWORDS, reason="there are no encodings over several axes")
 @given(call=fuzz.grid_calls())
 def test_right_calls_over_several_axes(call: fuzz.Call) -> None:
     fuzz.check(call)

@@ -172,7 +172,7 @@ def tidy(session: nox.Session) -> None:
     """clang-tidy finds nothing in csrc, and nor do the compiler's warnings."""
     group(session, "tidy")
     session.run("cmake", "--preset", "tidy", external=True)
-    session.run("cmake", "--build", "--preset", "tidy", "--clean-first", external=True)
+    session.run("cmake", "--build", "--preset", "tidy", "--clean-first", "--", "--keep-going", external=True)
 
 
 # Other versions by environment: Clang 14's thread sanitizer, for one, does not start inside Python, that of 19 does.

@@ -199,7 +199,12 @@ REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception], str]]] = {
         ValueError,
         "a writeable array, got a read-only one",
     ),
-    "read-only DLPack": lambda: ((x := Lender(_read_only(floats.copy()))), x.own, ValueError, "writeable.*read-only"),
+    "read-only DLPack": lambda: (
+        (x := Lender(_read_only(floats.copy()))),
+        x.own,
+        (TypeError, ValueError),
+        "read-?only",
+    ),
     "old DLPack": lambda: ((x := OldLender(floats.copy())), x.own, (TypeError, ValueError), "DLPack|read-only"),
     "DLPack elsewhere": lambda: (
         (x := Lender(floats.copy(), (2, 1))),
@@ -275,7 +280,7 @@ def test_jax() -> None:
     import jax.numpy as jnp
 
     for dtype in ("float32", "float16", "bfloat16"):
-        x = jnp.asarray(floats, dtype)
+        x = jnp.asarray(posenc.encode(ROWS, DIM), dtype)
         before = np.asarray(x).tobytes()
         with pytest.raises(ValueError, match="immutable"):
             posenc.add_(x)

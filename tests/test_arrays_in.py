@@ -261,6 +261,7 @@ def test_positions_from_anywhere() -> None:
         values = np.array([3, 1, 2], dtype)
         for positions in (values, memoryview(values), Lender(values), OldLender(values), array.array("q", [3, 1, 2])):
             assert_same_bits(posenc.fill_(np.empty((3, DIM), np.float32), positions=positions), want)
+            assert_same_bits(posenc.encode(positions, DIM), want)
     with pytest.raises(TypeError, match=r"^positions: expected an array on the CPU, got .* device \(2, 0\)"):
         posenc.fill_(np.empty((3, DIM), np.float32), positions=Lender(np.arange(3), (2, 0)))
 

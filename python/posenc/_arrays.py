@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 BFLOAT16 = np.dtype(np.uint16)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
 EXPECTED = "float32, float64, float16 or bfloat16"
+TOO_COARSE = "; half precision can't tell one position from the next"
 
 # Their arrays can't be written, although some buffers and DLPack exports of theirs look as if they could.
 IMMUTABLE = ("jax", "jaxlib", "tensorflow")
@@ -67,15 +68,15 @@ def dtype(value: Any) -> tuple[np.dtype[Any], Any]:
     raise TypeError(f"dtype: expected {EXPECTED} in native byte order, got {dtype_name(own)}")
 
 
-def wrap(array: NDArray[Any], dtype: Any) -> Any:
-    """`array`, a view's kind of new memory, as users see it who asked for `dtype` (see above)."""
-    if _is_torch(dtype, "dtype"):
+def wrap(array: NDArray[Any], own: Any) -> Any:
+    """The new `array`, of the first dtype that `dtype` returns, as an array or tensor of the second."""
+    if _is_torch(own, "dtype"):
         return tensor(array)
-    return array if array.dtype == dtype else array.view(dtype)
+    return array if array.dtype == own else array.view(own)
 
 
 def like(array: NDArray[Any], x: Any) -> Any:
-    """The same in the library and of the dtype of `x`; an ndarray where `x` merely lent its memory."""
+    """The new `array`, made to hold what `x` holds, as a tensor if `x` is one, and of its dtype."""
     if is_tensor(x):
         return tensor(array)
     return array.view(np.asarray(x).dtype) if array.dtype == BFLOAT16 else array
@@ -106,9 +107,6 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
         return _of_dlpack(value, name, False)
     array: NDArray[Any] = np.asarray(value)
     return array
-
-
-TOO_COARSE = "; half precision can't tell one position from the next"
 
 
 def is_tensor(x: Any) -> bool:

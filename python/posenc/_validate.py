@@ -71,7 +71,7 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
 def shape(value: Any, name: str) -> tuple[int, ...]:
     """The shape of something array-like."""
     try:
-        return np.shape(value)
+        return tuple(_arrays.numbers(value, name).shape)
     except ValueError:
         raise ValueError(f"{name}: expected a length or an array, got sequences of different lengths") from None
 

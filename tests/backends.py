@@ -8,11 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 from posenc import _backend
+from posenc._encoding import PAPER, Spectrum, spectra
 
 NAMES = ("cpp", "numba", "numpy")
 MISSING = {name: reason for name in NAMES if (reason := _backend.why_not(name)) is not None}
 core = None if "cpp" in MISSING else importlib.import_module("posenc._core")
 LEVELS: list[str] = core.levels() if core else []  # those this processor has, fastest first
+
+
+def spectrum(dim: int) -> Spectrum:
+    """The paper's, at a width."""
+    return spectra(PAPER, dim)[0]
 
 
 @contextlib.contextmanager

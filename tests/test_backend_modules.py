@@ -10,10 +10,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 from posenc import _backend, _tiles
-from posenc._encoding import Spectrum, spectrum
+from posenc._encoding import Spectrum
 
 from . import backends, truth
 from .arrays import assert_same_bits, noise
+from .backends import spectrum
 
 
 @pytest.fixture(scope="module", params=backends.NAMED)

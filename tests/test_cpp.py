@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import posenc
 import pytest
-from posenc._encoding import spectrum
 
 from . import arrays, backends
 from .arrays import assert_same_bits, noise
+from .backends import spectrum
 
 pytestmark = pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", ""))
 if "cpp" not in backends.MISSING:

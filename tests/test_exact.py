@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posenc._encoding import spectrum
 from posenc._exact import exact as exact_element
 
 from . import truth
 from .arrays import assert_same_bits
+from .backends import spectrum
 
 POSITIONS = {
     "ties": truth.near_ties(200),

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 from posenc import _formula
-from posenc._encoding import spectrum
+
+from .backends import spectrum
 
 FREQUENCIES = spectrum(8).frequencies
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posenc import _reference
-from posenc._encoding import spectrum
+
+from .backends import spectrum
 
 
 def rows(positions: list[float], dim: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _validate
+from . import _arrays, _validate
 from ._encoding import PAPER, Encoding, columns, resolve, spectra
 
 # What decides which frequencies there are.
@@ -908,8 +908,8 @@ def convert_layout_(array: Any, source: str | Encoding, target: str | Encoding, 
 
     Parameters
     ----------
-    array : ndarray
-        Of any dtype: it is only rearranged.
+    array : ndarray of any dtype, or a floating-point tensor
+        It is only rearranged.
     source, target : str or Encoding
         What the columns are, and what they shall be.
     axis : int, default -1
@@ -917,13 +917,13 @@ def convert_layout_(array: Any, source: str | Encoding, target: str | Encoding, 
 
     Returns
     -------
-    ndarray
+    ndarray or tensor
         `array` itself.
 
     Raises
     ------
     TypeError
-        If `array` is not an ndarray, or `source` or `target` is no encoding.
+        If `array` can't be written in place, or `source` or `target` is no encoding.
     ValueError
         If the encodings differ in more than the order of columns; if `array` is read-only, overlaps itself or does not
         fit the encodings. Nothing has been written then.
@@ -942,6 +942,7 @@ def convert_layout_(array: Any, source: str | Encoding, target: str | Encoding, 
         for start in range(0, rows.shape[-2], step):  # a few rows at a time, for they are copied on the way
             part = rows[index][start : start + step]
             part[...] = part[:, order]
+    _arrays.written(array)
     return array
 
 
@@ -986,19 +987,14 @@ def _unlike(what: str, source: Encoding, target: Encoding, fields: Sequence[str]
 
 def _rearrangeable(array: Any, axis: Any) -> NDArray[Any]:
     """A view of `array` whose last axis is the one to rearrange."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"array: expected a numpy.ndarray, got {type(array).__module__}.{type(array).__qualname__}")
+    if isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray):
+        view = array.view(np.ndarray)  # of any dtype
+    else:
+        view = _arrays.view(array, "array", write=True)
+    _validate.alone(view, "array")
     place = _validate.integer(axis, "axis")
-    if not -array.ndim <= place < array.ndim:
-        raise ValueError(f"axis: expected an axis of array, got {place} for shape {array.shape}")
-    view = np.moveaxis(array.view(np.ndarray), place, -1)
-    if not view.shape[-1]:
-        raise ValueError(f"array: expected at least 1 column, got shape {array.shape}")
-    if not view.flags.writeable:
-        raise ValueError("array: expected a writeable array, got a read-only one")
-    if _validate._may_overlap(view):
-        raise ValueError(
-            f"array: expected elements that do not overlap in memory, got shape {array.shape} with strides "
-            f"{array.strides}; copy it first"
-        )
-    return view
+    if not -view.ndim <= place < view.ndim:
+        raise ValueError(f"axis: expected an axis of array, got {place} for shape {view.shape}")
+    if not view.shape[place]:
+        raise ValueError(f"array: expected at least 1 column, got shape {view.shape}")
+    return np.moveaxis(view, place, -1)

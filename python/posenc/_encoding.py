@@ -326,17 +326,12 @@ def resolve(encoding: str | Encoding | None) -> Encoding:
         from ._conventions import get_encoding
 
         return get_encoding(encoding)
-    raise TypeError(f"encoding: expected an Encoding, or the name of one, got {_shown(encoding)}")
+    raise TypeError(f"encoding: expected an Encoding, or the name of one, got {_validate.shown(encoding)}")
 
 
 def spectra(encoding: Encoding, dim: int) -> Spectra:
     """The spectra of an encoding with `dim` columns, one per axis, from a cache."""
     return _spectra[encoding, dim]
-
-
-def spectrum(dim: int) -> Spectrum:
-    """The spectrum of the paper's encoding with `dim` columns, from a cache."""
-    return spectra(PAPER, dim)[0]
 
 
 def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -492,14 +487,10 @@ def _split(value: float) -> tuple[int, int]:
 # Fields. Each function returns a field's value in the one form that equal encodings have, or raises.
 
 
-def _shown(value: Any) -> str:
-    return f"{value!r} ({type(value).__name__})"
-
-
 def _one_of(value: Any, name: str, known: Collection[str]) -> str:
     expected = f"{name}: expected one of {', '.join(known)}"
     if not isinstance(value, str):
-        raise TypeError(f"{expected}, got {_shown(value)}")
+        raise TypeError(f"{expected}, got {_validate.shown(value)}")
     if value not in known:
         raise ValueError(f"{expected}, got {value!r}")
     return str(value)
@@ -507,13 +498,13 @@ def _one_of(value: Any, name: str, known: Collection[str]) -> str:
 
 def _flag(value: Any, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {_shown(value)}")
+        raise TypeError(f"{name}: expected True or False, got {_validate.shown(value)}")
     return bool(value)
 
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {_shown(value)}")
+        raise TypeError(f"{name}: expected a number, got {_validate.shown(value)}")
     try:
         number = float(value)
     except OverflowError:
@@ -554,7 +545,7 @@ def _sequence(value: Any, name: str, expected: str) -> list[Any]:
             return list(value)
     except TypeError:
         pass
-    raise TypeError(f"{name}: expected {expected}, got {_shown(value)}")
+    raise TypeError(f"{name}: expected {expected}, got {_validate.shown(value)}")
 
 
 def _per_axis(value: Any, name: str, axes: int, check: Callable[[Any, str], float]) -> Any:

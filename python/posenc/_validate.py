@@ -22,8 +22,12 @@ def readable(x: Any, name: str) -> NDArray[Any]:
 
 
 def writable(x: Any, name: str) -> NDArray[Any]:
-    """`x` as a view that may be written, each element without touching another."""
-    view = _arrays.view(x, name, write=True)
+    """`x` as a view that may be written."""
+    return alone(_arrays.view(x, name, write=True), name)
+
+
+def alone(view: NDArray[Any], name: str) -> NDArray[Any]:
+    """`view` if it may be written, each element without touching another."""
     if not view.flags.writeable:
         raise ValueError(f"{name}: expected a writeable array, got a read-only one")
     if _may_overlap(view):

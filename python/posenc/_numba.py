@@ -67,11 +67,11 @@ def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignor
     """The float32 rows on either side, value cos -+ derivative sin; tells whether one may be rounded the wrong way."""
     doubt = False
     for j in range(len(before)):
-        a, b = value[j] * cos[j] - bound[j], derivative[j] * sin[j]
-        lower, upper = a - b, a + b
-        before[j] = rounded(lower + 2.0 * bound[j], odd)  # where the bound is 0, y + 0 is no negative zero
-        after[j] = rounded(upper + 2.0 * bound[j], odd)
-        doubt |= (before[j] != rounded(lower, odd)) | (after[j] != rounded(upper, odd))
+        a, b = value[j] * cos[j], derivative[j] * sin[j]
+        before_low, before_high = rounded((a - b) - bound[j], odd), rounded((a - b) + bound[j], odd)
+        after_low, after_high = rounded((a + b) - bound[j], odd), rounded((a + b) + bound[j], odd)
+        before[j], after[j] = before_high, after_high  # where the bound is 0, y + 0 is no negative zero
+        doubt |= (before_low != before_high) | (after_low != after_high)
     return doubt
 
 

@@ -21,7 +21,6 @@ from ._half import to_odd
 
 STRIDE = 64  # rows turned from each evaluated one, where a tile has so many
 
-
 Rounding: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 

@@ -92,9 +92,9 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
 template <class E, class V>
 void run_tiles(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
-    const std::size_t end = rows.first + rows.count;
-    for (std::size_t i = rows.first; i < end; i += table.shared_rows) {
-        const std::size_t count = smaller(table.shared_rows, end - i);
+    const std::size_t end = rows.first + rows.count, height = table.shared_rows * (sizeof(double) / sizeof(V));
+    for (std::size_t i = rows.first; i < end; i += height) {
+        const std::size_t count = smaller(height, end - i);
         make_f32(table, {rows.position, rows.start, i, count}, work,
                  Fill<V>{{static_cast<char*>(work.tile), row_bytes, i}});
         write_rows<E>(table.columns, target, i, count, static_cast<const V*>(work.tile));

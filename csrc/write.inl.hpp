@@ -11,6 +11,9 @@ void copy(T* to, const T* from, std::size_t count) {
     }
 }
 
+// To begin at the beginning of a cache line, with a few elements first, does not pay for so few bytes.
+constexpr std::size_t kShortBytes = 512;
+
 // Copies in whole lines, `past` the caches or not. Of the first and the last line, which others may share, only what is
 // meant is written, and stores that straddle two lines, which cost more than such loads, are avoided.
 template <bool past>
@@ -28,7 +31,9 @@ void copy_bytes(char* to, const char* from, std::size_t bytes) {
             }
         }
     };
-    until(smaller((0 - reinterpret_cast<std::uintptr_t>(to)) % 64, bytes));
+    if (past || bytes > kShortBytes) {
+        until(smaller((0 - reinterpret_cast<std::uintptr_t>(to)) % 64, bytes));
+    }
     for (; j + sizeof(u32s) <= bytes; j += sizeof(u32s)) {
         const auto line = load<u32s>(from + j);
         past ? stream(to + j, line) : store(to + j, line);
@@ -62,7 +67,7 @@ void add_contiguous(E* to, const E* from, const V* values, V scale, std::size_t 
         j += few;
     };
     const std::size_t unaligned = (0 - reinterpret_cast<std::uintptr_t>(to)) % (step * sizeof(E)) / sizeof(E);
-    if (unaligned != 0) {
+    if (unaligned != 0 && count * sizeof(E) > kShortBytes) {
         add_few(smaller(unaligned, count));
     }
     for (; j + step <= count; j += step) {
@@ -128,6 +133,34 @@ bool rows_are_close(const Arrays& arrays) {
     return magnitude(arrays.row_stride) < magnitude(arrays.column_stride);
 }
 
+// Writes the columns of ready rows: transposed in blocks that stay in the first level.
+template <class E, class V>
+void write_columns(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
+    constexpr std::size_t kRows = 64, kColumns = 16;
+    V block[kColumns][kRows];
+    Target here = target;
+    here.stream = false;  // parts of lines
+    for (std::size_t i = 0; i < count; i += kRows) {
+        for (std::size_t j = 0; j < columns; j += kColumns) {
+            const std::size_t height = smaller(kRows, count - i), width = smaller(kColumns, columns - j);
+            for (std::size_t r = 0; r < height; ++r) {
+                for (std::size_t c = 0; c < width; ++c) {
+                    block[c][r] = rows[(i + r) * columns + j + c];
+                }
+            }
+            for (std::size_t a = 0; a < target.count; ++a) {
+                char* const to = row_of(target.to, a, first + i);
+                const char* const from = row_of(target.from, a, first + i);
+                for (std::size_t c = 0; c < width; ++c) {
+                    const auto column = static_cast<std::ptrdiff_t>(j + c);
+                    write_line<E>(here, to + column * target.to.column_stride, target.to.row_stride,
+                                  from + column * target.from.column_stride, target.from.row_stride, block[c], height);
+                }
+            }
+        }
+    }
+}
+
 // Writes `count` ready rows of `columns`, the first of which is row `first`, to every array of the target.
 template <class E, class V>
 void write_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
@@ -136,31 +169,15 @@ void write_rows(std::size_t columns, const Target& target, std::size_t first, st
         return arrays.column_stride == sizeof(E) && arrays.row_stride == row_bytes;
     };
     const bool seamless = is_seamless(target.to) && is_seamless(target.from);
-    const bool by_columns = count > 1 && !seamless && rows_are_close(target.to);
+    if (count > 1 && !seamless && rows_are_close(target.to)) {
+        write_columns<E>(columns, target, first, count, rows);
+        return;
+    }
     for (std::size_t a = 0; a < target.count; ++a) {
-        char* const to = row_of(target.to, a, first);
-        const char* const from = row_of(target.from, a, first);
-        const auto lines = static_cast<std::ptrdiff_t>(seamless ? 1 : by_columns ? columns : count);
-        for (std::ptrdiff_t i = 0; i < lines; ++i) {
-            if (by_columns) {
-                constexpr std::size_t kMost = 64;
-                for (std::size_t r = 0; r < count; r += kMost) {
-                    const std::size_t some = smaller(kMost, count - r);
-                    V column[kMost];
-                    for (std::size_t k = 0; k < some; ++k) {
-                        column[k] = rows[(r + k) * columns + static_cast<std::size_t>(i)];
-                    }
-                    const auto row = static_cast<std::ptrdiff_t>(r);
-                    write_line<E>(target, to + i * target.to.column_stride + row * target.to.row_stride,
-                                  target.to.row_stride,
-                                  from + i * target.from.column_stride + row * target.from.row_stride,
-                                  target.from.row_stride, column, some);
-                }
-            } else {
-                write_line<E>(target, to + i * target.to.row_stride, target.to.column_stride,
-                              from + i * target.from.row_stride, target.from.column_stride,
-                              rows + static_cast<std::size_t>(i) * columns, seamless ? count * columns : columns);
-            }
+        for (std::size_t i = 0; i < count; i += seamless ? count : 1) {
+            write_line<E>(target, row_of(target.to, a, first + i), target.to.column_stride,
+                          row_of(target.from, a, first + i), target.from.column_stride, rows + i * columns,
+                          seamless ? count * columns : columns);
         }
     }
 }

@@ -1,9 +1,8 @@
 """Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
 
-from importlib.metadata import version as _version
-
 from ._api import add, add_, encode, fill_
 from ._backend import BackendError, info
+from ._backend import version as _version
 from ._conventions import convert_layout_, get_encoding, list_encodings
 from ._encoding import Encoding
 from ._grid import grid
@@ -26,4 +25,9 @@ __all__ = [
     "positions_from_mask",
     "set_num_threads",
 ]
-__version__ = _version("posenc")
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return _version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

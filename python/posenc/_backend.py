@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -99,6 +98,13 @@ def why_not(name: str) -> str | None:
     return None
 
 
+def version() -> str:
+    """The version that was installed; pyproject.toml says it."""
+    from importlib import metadata  # slow to import
+
+    return metadata.version("posenc")
+
+
 def info() -> dict[str, Any]:
     """What is installed, what runs, and why.
 
@@ -127,7 +133,7 @@ def info() -> dict[str, Any]:
     core = importlib.import_module("posenc._core") if reasons["cpp"] is None else None
     forced = [key for key in ("POSENC_BACKEND", "POSENC_ISA") if os.environ.get(key)]
     return {
-        "version": version("posenc"),
+        "version": version(),
         "backend": name,
         "reason": f"{', '.join(forced)} set" if forced else "fastest available",
         "isa": core.level() if core is not None and name == "cpp" else None,

@@ -35,6 +35,7 @@ from .pages import DTYPES
 REFUSALS = (TypeError, ValueError, posenc.BackendError)
 HERE = [name for name in backends.NAMES if name not in backends.MISSING]
 PAIRS = [(name, level) for name in HERE for level in (backends.LEVELS if name == "cpp" else [None])]
+PAIRS.append((None, None))  # what users give, which has short cuts
 # What an array may be passed as. Tensors, which take seconds to import, are the program's.
 CONTAINERS = ["ndarray", "ndarray", "memoryview"]
 counts: Counter[str] = Counter()
@@ -276,7 +277,7 @@ def check(call: Call) -> None:
     want = call.want(old)
     results: dict[str, NDArray[Any]] = {}
     for name, level in PAIRS:
-        label = f"{name} {level or ''}"
+        label = f"{name or 'default'} {level or ''}"
         call.case.put(old)
         given = contained(call.case.array, call.container)
         with backends.at_level(level):

@@ -92,6 +92,19 @@ def test_widths_come_and_go() -> None:
         assert_same_bits(posenc.fill_(np.empty((9, dim), np.float32)), posenc.encode(9, dim, backend="numpy"), dim)
 
 
+def test_another_encoding_of_the_same_width() -> None:
+    # Small calls find their table by its width.
+    _core.forget()
+    other = posenc.Encoding(layout="concatenated")
+    for _ in range(2):
+        assert_same_bits(
+            posenc.fill_(np.empty((3, 48), np.float32), encoding=other),
+            posenc.encode(3, 48, encoding=other, backend="numpy"),
+        )
+        assert_same_bits(posenc.fill_(np.empty((3, 48), np.float32)), posenc.encode(3, 48, backend="numpy"))
+        assert_same_bits(posenc.add_(np.zeros((3, 48), np.float32)), posenc.encode(3, 48, backend="numpy"))
+
+
 @pytest.mark.parametrize("dim", [1, 5, 64, 300])
 def test_ready_rows(dim: int, compiled_backend: str) -> None:
     # Rows from position 0 on are kept, about 2^18 elements of them: around their end and from either side of 0.

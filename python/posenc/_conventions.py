@@ -710,7 +710,7 @@ ROWS = [
         lambda uniform_power=False: Encoding(
             axes=3, layout="concatenated", axis_widths="ceil" if uniform_power else (2, 1, 1), odd="error"
         ),
-        ("V-JEPA's models use uniform_power=True: a third of the columns for each axis.",),
+        ("uniform_power=True, in the configuration of some models, gives a third of the columns to each axis.",),
     ),
     Row(
         ("diffusers_2d",),

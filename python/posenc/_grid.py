@@ -20,6 +20,7 @@ from ._positions import Axes
 
 AXIS_ELEMENTS = 2**20  # of the rows of one axis that are ready at a time
 TILE_ELEMENTS = 2**16  # of the rows of scattered cells that are
+PLANE_ELEMENTS = 2**17  # of the planes of channels that are
 
 
 def grid(
@@ -164,6 +165,21 @@ def _lines(cells: NDArray[np.float64]) -> list[NDArray[np.float64]] | None:
     return lines
 
 
+def _has_planes(array: NDArray[Any] | None, count: int) -> bool:
+    """Whether each channel of (*leading, *inner, D), `count` inner axes, is one piece of memory, or evenly spaced."""
+    assert array is not None
+    shape, strides = array.shape[-1 - count : -1], array.strides[-1 - count :]
+    return abs(strides[-1]) > abs(strides[0]) and all(
+        outer == inner * size for outer, inner, size in zip(strides, strides[1:-1], shape[1:], strict=False)
+    )
+
+
+def _planes(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """The same elements as (*leading, D, all inner ones)."""
+    channels_first = np.moveaxis(array, -1, -1 - count)
+    return channels_first.reshape(*channels_first.shape[:-count], -1)
+
+
 class Job(NamedTuple):
     """Write x * scale + encoding, or the encoding if `x` is None, to `out` (*leading, *inner, D)."""
 
@@ -208,8 +224,31 @@ class Job(NamedTuple):
             for rows, spectrum, line, chunk in zip(memory, self.spectra, lines, block, strict=True):
                 parts.append(rows[: len(line[chunk])])
                 self.run.fill(parts[-1], spectrum, line[None, chunk], self.threads)
-            x, out = self._part((..., *block, slice(None)))[1:3]
-            self.run.merge(x, out, parts, self.scale, self.threads)
+            part = self._part((..., *block, slice(None)))
+            if _has_planes(part.out, len(lines)) and (self.x is None or _has_planes(part.x, len(lines))):
+                part._by_planes(parts)
+            else:
+                self.run.merge(part.x, part.out, parts, self.scale, self.threads)
+
+    def _by_planes(self, parts: Sequence[NDArray[Any]]) -> None:
+        """Write a grid whose channels come first in memory: what are rows for `merge` are its planes."""
+        count, dim = len(parts), self.out.shape[-1]
+        sizes = [len(rows) for rows in parts]
+        x, out = (None if a is None else _planes(a, count) for a in (self.x, self.out))
+        assert out is not None
+        height = max(1, PLANE_ELEMENTS // math.prod(sizes))
+        memory = np.empty((min(height, dim), *sizes), parts[0].dtype)
+        bits = f"u{memory.itemsize}"
+        for first in range(0, dim, height):
+            channels = slice(first, first + height)
+            planes = memory[: len(range(dim)[channels])]
+            planes[...] = 0
+            for axis, rows in enumerate(parts):
+                lines = rows[:, channels].T.reshape(-1, *(1,) * axis, sizes[axis], *(1,) * (count - 1 - axis))
+                np.bitwise_or(planes.view(bits), lines.view(bits), out=planes.view(bits))
+            here = (..., channels, slice(None))
+            old = x if x is None else x[here]
+            self.run.merge(old, out[here], [planes.reshape(len(planes), -1)], self.scale, self.threads)
 
     def _at_cells(self, cells: NDArray[np.float64], chosen: NDArray[np.bool_] | None) -> None:
         """Write cells in any order, a few at a time; those not chosen become zero, or stay as they are."""

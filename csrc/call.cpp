@@ -109,7 +109,7 @@ void run_pieces(std::size_t count, std::size_t elements, std::size_t threads, st
         for (const AlignedDoubles& workspace : workspaces) {
             others.emplace_back(work, workspace.get(), nullptr);
         }
-    } catch (const std::system_error&) {
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
         // No more threads to be had: those that there are do the work.
     }
     try {

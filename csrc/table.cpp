@@ -19,13 +19,11 @@ constexpr std::size_t kReadyBytes = 1024 * 1024;
 
 std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
 
-constexpr std::size_t kSixteenths = 16;
-
 double sine_of_sixteenths(std::size_t i) {
     constexpr double kSines[] = {0.0, 0x1.87de2a6aea963p-2, 0x1.6a09e667f3bcdp-1, 0x1.d906bcf328d46p-1, 1.0};
     const std::size_t half = i % 8;
     const double sine = kSines[half <= 4 ? half : 8 - half];
-    return i % kSixteenths < 8 ? sine : -sine;
+    return i % 16 < 8 ? sine : -sine;
 }
 
 // Whether columns are those of an order whose pairs begin with a sine (`swap` 0) or a cosine (1).
@@ -68,11 +66,10 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
-    doubles_ = 2 * kSixteenths + 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
+    doubles_ = 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
     memory_ = make_aligned(doubles_);
     std::fill_n(memory_.get(), doubles_, 0.0);
 
-    double* free = memory_.get();
     table_.amplitude = amplitude;
     table_.order = Order::any;
     for (const std::int32_t swap : {1, 0}) {
@@ -85,12 +82,13 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     // Sines and cosines of x are, for -x, the second and the first column of a pair that begins with the cosine.
     for (std::size_t i = 0; i < kSixteenths; ++i) {
         const double sin = sine_of_sixteenths(i), cos = sine_of_sixteenths(i + kSixteenths / 4);
-        free[i] = amplitude * (table_.cos_first ? cos : sin) + 0.0;  // no negative zeros
-        free[kSixteenths + i] = amplitude * (table_.cos_first ? -sin : cos) + 0.0;
+        sixteenths_[0][i] = amplitude * (table_.cos_first ? cos : sin) + 0.0;  // no negative zeros
+        sixteenths_[1][i] = amplitude * (table_.cos_first ? -sin : cos) + 0.0;
     }
-    table_.sixteenths[0] = free;
-    table_.sixteenths[1] = free + kSixteenths;
-    free += 2 * kSixteenths;
+    table_.sixteenths[0] = sixteenths_[0];
+    table_.sixteenths[1] = sixteenths_[1];
+
+    double* free = memory_.get();
     for (std::size_t part = 0; part < 3; ++part, free += table_.padded_frequencies) {
         std::ranges::copy(frequencies.subspan(part * count, count), free);
         table_.frequency[part] = free;

@@ -34,6 +34,8 @@ public:
     std::size_t nbytes() const noexcept;  // of the arrays it owns, once all are made
 
 private:
+    static constexpr std::size_t kSixteenths = 16;
+    alignas(64) double sixteenths_[2][kSixteenths]{};
     Table table_{};
     mutable AlignedDoubles ready_;  // floats, in fact
     mutable std::once_flag ready_once_;

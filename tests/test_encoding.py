@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import decimal
 import math
 import pickle
 import sys
@@ -54,6 +55,16 @@ def test_two_over_pi() -> None:
     assert digits > _encoding.DIGITS
     with mp.workdps(digits + 20):
         assert abs(mpf(str(_encoding.TWO_OVER_PI)) - 2 / mp.pi) < mpf(10) ** -digits
+
+
+def test_decimals_of_the_user_do_not_matter() -> None:
+    want = posenc.encode([1.0, 1e-9, 2.0**-20], 8, backend="numpy")
+    hostile = decimal.Context(prec=3, rounding=decimal.ROUND_UP, Emin=-2, Emax=2, traps=[decimal.Inexact])
+    with decimal.localcontext(hostile):
+        frequencies = _encoding._make((PAPER, 8))[0].frequencies
+        got = posenc.encode([1.0, 1e-9, 2.0**-20], 8, backend="numpy")
+    np.testing.assert_array_equal(frequencies, spectra(PAPER, 8)[0].frequencies)
+    np.testing.assert_array_equal(got, want)
 
 
 def test_made_once() -> None:

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +25,7 @@ from ._cache import Cache
 BITS = 256
 ROUNDED_BITS = 200
 DIGITS = 90
+CONTEXT = Context(prec=DIGITS)  # whatever rounding and traps the user has set for his own decimals
 TWO_OVER_PI = Decimal(
     "0.63661977236758134307553505349005744813783858296182579499066937623558719053690614036045521106501234382"
 )
@@ -361,8 +362,7 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
     amplitude = encoding.amplitude
     if isinstance(amplitude, str):
         square = AMPLITUDES[amplitude] / dim
-        with localcontext() as context:
-            context.prec = DIGITS
+        with localcontext(CONTEXT):
             amplitude = float((Decimal(square.numerator) / square.denominator).sqrt())
     return Spectra(
         Spectrum(
@@ -417,8 +417,7 @@ def _frequencies(encoding: Encoding, width: int, axis: int, radians: bool = Fals
     count, _, half = _halves(encoding, width)
     scale = _at(encoding.position_scale, axis)
     mantissa, exponent = _split(abs(scale))
-    with localcontext() as context:
-        context.prec = DIGITS
+    with localcontext(CONTEXT):
         unit = (4 if encoding.full_turns else TWO_OVER_PI) / (TWO_OVER_PI if radians else Decimal(1))
         mantissa, exponent = mantissa * int(unit * 2**BITS), exponent - BITS
         if encoding.frequencies is None:

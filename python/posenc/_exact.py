@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ._encoding import DIGITS, TWO_OVER_PI, Spectrum
+from ._encoding import CONTEXT, TWO_OVER_PI, Spectrum
 
 TINY = Decimal("1e-20")
 
@@ -26,8 +26,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
     angle = Fraction(position) * sum(Fraction(float(part)) for part in spectrum.frequencies[:, k])
     quarters = round(angle)
     rest = angle - quarters
-    with localcontext() as context:
-        context.prec = DIGITS
+    with localcontext(CONTEXT):
         x = Decimal(rest.numerator) / Decimal(rest.denominator) / TWO_OVER_PI
         turns = (quarters + cosine) % 4
         value = _cosine(x) if turns % 2 else _sine(x)

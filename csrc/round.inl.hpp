@@ -172,10 +172,12 @@ template <class E>
                               const double* sin, double sign) {
     for (std::size_t j = 0; j < count; j += kLanes) {
         f64s y = load<f64s>(a + j);
+        i64s is_zero{};  // a column of zeros: a sine and its derivative are never both zero
         if (cos != nullptr) {
+            is_zero = (i64s)(y == 0.0) & (i64s)(load<f64s>(b + j) == 0.0);
             y = y * load<f64s>(cos + j) + sign * load<f64s>(b + j) * load<f64s>(sin + j);
         }
-        const f64s error = magnitude(y) * bound.relative + bound.absolute;
+        const f64s error = (f64s)((i64s)(magnitude(y) * bound.relative + bound.absolute) & ~is_zero);
         const f32h low = rounded(y - error, E{}), high = rounded(y + error, E{});
         store(row + j, high);  // where it does not matter: no negative zeros
         if (!any((u32s)join(low, high) ^ (u32s)join(high, low))) {

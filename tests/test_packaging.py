@@ -48,22 +48,14 @@ def test_wheel_holds_one_module_where_it_was_compiled(files):
 
 
 def imported(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter holds after `statement`, less those of the standard library."""
+    """Modules that a fresh interpreter holds after `statement`."""
     code = f"{statement}\nimport sys; print(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    return {name.partition(".")[0] for name in output.split()} - sys.stdlib_module_names
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 
 
-def test_import_brings_numpy_and_nothing_else():
-    extra = imported("import posenc") - imported("import numpy")
-    assert {name for name in extra if not name.startswith("__editable__")} <= {"posenc", "_posenc_editable"}
-
-
-def test_import_is_fast():
-    def seconds(statement: str) -> float:
-        code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-        runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True) for _ in range(3)]
-        return min(float(run.stdout) for run in runs)
-
-    # About 0.03 on an idle machine.
-    assert seconds("import posenc") < seconds("import numpy") + 0.1
+def test_import_brings_numpy_and_nothing_heavy():
+    added = imported("import posenc") - imported("import numpy")
+    slow = {"asyncio", "email", "importlib.metadata", "inspect", "json", "multiprocessing", "subprocess", "unittest"}
+    assert not added & slow  # how many milliseconds that makes is the machine's affair
+    extra = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
+    assert {name for name in extra if not name.startswith("__editable__")} <= {"numpy", "posenc", "_posenc_editable"}

@@ -5,21 +5,22 @@ from __future__ import annotations
 from posenc import _backend, info
 from posenc.cli.limits import limits
 from posenc.cli.peers import peers
-from posenc.cli.workloads import WORKLOADS, Entrant, Workload, ours
+from posenc.cli.workloads import GROUPS, Entrant, Workload, ours, twins
 
 
 def select(*ops: str) -> list[Workload]:
-    """The named cases of some operations, call costs left out."""
-    return [case for case in WORKLOADS if case.op in ops and case.shape[-2] > 1]
+    """The core cases of some operations, call costs left out."""
+    return [case for case in GROUPS["core"] if case.op in ops and case.shape[-2] > 1]
 
 
-# The least work there is: only the call remains. Decoding goes on from a start.
+# The least work there is: only the call remains, and what it computes once. Decoding goes on from a start.
 CALLS = [
-    *(case for case in WORKLOADS if case.shape[-2] == 1),
+    *(case for case in GROUPS["core"] if case.shape[-2] == 1),
     Workload("add", (1, 512), start=1000, note="one row at a position of its own"),
     Workload("fill", (1, 512), start=1000, note="one row"),
     Workload("add", (16, 1, 512), start=1000, note="one row of each of 16 sequences"),
     Workload("add_new", (1, 512), start=1000, note="one row, a new array"),
+    *GROUPS["first"],
 ]
 
 
@@ -29,5 +30,5 @@ def backends() -> list[Entrant]:
     return [*levels, *(ours(name) for name in ("numba", "numpy") if _backend.why_not(name) is None)]
 
 
-def entrants(op: str) -> list[Entrant]:
-    return [*backends(), *limits(op), *peers(op)]
+def entrants(case: Workload) -> list[Entrant]:
+    return [*backends(), *twins(case, backends()), *limits(case.op), *peers(case)]

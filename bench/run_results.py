@@ -1,7 +1,8 @@
 """Measure the judged cases on this machine and write bench/results/<machine>.json: `python bench/run_results.py`.
 
-Everything is measured by `posenc bench --isa all --threads 1,2`; arguments go there too (--quick, --no-peers, ...). The
-installed posenc is what is timed: install the checkout first.
+Everything is measured by `posenc bench`: the core cases by every backend at every level on 1 and 2 threads, the others
+by the default backend as it is. Arguments go there too (--quick, --no-peers, ...). The installed posenc is what is
+timed: install the checkout first.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from posenc import info
 from posenc.cli import machine, main
+from posenc.cli.workloads import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -38,14 +42,27 @@ def commit() -> str | None:
 def run(arguments: list[str]) -> int:
     path = RESULTS / file_name(machine.record())
     RESULTS.mkdir(exist_ok=True)
-    status = main(["bench", "--isa", "all", "--threads", "1,2", "--json", str(path), *arguments])
-    if status not in (0, 1) or not path.exists():
-        return status
-    document = json.loads(path.read_text(encoding="utf-8"))
+    others = ",".join(group for group in GROUPS if group != "core")
+    documents: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, choice in enumerate(
+            (
+                ["--cases", "core", "--isa", "all", "--threads", "1,2"],
+                ["--cases", others, "--backend", info()["backend"]],
+            )
+        ):
+            part = Path(scratch, f"{number}.json")
+            status = main(["bench", *choice, "--json", str(part), *arguments])
+            if status not in (0, 1) or not part.exists():
+                return status
+            documents.append(json.loads(part.read_text(encoding="utf-8")))
+    document = documents[0]
     document["machine"]["commit"] = commit()
+    document["ok"] = all(part["ok"] for part in documents)
+    document["rows"] = [row for part in documents for row in part["rows"]]
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(f"\nWritten to {path.relative_to(ROOT)}; next: python bench/update_readme.py")
-    return status
+    print(f"\nWritten to {path.name} in {RESULTS.name}; next: python bench/update_readme.py")
+    return 0 if document["ok"] else 1
 
 
 if __name__ == "__main__":

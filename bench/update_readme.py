@@ -2,7 +2,8 @@
 
     python bench/update_readme.py [--check] [bench/results/<machine>.json]
 
-Without a file the newest results are taken, by the date within. All cases are shown, also those that posenc loses.
+Without a file the newest results are taken, by the date within. SHOWN was chosen by what people do, and keeps the cases
+that posenc loses; the file has the others.
 """
 
 from __future__ import annotations
@@ -20,20 +21,53 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
 
+SHOWN = (
+    "fill 512x512",
+    "fill 4096x512",
+    "fill 131072x512",
+    "fill 4096x512 from 1000000000",
+    "fill 8192x512 at reals",
+    "fill 4096x512 float64",
+    "fill 262144x512 bfloat16",
+    "fill 131072x512 whisper",
+    "fill 64x32x32x768 mae",
+    "encode 131072x512",
+    "add 512x512",
+    "add 131072x512",
+    "add 32x512x768",
+    "scale_add 32x512x768",
+    "add 262144x512 bfloat16",
+    "add 16384x768 packed",
+    "add 64x768x32x32 mae channels 1",
+    "add_new 131072x512",
+    "add 1x512",
+    "first 64x1024",
+)
+
+# The function, and its arguments but for those that say where rows stand.
 CALLS = {
-    "fill": "`fill_(x)`",
-    "encode": "`encode(L, D)`",
-    "add": "`add_(x)`",
-    "scale_add": '`add_(x, x_scale="sqrt_dim")`',
-    "add_new": "`add(x)`",
+    "fill": ("fill_", ["x"]),
+    "encode": ("encode", ["L", "D"]),
+    "add": ("add_", ["x"]),
+    "scale_add": ("add_", ["x", 'x_scale="sqrt_dim"']),
+    "add_new": ("add", ["x"]),
+    "first": ("fill_", ["x", "encoding=Encoding(...)"]),
+}
+PLACES = {"packed": ["cu_seqlens=c"], "left-padded": ["positions=p", "mask=m"]}
+TWINS = {
+    "paper": "the paper's encoding",
+    "reals": "reals up to 1e4",
+    "plain": "sequences that are neither packed nor padded",
 }
 FLOAT64_RECIPE = "NumPy f64 recipe"
 HEADER = ("", "posenc", "GB/s", "% of limit", "NumPy, float64 recipe", "NumPy, float32 recipe or ready table", "torch")
+NONE = "-"
 NOTES = (
     "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is `memset` or "
     "`x.fill(1)`, for sums `x *= a`, in the same run. The last three columns tell how many times as long others take, "
-    "so below 1 they are faster: the recipes make the encoding anew, while those that add have it ready in a table, "
-    "for free here. torch stands for the fastest of its eager recipe, `torch.compile` and `add_` with a table. "
+    "so below 1 they are faster: the recipes make the encoding anew, while those that add, or fill images, have it "
+    "ready in a table, for free here. torch stands for the fastest of its eager recipe, `torch.compile` and `add_` "
+    "with a table. The last row is the first call with an encoding that is new, which makes its frequencies. "
     "`posenc bench` measures your machine; see [`bench/`](bench/README.md)."
 )
 
@@ -44,35 +78,58 @@ def table(document: dict[str, Any]) -> str:
     for row in document["rows"]:
         groups.setdefault(row["case"], []).append(row)
     lines = [f"| {' | '.join(HEADER)} |", "|---|" + "---:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(cells)} |" for cells in map(_cells, groups.values()) if cells]
+    lines += [f"| {' | '.join(cells)} |" for case in SHOWN if (cells := _cells(groups.get(case, [])))]
     record = document["machine"]
     versions = ", ".join(f"{name} {record[name]}" for name in ("numpy", "numba", "torch") if record.get(name))
     where = f"{record['cpu']}, {record['date'][:10]}: posenc {record['posenc']}"
     where += f" ({record['commit']})" if record.get("commit") else ""
-    return "\n".join([f"{where}, {record['compiler'] or 'no compiled core'}, {versions}.", "", *lines, "", NOTES])
+    blocks = [f"{where}, {record['compiler'] or 'no compiled core'}, {versions}.", "\n".join(lines), NOTES]
+    return "\n\n".join([*blocks, *_twins(groups)])
+
+
+def _twins(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A paragraph on those cases that have a twin."""
+    ratios: dict[str, list[str]] = {}
+    for case, group in groups.items():
+        ours, twin = _ours(group), next((row for row in group if row["kind"] == "twin"), None)
+        if ours is not None and twin is not None and ours["over_twin"] is not None:
+            ratios.setdefault(twin["doing"], []).append(f"`{case}` {ours['over_twin']:.2f}")
+    parts = [f"{TWINS[word]}: {', '.join(figures)}" for word, figures in ratios.items()]
+    return [f"Speed relative to {'; to '.join(parts)}."] if parts else []
+
+
+def _ours(group: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row of the first backend, if it was timed."""
+    row = next((row for row in group if row["kind"] == "posenc" and row["threads"] == 1), None)
+    return row if row is not None and row["ok"] else None
 
 
 def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
     """One case: its first backend against the others; nothing if that was not timed."""
-    ours = next((row for row in group if row["kind"] == "posenc" and row["threads"] == 1), None)
-    if ours is None or not ours["ok"]:
+    ours = _ours(group)
+    if ours is None:
         return []
     seconds = ours["timing"]["median_s"]
 
     def ratio(who: Callable[[str], bool]) -> str:
         times = [row["timing"]["median_s"] for row in group if row["kind"] == "peer" and row["ok"] and who(row["name"])]
         wrong = any(row["kind"] == "peer" and who(row["name"]) and "off by" in (row["problem"] or "") for row in group)
-        return f"{three_digits(min(times) / seconds)}x" if times else "wrong" if wrong else "-"
+        return f"{three_digits(min(times) / seconds)}x" if times else "wrong" if wrong else NONE
 
     shape = " x ".join(map(str, ours["shape"]))
     where = [ours["dtype"]] if ours["dtype"] != "float32" else []
     where += [f"from {ours['start']:,}"] if ours["start"] else []
-    where += ["at reals"] if ours["real"] else []
+    where += [f"at {ours['at']}"] if ours["at"] and ours["at"] not in PLACES else []
+    function, arguments = CALLS[ours["op"]]
+    arguments = arguments + PLACES.get(ours["at"], [])
+    arguments += [f'encoding="{ours["encoding"]}"'] if ours["encoding"] else []
+    arguments += [f"channel_axis={ours['channel_axis']}"] if ours["channel_axis"] != -1 else []
+    limited = ours["of_limit"] is not None
     return [
-        f"{CALLS[ours['op']]}, {', '.join([shape, *where])}",
+        f"`{function}({', '.join(arguments)})`, {', '.join([shape, *where])}",
         duration(seconds),
-        three_digits(ours["gb_per_s"]),
-        f"{ours['of_limit']:.0%}",
+        three_digits(ours["gb_per_s"]) if limited else NONE,
+        f"{ours['of_limit']:.0%}" if limited else NONE,
         ratio(lambda name: name == FLOAT64_RECIPE),
         ratio(lambda name: name.lower().startswith(("numpy", "np.")) and name != FLOAT64_RECIPE),
         ratio(lambda name: name.startswith("torch")),

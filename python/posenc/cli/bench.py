@@ -7,16 +7,17 @@ import csv
 import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from posenc import _backend
+from posenc import _backend, _encoding
 
 from . import machine, table
+from .arrays import DTYPES, Unavailable
 from .cases import isa_restored
 from .check import REFERENCE
 from .compare import parse_shape
@@ -24,7 +25,19 @@ from .limits import limits
 from .peers import peers
 from .progress import progress
 from .timing import Task, Timing, measure
-from .workloads import EXACT_ELEMENTS, OPS, WORKLOADS, Arena, Entrant, Finding, Judge, Unavailable, Workload, ours
+from .workloads import (
+    EXACT_ELEMENTS,
+    GROUPS,
+    OPS,
+    Arena,
+    Entrant,
+    Finding,
+    Judge,
+    Workload,
+    encoded,
+    ours,
+    twins,
+)
 
 HELP = "microbenchmarks against the limits of the memory and other packages"
 
@@ -32,21 +45,27 @@ SWEEP = [(length, 512) for length in (8, 32, 128, 512, 2048, 8192, 32768, 131072
 QUICK_BYTES = 16 * 2**20
 
 # Seconds for each entrant in each case, and the samples that it gets at least.
-EFFORT = 0.5, 5
+EFFORT = 0.3, 4
 QUICK_EFFORT = 0.05, 2
 
+OURS = ("posenc", "twin")
 LEFT = ("case", "who")
-HEADER = (*LEFT, "median", "spread", "GB/s", "% limit", "vs peer", "max ulp")
-NOTES = f"""\
-case     {f"{chr(10)}         ".join(f"{name:<9} {call}" for name, call in OPS.items())}
-who      posenc's backends (with the ISA level and threads, if more than one), then limits, then peers
-median   time of one call; spread: from the lower to the upper quartile of its samples, in percent of the median
-GB/s     10^9 bytes of the array per second; for an update, too, its bytes are counted once
-% limit  of the fastest limit of the case on at most as many threads, measured in turns with everybody else
-vs peer  how many times as fast as the fastest peer of the case; below 1, that peer is faster
-max ulp  largest error of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;
-         of a sum: in those of the encoding or of the sum, whichever are larger
-table    the (L, D) encoding was made before, and costs the peer nothing here
+HEADER = (*LEFT, "median", "spread", "GB/s", "% limit", "vs peer", "vs twin", "max ulp")
+ABSENT = "-"
+NOTES = {
+    "case": f"\n{'':9}".join(f"{name:<9} {call}" for name, call in OPS.items()),
+    "who": "posenc's backends (with the ISA level and threads, if more than one), then limits, then peers",
+    "median": "time of one call; spread: from the lower to the upper quartile of its samples, in percent of the median",
+    "GB/s": "10^9 bytes of the array per second; for an update, too, its bytes are counted once",
+    "% limit": "of the fastest limit of the case on at most as many threads, measured in turns with everybody else",
+    "vs peer": "how many times as fast as the fastest peer of the case; below 1, that peer is faster",
+    "vs twin": "how many times as fast as the row with a word in parentheses: the same backend doing that, something\n"
+    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: no padding or packing",
+    "max ulp": f"the worst of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;\n"
+    f"{'':9}of a sum: in those of the encoding or of the sum, whichever are larger; known of the paper's only",
+    "table": "the encoding was made before, and costs the peer nothing here",
+}
+END_NOTE = f"""\
 Checked before it is timed: posenc has the bits of its {REFERENCE} backend, peers are as near as float32 angles allow.
 Peers run on one thread. positional-encodings and torch.compile return new arrays."""
 
@@ -61,6 +80,7 @@ class Row:
     timing: Timing | None = None
     of_limit: float | None = None
     over_peer: float | None = None
+    over_twin: float | None = None
 
     @property
     def gb_per_s(self) -> float | None:
@@ -76,9 +96,12 @@ class Row:
             "shape": list(workload.shape),
             "dtype": workload.dtype,
             "start": workload.start,
-            "real": workload.real,
+            "at": workload.at,
+            "encoding": workload.encoding,
+            "channel_axis": workload.channel_axis,
             "kind": entrant.kind,
             "name": entrant.name,
+            "doing": entrant.doing,
             "isa": entrant.isa,
             "threads": entrant.threads,
             "ok": self.timing is not None,
@@ -88,16 +111,27 @@ class Row:
             "gb_per_s": self.gb_per_s,
             "of_limit": self.of_limit,
             "over_peer": self.over_peer,
+            "over_twin": self.over_twin,
             "timing": self.timing.record() if self.timing else None,
         }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cases",
+        type=_several([*GROUPS, "all"]),
+        help=f"groups of named cases: of {','.join(GROUPS)}, or all; default core, and what --op and --dtype ask for",
+    )
     parser.add_argument("--op", type=_several(OPS), help=f"of {','.join(OPS)}; default all")
+    parser.add_argument("--dtype", type=_several(DTYPES), help=f"of {','.join(DTYPES)}")
+    parser.add_argument(
+        "--encodings",
+        type=lambda text: text.split(","),
+        help="instead of the named cases: paper,whisper,... (see `posenc encodings`)",
+    )
     parser.add_argument(
         "--shape", action="append", type=parse_shape, help="instead of the named cases: 8x512x768 (repeatable)"
     )
-    parser.add_argument("--dtype", type=_several(["float32", "float64"]), help="of float32,float64")
     parser.add_argument("--backend", type=_several(_backend.MODULES), help=f"of {','.join(_backend.MODULES)}")
     parser.add_argument("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
     parser.add_argument("--threads", type=_counts, default=[1], help="such as 1,2; default 1")
@@ -120,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
     record = machine.record()
     seconds, least = QUICK_EFFORT if args.quick else EFFORT
     rows = bench(cases, backends, args.threads, args.peers, seconds, least)
-    sound = all(row.finding.problem is None for row in rows if row.entrant.kind == "posenc")
+    sound = all(row.finding.problem is None or row.finding.absent for row in rows if row.entrant.kind in OURS)
     records = [row.record() for row in rows]
     document = {"command": "bench", "quick": args.quick, "machine": record, "ok": sound, "rows": records}
     if "-" not in (args.json, args.csv):
@@ -151,10 +185,15 @@ def bench(
                 bar.show((number + part) / len(cases), f"{case}: {text}")
 
             show(0.0, "reference")
-            arena = Arena(case)
+            try:
+                arena = Arena(case)
+            except Unavailable as reason:
+                rows += [Row(case, entrant, Finding(str(reason), absent=True)) for entrant in backends]
+                continue
             judge = Judge(arena)
-            field = [*backends, *(limit for count in threads for limit in limits(case.op, count))]
-            field += peers(case.op) if with_peers else []
+            field = [*backends, *twins(case, backends)]
+            field += [limit for count in threads for limit in limits(case.op, count)]
+            field += peers(case) if with_peers else []
             group, tasks = [], []
             for i, entrant in enumerate(field):
                 show(0.5 * i / len(field), f"checking {entrant}")
@@ -178,24 +217,29 @@ def examine(entrant: Entrant, arena: Arena, judge: Judge) -> tuple[Row, Task | N
     try:
         task = entrant.task(arena)
     except Unavailable as reason:
-        return Row(arena.workload, entrant, Finding(str(reason))), None
+        return Row(arena.workload, entrant, Finding(str(reason), absent=True)), None
     finding = judge(entrant, task)
     return Row(arena.workload, entrant, finding), task if finding.problem is None else None
 
 
 def _relate(group: Sequence[Row]) -> None:
-    """Set a case's timings against its limits and its fastest peer."""
+    """Set a case's timings against its limits, its fastest peer and its twin."""
     medians = {id(row): row.timing.median for row in group if row.timing}
     peer = min((medians[id(row)] for row in group if row.entrant.kind == "peer"), default=None)
     for row in group:
-        least = (
-            medians[id(other)]
-            for other in group
-            if other.entrant.kind == "limit" and other.entrant.threads <= row.entrant.threads
-        )
-        row.of_limit = min(least) / medians[id(row)]
-        if peer is not None and row.entrant.kind != "limit":
-            row.over_peer = peer / medians[id(row)]
+        who, median = row.entrant, medians[id(row)]
+        bounds = [medians[id(o)] for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
+        if bounds:
+            row.of_limit = min(bounds) / median
+        if peer is not None and who.kind != "limit":
+            row.over_peer = peer / median
+        if who.kind == "posenc":
+            twin = next((o for o in group if o.entrant.kind == "twin" and _same(o.entrant, who)), None)
+            row.over_twin = medians[id(twin)] / median if twin is not None else None
+
+
+def _same(one: Entrant, other: Entrant) -> bool:
+    return (one.name, one.isa, one.threads) == (other.name, other.isa, other.threads)
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------------
@@ -227,21 +271,63 @@ def _levels(isa: str) -> list[str]:
 
 def _cases(args: argparse.Namespace) -> list[Workload]:
     ops, kinds = args.op, args.dtype
-    if args.shape or args.plot:
+    if args.shape or args.plot or args.encodings:
         cases = [
-            Workload(op, shape, kind)
+            case
             for kind in kinds or ["float32"]
-            for op in ops or ["fill", "add"]
-            for shape in args.shape or SWEEP
+            for encoding in args.encodings or ["paper"]
+            for case in _asked(args, encoding, kind)
         ]
-        # A new array has two dimensions, whatever the shape.
-        cases = [replace(case, shape=case.shape[-2:]) if case.op == "encode" else case for case in cases]
+        for case in cases:
+            _check_encoding(case)
     else:
-        cases = [case for case in WORKLOADS if case.op in (ops or OPS) and case.dtype in (kinds or [case.dtype])]
+        # What core lacks comes from the other groups if it is asked for.
+        usual = {word for case in GROUPS["core"] for word in (case.op, case.dtype)}
+        rare = {*(ops or ()), *(kinds or ())} - usual
+        groups = {*GROUPS} if "all" in (args.cases or ()) else {*(args.cases or ["core"])}
+        cases = [
+            case
+            for group, members in GROUPS.items()
+            for case in members
+            if (group in groups or (not args.cases and {case.op, case.dtype} & rare))
+            and case.op in (ops or OPS)
+            and case.dtype in (kinds or DTYPES)
+        ]
     return [case for case in cases if args.shape or not args.quick or case.nbytes <= QUICK_BYTES]
 
 
-def _several(names: Sequence[str] | dict[str, Any]) -> Callable[[str], list[str]]:
+def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]:
+    """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
+    try:
+        own = encoded(encoding)
+    except (TypeError, ValueError) as error:
+        raise _backend.BackendError(f"--encodings: {error}") from None
+    axes, name = own[0].axes, own[0].encoding
+    if args.shape or args.plot:
+        ops, shapes = args.op or ["fill", "add"], args.shape or SWEEP
+    else:
+        ops = args.op or list(dict.fromkeys(case.op for case in own))
+        shapes = list(dict.fromkeys(case.shape for case in own))
+    # A new array has no batch, whatever the shape.
+    return [
+        Workload(op, shape[-1 - axes :] if op == "encode" else shape, kind, encoding=name)
+        for op in ops
+        for shape in shapes
+    ]
+
+
+def _check_encoding(case: Workload) -> None:
+    if not case.encoding:
+        return
+    try:
+        if len(case.shape) <= case.axes:
+            raise ValueError(f"expected {case.axes + 1} dimensions at least")
+        _encoding.spectra(_encoding.resolve(case.encoding), case.shape[-1])
+    except ValueError as error:
+        raise _backend.BackendError(f"--encodings: {case.encoding} of shape {case.shape_text}: {error}") from None
+
+
+def _several(names: Collection[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         chosen = text.split(",")
         for name in chosen:
@@ -282,10 +368,19 @@ def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
     groups: dict[Workload, list[Row]] = {}
     for row in rows:
-        if row.timing is not None or row.entrant.kind == "posenc":
+        if row.timing is not None or (row.entrant.kind in OURS and not row.finding.absent):
             groups.setdefault(row.workload, []).append(row)
-    table.show(HEADER, len(LEFT), [_lines(group) for group in groups.values()])
-    print("\n" + NOTES)
+    lines = [_lines(group) for group in groups.values()]
+    # Columns in which there is nothing are left out.
+    full = [i for i in range(len(HEADER)) if any(line.cells[i] != ABSENT for group in lines for line in group)]
+    header = [HEADER[i] for i in full]
+    shown = [[table.Row([line.cells[i] for i in full], line.style) for line in group] for group in lines]
+    table.show(header, len(LEFT), shown)
+    print()
+    for name, note in NOTES.items():
+        if name in header or name not in HEADER:
+            print(f"{name:<9}{note}")
+    print(END_NOTE)
     problems: dict[tuple[str, str | None], list[str]] = {}
     for row in rows:
         if row.finding.problem is not None:
@@ -299,17 +394,20 @@ def _lines(group: Sequence[Row]) -> list[table.Row]:
     lines = []
     for i, row in enumerate(group):
         cells = [str(row.workload) if i == 0 else "", str(row.entrant)]
-        if row.timing is None or row.of_limit is None:
-            cells += ["FAILED", "-", "-", "-", "-"]
+        if row.timing is None:
+            cells += ["FAILED", *[ABSENT] * 5]
         else:
             cells += [
                 table.duration(row.timing.median),
                 f"{row.timing.spread:.0%}",
-                table.three_digits(row.timing.gb_per_s(row.workload.nbytes)),
-                f"{row.of_limit:.0%}",
-                table.three_digits(row.over_peer) + "x" if row.over_peer is not None else "-",
+                table.three_digits(row.timing.gb_per_s(row.workload.nbytes)) if row.of_limit is not None else ABSENT,
+                f"{row.of_limit:.0%}" if row.of_limit is not None else ABSENT,
+                *(
+                    ABSENT if ratio is None else table.three_digits(ratio) + "x"
+                    for ratio in (row.over_peer, row.over_twin)
+                ),
             ]
-        cells.append("-" if row.finding.max_ulp is None else table.ulps(row.finding.max_ulp))
+        cells.append(ABSENT if row.finding.max_ulp is None else table.ulps(row.finding.max_ulp))
         style = "red" if row.timing is None else {"posenc": "bold", "limit": "dim"}.get(row.entrant.kind, "")
         lines.append(table.Row(cells, style))
     return lines

@@ -20,7 +20,7 @@ def limits(op: str, threads: int = 1) -> list[Entrant]:
     """The limits of an operation; the fastest is the one that counts.
 
     A fill writes every byte. An update reads and writes it; a new sum reads one array and writes another, whose pages
-    are there already.
+    are there already. For 16-bit elements, with which NumPy is slow, these are float32 arrays of as many bytes.
     """
     makers: dict[str, dict[str, Callable[[Arena, int], Callable[[], Any]]]] = {
         "fill": {"x.fill(1)": _fill, "memset": _memset},
@@ -28,6 +28,7 @@ def limits(op: str, threads: int = 1) -> list[Entrant]:
         "add": {"x *= a": _multiply},
         "scale_add": {"x *= a": _multiply},
         "add_new": {"y = x * a": _multiply_to_other},
+        "first": {},
     }
     return [
         Entrant("limit", name, partial(_bound, make=make, threads=threads), threads=threads)
@@ -40,26 +41,26 @@ def _bound(arena: Arena, make: Callable[[Arena, int], Callable[[], Any]], thread
 
 
 def _fill(arena: Arena, threads: int) -> Callable[[], Any]:
-    return _together([partial(part.fill, 1.0) for part in _parts(arena.x, threads)])
+    return _together([partial(part.fill, 1.0) for part in _parts(arena.numbers, threads)])
 
 
 def _fill_other(arena: Arena, threads: int) -> Callable[[], Any]:
-    return _together([partial(part.fill, 1.0) for part in _parts(arena.y, threads)])
+    return _together([partial(part.fill, 1.0) for part in _parts(arena.other_numbers, threads)])
 
 
 def _memset(arena: Arena, threads: int) -> Callable[[], Any]:
-    target = arena.y if arena.workload.op == "encode" else arena.x
+    target = arena.other_numbers if arena.workload.op == "encode" else arena.numbers
     return _together([partial(ctypes.memset, p.ctypes.data, 0, p.nbytes) for p in _parts(target, threads)])
 
 
 def _multiply(arena: Arena, threads: int) -> Callable[[], Any]:
-    factor = arena.x.dtype.type(FACTOR)
-    return _together([partial(np.multiply, part, factor, out=part) for part in _parts(arena.x, threads)])
+    factor = arena.numbers.dtype.type(FACTOR)
+    return _together([partial(np.multiply, part, factor, out=part) for part in _parts(arena.numbers, threads)])
 
 
 def _multiply_to_other(arena: Arena, threads: int) -> Callable[[], Any]:
-    factor = arena.x.dtype.type(FACTOR)
-    pairs = zip(_parts(arena.x, threads), _parts(arena.y, threads), strict=True)
+    factor = arena.numbers.dtype.type(FACTOR)
+    pairs = zip(_parts(arena.numbers, threads), _parts(arena.other_numbers, threads), strict=True)
     return _together([partial(np.multiply, source, factor, out=target) for source, target in pairs])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import math
@@ -13,39 +12,51 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Unavailable, lend, tensor, torch
 from .cases import Array, recipe
-from .workloads import MAKES, Arena, Entrant, Unavailable
+from .workloads import MAKES, PACKED, PADDED, Arena, Entrant, Workload
 
 Call = Callable[[], Any]
 
 
-def peers(op: str) -> list[Entrant]:
-    """Everybody who does `op`, or something that serves the same end."""
-    field = {
-        "fill": [
-            Entrant("peer", "NumPy f64 recipe", partial(_numpy_recipe, precision=np.float64)),
-            Entrant("peer", "NumPy f32 recipe", partial(_numpy_recipe, precision=np.float32), tolerance=_single),
-            Entrant("peer", "torch recipe", _torch_recipe, tolerance=_single),
-            Entrant("peer", "torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
-            Entrant("peer", "positional-encodings", _package_fill, tolerance=_single),
-        ],
-        "add": [
+def peers(workload: Workload) -> list[Entrant]:
+    """Everybody who does the operation of `workload`, or something that serves the same end."""
+    op = workload.op
+    f64_recipe = Entrant("peer", "NumPy f64 recipe", partial(_numpy_recipe, precision=np.float64))
+    recipes = [
+        Entrant("peer", "NumPy f32 recipe", partial(_numpy_recipe, precision=np.float32), tolerance=_single),
+        Entrant("peer", "torch recipe", _torch_recipe, tolerance=_single),
+        Entrant("peer", "torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
+        Entrant("peer", "positional-encodings", _package_fill, tolerance=_single),
+    ]
+    package = Entrant("peer", "positional-encodings", _package_add, tolerance=_single)
+    if op in MAKES:
+        if workload.encoding or op == "first":  # of a batch, a ready table can be copied
+            return [Entrant("peer", "np.copyto table", _numpy_copy)] if op == "fill" and workload.axes > 1 else []
+        return recipes if workload.dtype in ("float16", "bfloat16") else [f64_recipe, *recipes]
+    if workload.at in (PACKED, PADDED):
+        looked_up = [
+            Entrant("peer", "np.add table[p]", _numpy_add_looked_up),
+            Entrant("peer", "torch add_ embedding", _torch_add_looked_up),
+        ]
+        return looked_up if op == "add" else []
+    if op == "add":
+        return [
             Entrant("peer", "np.add table", _numpy_add),
             Entrant("peer", "torch add_ table", _torch_add),
-            Entrant("peer", "positional-encodings", _package_add, tolerance=_single),
-        ],
-        "scale_add": [
+            package,
+        ]
+    if op == "scale_add":
+        return [
             Entrant("peer", "NumPy x*s + table", _numpy_scale_add),
             Entrant("peer", "NumPy *=, += table", _numpy_scale_add_in_place),
             Entrant("peer", "torch mul_.add_", _torch_scale_add),
-        ],
-        "add_new": [
-            Entrant("peer", "NumPy x + table", _numpy_add_new),
-            Entrant("peer", "torch x + table", _torch_add_new),
-            Entrant("peer", "positional-encodings", _package_add, tolerance=_single),
-        ],
-    }
-    return field["fill" if op in MAKES else op]
+        ]
+    return [
+        Entrant("peer", "NumPy x + table", _numpy_add_new),
+        Entrant("peer", "torch x + table", _torch_add_new),
+        package,
+    ]
 
 
 def _single(position: float) -> float:
@@ -56,10 +67,19 @@ def _single(position: float) -> float:
 # ---- NumPy ----------------------------------------------------------------------------------------------------------
 
 
+def _arrays(arena: Arena) -> tuple[Array, Array]:
+    """What NumPy adds: x and the table."""
+    if not isinstance(arena.x, np.ndarray):
+        raise Unavailable("NumPy has no bfloat16 without ml_dtypes")
+    return arena.x, lend(arena.table)
+
+
 def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
-    if arena.x.dtype == np.float64 and precision is np.float32:
+    if arena.workload.dtype == "float64" and precision is np.float32:
         raise Unavailable("makes float32 only")
-    start, positions = arena.workload.start, arena.positions if arena.workload.real else None
+    if not isinstance(arena.x, np.ndarray):
+        raise Unavailable("NumPy has no bfloat16 without ml_dtypes")
+    start, positions = arena.workload.start, arena.positions if arena.workload.at else None
 
     def fill(out: Array | None = None) -> Array:
         target = np.empty_like(arena.x) if out is None else out
@@ -69,58 +89,68 @@ def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
     return fill if arena.workload.op == "encode" else partial(fill, arena.x)
 
 
+def _numpy_copy(arena: Arena) -> Call:
+    memory, table = arena.memory, arena.table
+
+    def copy() -> Array:
+        np.copyto(memory, table)
+        return memory
+
+    return copy
+
+
 def _numpy_add(arena: Arena) -> Call:
-    return partial(np.add, arena.x, arena.table, out=arena.x)
+    x, table = _arrays(arena)
+    return partial(np.add, x, table, out=x)
+
+
+def _numpy_add_looked_up(arena: Arena) -> Call:
+    """A row of the table for each token; padding stays as it is."""
+    x, table = _arrays(arena)
+    where = np.True_ if arena.mask is None else arena.mask[..., None]
+    positions = arena.positions.astype(np.int64)
+    return lambda: np.add(x, table[positions], out=x, where=where)
 
 
 def _numpy_add_new(arena: Arena) -> Call:
-    return partial(np.add, arena.x, arena.table)
+    return partial(np.add, *_arrays(arena))
 
 
 def _numpy_scale_add(arena: Arena) -> Call:
-    x, table, scale = arena.x, arena.table, arena.x.dtype.type(arena.scale)
+    x, table = _arrays(arena)
+    scale = x.dtype.type(arena.scale)
     return lambda: x * scale + table
 
 
 def _numpy_scale_add_in_place(arena: Arena) -> Call:
-    x, table, scale = arena.x, arena.table, arena.x.dtype.type(arena.scale)
+    x, table = _arrays(arena)
+    scale = x.dtype.type(arena.scale)
     return lambda: np.add(np.multiply(x, scale, out=x), table, out=x)
 
 
 # ---- torch ----------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def _torch() -> Any:
-    if importlib.util.find_spec("torch") is None:
-        raise Unavailable("torch is not installed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch: Any = importlib.import_module("torch")
-    torch.set_num_threads(1)
-    return torch
-
-
 def _angles(arena: Arena) -> tuple[Any, Any]:
     """Positions (L, 1) and frequencies (K,) in float32, as everybody has them."""
-    torch = _torch()
-    if arena.x.dtype != np.float32:
+    if arena.workload.dtype == "float64":
         raise Unavailable("makes float32 only")
     if arena.dim % 2:
         raise Unavailable("needs an even number of channels")
-    positions = torch.from_numpy(arena.positions).to(torch.float32)[:, None]
-    return positions, torch.exp(torch.arange(0, arena.dim, 2, dtype=torch.float32) * (-math.log(10000.0) / arena.dim))
+    single = torch().float32
+    positions = tensor(arena.positions).to(single)[:, None]
+    return positions, torch().exp(torch().arange(0, arena.dim, 2, dtype=single) * (-math.log(10000.0) / arena.dim))
 
 
 def _torch_recipe(arena: Arena) -> Call:
-    torch = _torch()
+    sin, cos, empty_like = torch().sin, torch().cos, torch().empty_like
     positions, frequencies = _angles(arena)
-    ready = torch.from_numpy(arena.x)
+    ready = tensor(arena.memory)
 
     def fill() -> Any:
-        out = torch.empty(arena.x.shape) if arena.workload.op == "encode" else ready
-        out[..., 0::2] = torch.sin(positions * frequencies)
-        out[..., 1::2] = torch.cos(positions * frequencies)
+        out = empty_like(ready) if arena.workload.op == "encode" else ready
+        out[..., 0::2] = sin(positions * frequencies)
+        out[..., 1::2] = cos(positions * frequencies)
         return out
 
     return fill
@@ -128,18 +158,19 @@ def _torch_recipe(arena: Arena) -> Call:
 
 def _torch_compiled(arena: Arena) -> Call:
     """The concatenated form, sines first: it needs no strided stores, so this is the best that the compiler makes."""
-    torch = _torch()
+    cat, sin, cos = torch().cat, torch().sin, torch().cos
     positions, frequencies = _angles(arena)
+    kind = tensor(arena.memory[:0]).dtype
 
     def concatenated(positions: Any, frequencies: Any) -> Any:
         angles = positions * frequencies
-        return torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+        return cat([sin(angles), cos(angles)], dim=-1).to(kind)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             importlib.import_module("torch._dynamo").reset()
-            compiled = torch.compile(concatenated, dynamic=False)
+            compiled = torch().compile(concatenated, dynamic=False)
             compiled(positions, frequencies)
         except Exception as error:  # whatever: no compiler, or one it can't use
             reason = next((line for line in str(error).splitlines() if line.strip()), "")
@@ -155,18 +186,24 @@ def _interleaved(result: Array) -> Array:
 
 
 def _torch_add(arena: Arena) -> Call:
-    torch = _torch()
-    return partial(torch.from_numpy(arena.x).add_, torch.from_numpy(arena.table))
+    return partial(tensor(arena.memory).add_, tensor(arena.table))
+
+
+def _torch_add_looked_up(arena: Arena) -> Call:
+    """As fairseq does: a row of zeros is what padding gets."""
+    x, table = tensor(arena.memory), tensor(arena.table)
+    table = torch().cat([table, torch().zeros_like(table[:1])])
+    positions = arena.positions if arena.mask is None else np.where(arena.mask, arena.positions, len(table) - 1)
+    index, embedding = tensor(positions.astype(np.int64)), torch().nn.functional.embedding
+    return lambda: x.add_(embedding(index, table))
 
 
 def _torch_add_new(arena: Arena) -> Call:
-    torch = _torch()
-    return partial(torch.add, torch.from_numpy(arena.x), torch.from_numpy(arena.table))
+    return partial(torch().add, tensor(arena.memory), tensor(arena.table))
 
 
 def _torch_scale_add(arena: Arena) -> Call:
-    torch = _torch()
-    x, table = torch.from_numpy(arena.x), torch.from_numpy(arena.table)
+    x, table = tensor(arena.memory), tensor(arena.table)
     return lambda: x.mul_(arena.scale).add_(table)
 
 
@@ -175,13 +212,14 @@ def _torch_scale_add(arena: Arena) -> Call:
 
 def _package(arena: Arena) -> tuple[Any, Any, Any]:
     """The package's module, its encoder, and x as the (B, L, D) tensor that it wants."""
-    torch = _torch()
+    torch()
     if importlib.util.find_spec("positional_encodings") is None:
         raise Unavailable("positional-encodings is not installed")
-    if arena.workload.start or arena.workload.real or arena.x.dtype != np.float32:
+    workload = arena.workload
+    if workload.start or workload.at or workload.encoding or workload.dtype != "float32":
         raise Unavailable("positions 0, 1, ... in float32 only")
     module: Any = importlib.import_module("positional_encodings.torch_encodings")
-    x = torch.from_numpy(arena.x.reshape(-1, arena.length, arena.dim))
+    x = tensor(arena.memory.reshape(-1, arena.length, arena.dim))
     return module, module.PositionalEncoding1D(arena.dim), x
 
 
@@ -190,7 +228,7 @@ def _package_fill(arena: Arena) -> Call:
 
     def fill() -> Any:
         encoder.cached_penc = None  # it would only return what it returned before
-        return encoder(x).reshape(arena.x.shape)
+        return encoder(x).reshape(arena.memory.shape)
 
     return fill
 
@@ -199,4 +237,4 @@ def _package_add(arena: Arena) -> Call:
     """Its `Summer`, which keeps the table and makes a new sum."""
     module, encoder, x = _package(arena)
     summer = module.Summer(encoder)
-    return lambda: summer(x).reshape(arena.x.shape)
+    return lambda: summer(x).reshape(arena.memory.shape)

@@ -9,6 +9,8 @@ from typing import Any
 
 from posenc import _backend
 
+from .arrays import memory_dtype
+
 # Okabe and Ito's colours, which the colour-blind can tell apart; grey is for those who are not posenc.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#8a8a8a"
@@ -28,15 +30,16 @@ def pyplot() -> Any:
 def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
     """Write the figure of the rows of a JSON document to `path`."""
     plt = pyplot()
-    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row["ok"]:
-            panels.setdefault((row["op"], row["dtype"]), []).append(row)
+        if row["ok"] and row["kind"] != "twin":
+            title = ", ".join(filter(None, [row["op"], row["dtype"], row["encoding"]]))
+            panels.setdefault(title, []).append(row)
     width = max(1, len(panels))
     figure, axes = plt.subplots(1, width, figsize=(6.2 * width, 4.8), squeeze=False, layout="constrained")
-    for axis, ((op, dtype), group) in zip(axes[0], panels.items(), strict=False):
+    for axis, (title, group) in zip(axes[0], panels.items(), strict=False):
         _panel(axis, group)
-        axis.set_title(f"{op}, {dtype}", fontsize=12, loc="left", fontweight="bold")
+        axis.set_title(title, fontsize=12, loc="left", fontweight="bold")
     axes[0][0].set_ylabel("GB/s of an array of this size")
     figure.suptitle(
         f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
@@ -92,7 +95,7 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _bytes(row: dict[str, Any]) -> int:
-    size: int = math.prod(row["shape"]) * {"float32": 4, "float64": 8}[row["dtype"]]
+    size: int = math.prod(row["shape"]) * memory_dtype(row["dtype"]).itemsize
     return size
 
 

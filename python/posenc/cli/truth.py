@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from decimal import Decimal, localcontext
+from typing import Any
 
 import numpy as np
 
@@ -40,15 +41,15 @@ def encoding(position: float, column: int, dim: int) -> Decimal:
         return total
 
 
-def ulp(value: Decimal, dtype: np.dtype[np.floating]) -> Decimal:
-    """The distance between numbers of `dtype` around `value`."""
-    limits = np.finfo(dtype)
-    exponent = math.frexp(float(value))[1] if value else limits.minexp
+def ulp(value: Decimal, dtype: np.dtype[Any]) -> Decimal:
+    """The distance between numbers of `dtype` around `value`; uint16 stands for bfloat16."""
+    least, digits = (-126, 7) if dtype == np.uint16 else (int(np.finfo(dtype).minexp), int(np.finfo(dtype).nmant))
+    exponent = math.frexp(float(value))[1] if value else least
     with localcontext() as context:
         context.prec = DIGITS
         if value and Decimal(2) ** (exponent - 1) > abs(value):  # float(value) was rounded up to a power of two
             exponent -= 1
-        return Decimal(2) ** (max(exponent - 1, int(limits.minexp)) - int(limits.nmant))
+        return Decimal(2) ** (max(exponent - 1, least) - digits)
 
 
 @functools.cache

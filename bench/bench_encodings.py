@@ -1,0 +1,13 @@
+"""Is every encoding as fast as the paper's, and one over two axes near the limits, too?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from posenc.cli.workloads import GROUPS
+
+CASES = [*GROUPS["encodings"], *GROUPS["axes"]]
+
+
+def bench_encodings(contest: Callable[[], None]) -> None:
+    contest()

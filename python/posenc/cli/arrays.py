@@ -1,0 +1,85 @@
+"""Arrays of every dtype: the memory that NumPy works on, where uint16 stands for bfloat16, and what users hold."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posenc import _arrays, _half
+
+BFLOAT16 = "bfloat16"
+DTYPES = ("float32", "float64", "float16", BFLOAT16)
+
+# The bits of infinity, without the sign: what is larger is NaN.
+INFINITY = {"float16": 0x7C00, "uint16": 0x7F80}
+
+
+class Unavailable(RuntimeError):
+    """Somebody, or an array, can't take part here; the text says why."""
+
+
+@functools.cache
+def torch() -> Any:
+    """The package, on one thread."""
+    if importlib.util.find_spec("torch") is None:
+        raise Unavailable("torch is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module: Any = importlib.import_module("torch")
+    module.set_num_threads(1)
+    return module
+
+
+def memory_dtype(name: str) -> np.dtype[Any]:
+    return _arrays.BFLOAT16 if name == BFLOAT16 else np.dtype(name)
+
+
+def lend(memory: NDArray[Any]) -> Any:
+    """The same memory as a user's array: NumPy's; for bfloat16 that of ml_dtypes, or else a torch tensor."""
+    if memory.dtype != _arrays.BFLOAT16:
+        return memory
+    try:
+        return memory.view(importlib.import_module("ml_dtypes").bfloat16)
+    except ImportError:
+        pass
+    try:
+        return tensor(memory)
+    except Unavailable:
+        raise Unavailable("bfloat16 needs ml_dtypes or torch, and neither is installed") from None
+
+
+def tensor(memory: NDArray[Any]) -> Any:
+    """The same memory as a torch tensor."""
+    if memory.dtype == _arrays.BFLOAT16:
+        return torch().from_numpy(memory.view(np.int16)).view(torch().bfloat16)
+    return torch().from_numpy(memory)
+
+
+def memory_of(result: Any) -> NDArray[Any]:
+    """What somebody returned, the other way round."""
+    try:
+        return _arrays.view(result, "result", write=False)
+    except TypeError:
+        return np.asarray(result)
+
+
+def widened(memory: NDArray[Any]) -> NDArray[Any]:
+    """The numbers in `memory`, in float32 at least."""
+    return _half.widen(memory) if memory.itemsize == 2 else memory
+
+
+def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`values` as `memory` of a dtype."""
+    return _half.narrow(values.astype(np.float32), dtype) if dtype.itemsize == 2 else values.astype(dtype)
+
+
+def has_nan(memory: NDArray[Any]) -> bool:
+    if memory.itemsize == 2:
+        return bool(np.max(memory.view(np.uint16) & 0x7FFF) > INFINITY[memory.dtype.name])
+    return bool(np.isnan(np.min(memory)))

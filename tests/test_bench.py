@@ -237,7 +237,7 @@ def test_bench_of_encodings(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("wisper", "do you mean whisper"), ("detr", "3 dimensions at least"), ("sam2_1d", "dim")]
+    ("name", "problem"), [("whisper2", "do you mean whisper"), ("detr", "3 dimensions at least"), ("sam2_1d", "dim")]
 )
 def test_bench_refuses_encodings(name: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "--encodings", name]) == 1

@@ -45,7 +45,7 @@ SWEEP = [(length, 512) for length in (8, 32, 128, 512, 2048, 8192, 32768, 131072
 QUICK_BYTES = 16 * 2**20
 
 # Seconds for each entrant in each case, and the samples that it gets at least.
-EFFORT = 0.3, 4
+EFFORT = 0.3, 3
 QUICK_EFFORT = 0.05, 2
 
 OURS = ("posenc", "twin")

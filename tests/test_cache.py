@@ -97,12 +97,13 @@ def test_against_a_list(keys: list[int], limit: int) -> None:
             kept.append(key)
         while sum(kept) > limit:
             kept.pop(0)
-        assert list(cache._values) == kept
-        assert cache._bytes == sum(kept)
+        assert list(cache._held.values) == kept
+        assert cache._held.nbytes == sum(kept)
     assert made.keys == misses
 
 
-def test_threads() -> None:
+@pytest.mark.parametrize("cleared", [False, True])
+def test_threads(cleared: bool) -> None:
     cache: Cache[int, Value] = Cache(lambda key: Value(key, key), limit=50)
     start, wrong = threading.Barrier(8), []
 
@@ -110,6 +111,8 @@ def test_threads() -> None:
         start.wait()
         for i in range(3000):
             key = 1 + (i * 7 + seed) % 23
+            if cleared and i % 5 == 0:
+                cache.clear()
             if cache[key] != Value(key, key):
                 wrong.append(key)
 
@@ -119,7 +122,22 @@ def test_threads() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert cache._bytes == sum(value.nbytes for value in cache._values.values()) <= 50
+    held = cache._held
+    assert held.nbytes == sum(value.nbytes for value in held.values.values()) <= 50
+
+
+def test_cleared_while_a_value_is_made() -> None:
+    # It comes too late for what the cache holds since then.
+    cache: Cache[int, Value]
+
+    def make(key: int) -> Value:
+        cache.clear()
+        return Value(key, key)
+
+    cache = Cache(make, limit=100)
+    assert cache[1] == Value(1, 1)
+    assert not cache._held.values
+    assert cache._held.nbytes == 0
 
 
 def test_no_waiting_for_another_keys_value() -> None:
@@ -143,7 +161,7 @@ def test_no_waiting_for_another_keys_value() -> None:
 def test_tables_are_bounded() -> None:
     for dim in range(1, 2000, 29):
         spectrum(dim)
-    assert _encoding._spectra._bytes <= LIMIT
+    assert _encoding._spectra._held.nbytes <= LIMIT
     assert spectrum(4096).nbytes > 3 * 2048 * 8 - 1
 
 
@@ -151,4 +169,4 @@ def test_compiled_tables_are_bounded() -> None:
     _cpp = pytest.importorskip("posenc._cpp", reason="no compiled core", exc_type=ImportError)
     for dim in range(1, 2000, 29):
         _cpp._tables[spectrum(dim)]
-    assert 0 < _cpp._tables._bytes <= LIMIT
+    assert 0 < _cpp._tables._held.nbytes <= LIMIT

@@ -21,6 +21,15 @@ Value = TypeVar("Value", bound=Sized)
 LIMIT = 8 * 2**20
 
 
+class _Held(Generic[Key, Value]):
+    """What a cache has, and who may touch it."""
+
+    def __init__(self) -> None:
+        self.values: OrderedDict[Key, Value] = OrderedDict()
+        self.nbytes = 0
+        self.lock = threading.Lock()
+
+
 class Cache(Generic[Key, Value]):
     """Maps a key to `make(key)`, forgetting what was used longest ago once the values exceed `limit` bytes.
 
@@ -31,30 +40,29 @@ class Cache(Generic[Key, Value]):
     def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT) -> None:
         self._make = make
         self._limit = limit
-        self.clear()
+        self._held: _Held[Key, Value] = _Held()
         _all.add(self)
 
     def clear(self) -> None:
-        """Start anew, with a lock that nobody holds."""
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        """Start anew, with a lock that nobody holds. Whoever is at work goes on with what there was."""
+        self._held = _Held()
 
     def __getitem__(self, key: Key) -> Value:
-        with self._lock:
-            value = self._values.get(key)
+        held = self._held
+        with held.lock:
+            value = held.values.get(key)
             if value is not None:
-                self._values.move_to_end(key)
+                held.values.move_to_end(key)
                 return value
         value = self._make(key)
         if value.nbytes > self._limit:
             return value
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = value
-                self._bytes += value.nbytes
-                while self._bytes > self._limit:
-                    self._bytes -= self._values.popitem(last=False)[1].nbytes
+        with held.lock:
+            if key not in held.values:
+                held.values[key] = value
+                held.nbytes += value.nbytes
+                while held.nbytes > self._limit:
+                    held.nbytes -= held.values.popitem(last=False)[1].nbytes
         return value
 
 

@@ -134,7 +134,9 @@ def test_first_positions() -> None:
 
 
 def test_the_paper_by_name() -> None:
-    assert posenc.get_encoding("paper") == posenc.Encoding() == _encoding.resolve(None) == _encoding.resolve("paper")
+    assert (
+        posenc.get_encoding("paper") == posenc.Encoding() == _conventions.resolve(None) == _conventions.resolve("paper")
+    )
     assert posenc.get_encoding("whisper") is posenc.get_encoding("whisper")
 
 
@@ -175,7 +177,7 @@ def test_a_name_like_no_other() -> None:
     with pytest.raises(TypeError, match=r"^encoding: expected the name of an encoding, got 3 \(int\)$"):
         posenc.get_encoding(3)
     with pytest.raises(TypeError, match=r"^encoding: expected an Encoding, or the name of one, got 3 \(int\)$"):
-        _encoding.resolve(3)
+        _conventions.resolve(3)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +197,7 @@ def test_a_name_like_no_other() -> None:
             "got whisper(max_timescale=-1): base: expected a number greater",
         ),
         ("pyg", {"granularity": 0}, ValueError, "got pyg(granularity=0): division by zero"),
+        ("detr", {"normalize": True, "shape": 5}, TypeError, "got detr(normalize=True, shape=5): 'int' object is not"),
         ("detr", {"scale": 2.0}, ValueError, "scale and shape: expected normalize=True with them"),
     ],
 )

@@ -318,10 +318,23 @@ def test_wavelengths() -> None:
             make(0, 5)
         with pytest.raises(TypeError, match=r"^longest: expected a number, got '5' \(str\)$"):
             make(1, "5")
+        with pytest.raises(TypeError, match="'base'"):  # it would stand for `longest`
+            make(1, 5, base=3)
+
+
+def test_arrays_as_parameters() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    w = [1.0, 0.3, 2.0**-30]
+    for of in (np.array, torch.tensor):
+        assert Encoding(frequencies=of(w)) == Encoding(frequencies=of(w).tolist())
+        assert Encoding(frequencies=of([w, w[::-1]]), axes=2).frequencies_for(12, 1)[0] == of(w)[2]
+        assert Encoding(base=of(3.0), axes=2) == Encoding(base=3.0, axes=2)
+        assert Encoding(base=of([2.0, 3.0]), axes=2).base == (2.0, 3.0)
 
 
 def test_extreme_frequencies() -> None:
-    assert spectra(Encoding(frequencies=[2.0**24], position_scale=0.25, full_turns=True), 2)[0].largest == 2.0**24
+    spectrum = spectra(Encoding(frequencies=[2.0**24], position_scale=0.25, full_turns=True), 2)[0]
+    assert spectrum.frequencies.max() == 2.0**24
     for parameters in [
         {"frequencies": [np.nextafter(2.0**24, np.inf)], "position_scale": 0.25, "full_turns": True},
         {"frequencies": [1.0, 1e300]},
@@ -336,7 +349,7 @@ def test_extreme_frequencies() -> None:
     # Far below what can be told from 0.
     slow = Encoding(base=1e300, freq_shift=np.nextafter(2.0, 0))
     np.testing.assert_array_equal(spectra(slow, 4)[0].frequencies[:, 1], 0.0)
-    assert spectra(Encoding(position_scale=5e-324), 4)[0].largest == 5e-324
+    assert spectra(Encoding(position_scale=5e-324), 4)[0].frequencies.max() == 5e-324
 
 
 @pytest.mark.parametrize(
@@ -349,8 +362,8 @@ def test_extreme_frequencies() -> None:
         ({"axes": 2}, 7, "a multiple of 2 channels for 2 axes, got 7"),
         ({"axes": 3, "axis_widths": (2, 1, 1), "tile": 2}, 12, "a multiple of 8 channels for 3 axes in proportions (2"),
         ({"axes": 3, "axis_widths": "floor"}, 5, "at least 6 channels, got 5"),
-        ({"frequencies": [1, 2]}, 6, "2 frequencies, as it has, got 6 columns for them"),
-        ({"frequencies": [1, 2], "odd": "zero"}, 3, "2 frequencies, as it has, got 3 columns for them"),
+        ({"frequencies": [1, 2]}, 6, "a width of K = 2 frequencies, got 6, whose K is 3"),
+        ({"frequencies": [1, 2], "odd": "zero"}, 3, "a width of K = 2 frequencies, got 3, whose K is 1"),
         ({"freq_shift": 2}, 4, "freq_shift below K = 2.0, got 2.0"),
     ],
 )

@@ -78,6 +78,7 @@ def test_normalized_as_detr_does() -> None:
         ((2, 3), {"normalize": 1}, TypeError, "normalize: expected True or False, got 1"),
         ((2, 1), {"normalize": True, "eps": 0}, ValueError, r"eps: expected last coordinates \+ eps other than 0"),
         ((2, 3), {"order": (1, 2)}, ValueError, r"order: expected the axes 0 ... 1 in some order, got \(1, 2\)"),
+        ((2, 3), {"order": 1}, TypeError, r"order: expected a tuple of axes, got 1 \(int\)"),
         ((2, 3), {"order": (0.0, 1)}, TypeError, "order: expected an integer, got 0.0"),
     ],
 )

@@ -261,7 +261,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"cu_seqlens": [0, 2, 4], "start": [1]},
         ValueError,
-        r"start: expected .*one per sequence, \(2,\), got shape \(1,\)",
+        r"start: expected .*one per sequence, shape \(2,\), got shape \(1,\)",
     ),
     ({"cu_seqlens": [0, 1, 4], "start": LAST - 1}, ValueError, r"start: expected .*2\*\*53 in magnitude"),
     ({"cu_seqlens": [0, 4], "start": np.nan}, ValueError, "start: expected finite"),
@@ -271,6 +271,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         "positions: expected either cu_seqlens or positions",
     ),
     ({"positions": np.ma.array([0, 1, 2, 3])}, TypeError, "positions: expected plain numbers, got a masked array"),
+    ({"mask": np.ma.array([True, False, True, True])}, TypeError, "mask: expected plain numbers, got a masked array"),
+    ({"mask": [[1], [1, 0]]}, ValueError, "mask: expected numbers, got sequences of different lengths"),
+    ({"cu_seqlens": [[0], [1, 4]]}, ValueError, "cu_seqlens: expected numbers, got sequences of different lengths"),
     ({"channel_axis": 1, "seq_axis": 1}, ValueError, "seq_axis: expected an axis of .* other than 1"),
     ({"encoding": "whipser"}, ValueError, "encoding: .*whisper"),
     ({"encoding": 7}, TypeError, "encoding: expected an Encoding, or the name of one, got 7"),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _backend, _encoding, _grid, _positions, _threads, _validate
+from . import _arrays, _backend, _conventions, _encoding, _grid, _positions, _threads, _validate
 from ._encoding import Encoding
 from ._positions import LAST, Axes
 
@@ -98,7 +98,7 @@ def fill_(
     ):
         return out
     target = _validate.writable(out, "out")
-    rule = _encoding.resolve(encoding)
+    rule = _conventions.resolve(encoding)
     axes = _positions.axes(target.shape, "out", rule.axes, positions, seq_axis, channel_axis)
     dim = target.shape[channel_axis]
     write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
@@ -172,7 +172,7 @@ def add_(
     ):
         return x
     target = _validate.writable(x, "x")
-    rule = _encoding.resolve(encoding)
+    rule = _conventions.resolve(encoding)
     axes = _positions.axes(target.shape, "x", rule.axes, positions, seq_axis, channel_axis)
     dim = target.shape[channel_axis]
     write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
@@ -230,7 +230,7 @@ def add(
     (array([[0., 1.]], dtype=float32), array([[0., 0.]], dtype=float32))
     """
     source = _validate.readable(x, "x")
-    rule = _encoding.resolve(encoding)
+    rule = _conventions.resolve(encoding)
     axes = _positions.axes(source.shape, "x", rule.axes, positions, seq_axis, channel_axis)
     dim = source.shape[channel_axis]
     if out is None:
@@ -341,19 +341,17 @@ def encode(
     """
     width = _validate.integer(dim, "dim", minimum=1)
     kind, own = _arrays.dtype(dtype)
-    rule = _encoding.resolve(encoding)
-    shape = () if type(positions) is int else _validate.shape(positions, "positions")
-    given = None
+    rule = _conventions.resolve(encoding)
+    given = None if type(positions) is int else _arrays.numbers(positions, "positions")
+    shape = () if given is None else given.shape
     if rule.axes > 1:
         if len(shape) < 2:
             raise ValueError(
                 f"positions: expected coordinates, shape (..., {rule.axes}), for this encoding, got shape {shape}"
             )
-        given, shape = positions, shape[:-1]
-    elif shape:
-        given = positions
-    else:
-        shape = (_validate.integer(positions, "positions", minimum=0),)
+        shape = shape[:-1]
+    elif not shape:
+        given, shape = None, (_validate.integer(positions, "positions", minimum=0),)
     axes = _positions.axes((*shape, width), "positions", rule.axes, given, None, -1)
     write = _prepare(axes, rule, width, start, given, mask, cu_seqlens, threads, backend)
     out = np.empty((*shape, width), kind)

@@ -1,12 +1,13 @@
 """What users call an array, as a NumPy view of the same memory: the one place that knows of other libraries.
 
-None of them is imported here, as somebody who has a tensor has imported torch. A view is float32, float64, float16, or
-uint16, which stands for bfloat16: NumPy has no such type. Nothing is ever copied, since a copy would be written in the
-array's stead.
+None of them is imported here, as somebody who has a tensor has imported torch, and who has a masked array numpy.ma,
+which NumPy itself does not import. A view is float32, float64, float16, or uint16, which stands for bfloat16: NumPy has
+no such type. Nothing is ever copied, since a copy would be written in the array's stead.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from typing import Any
@@ -42,7 +43,7 @@ def view(x: Any, name: str, *, write: bool) -> NDArray[Any]:
 
 def dtype(value: Any) -> tuple[np.dtype[Any], Any]:
     """What a user means by a dtype: that of the view, and that of the array."""
-    if _is_torch(value, "dtype"):
+    if _is_of("torch", value, "dtype"):
         kind = _tensor_dtype(value)
         if kind is not None:
             return kind, value
@@ -70,7 +71,7 @@ def dtype(value: Any) -> tuple[np.dtype[Any], Any]:
 
 def wrap(array: NDArray[Any], own: Any) -> Any:
     """The new `array`, of the first dtype that `dtype` returns, as an array or tensor of the second."""
-    if _is_torch(own, "dtype"):
+    if _is_of("torch", own, "dtype"):
         return tensor(array)
     return array if array.dtype == own else array.view(own)
 
@@ -98,6 +99,8 @@ def written(x: Any) -> None:
 
 def numbers(value: Any, name: str) -> NDArray[Any]:
     """Any array-like thing to read from, possibly as a copy."""
+    if is_masked(value):
+        raise TypeError(f"{name}: expected plain numbers, got a masked array; pass its .data")
     if is_tensor(value):
         _on_cpu(value, name)
         if str(value.dtype) == "torch.bfloat16":
@@ -105,12 +108,19 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
         value = value.detach().resolve_neg()
     elif hasattr(type(value), "__dlpack__") and not hasattr(type(value), "__array__"):
         return _of_dlpack(value, name, False)
-    array: NDArray[Any] = np.asarray(value)
+    try:
+        array: NDArray[Any] = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected numbers, got sequences of different lengths") from None
     return array
 
 
 def is_tensor(x: Any) -> bool:
-    return type(x) is not np.ndarray and _is_torch(x, "Tensor")
+    return type(x) is not np.ndarray and _is_of("torch", x, "Tensor")
+
+
+def is_masked(x: Any) -> bool:
+    return _is_of("numpy.ma", x, "MaskedArray")
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
@@ -131,10 +141,11 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     return dtype.name if dtype.isnative else f"{dtype.name} in foreign byte order ({dtype.str})"
 
 
-def _is_torch(x: Any, kind: str) -> bool:
-    return isinstance(x, getattr(sys.modules.get("torch"), kind, ()))
+def _is_of(module: str, x: Any, kind: str) -> bool:
+    return isinstance(x, getattr(sys.modules.get(module), kind, ()))
 
 
+@functools.cache
 def _tensor_dtype(dtype: Any) -> np.dtype[Any] | None:
     name = str(dtype).removeprefix("torch.")
     return BFLOAT16 if name == "bfloat16" else next((kind for kind in FLOATS if kind.name == name), None)
@@ -171,7 +182,7 @@ def _of_tensor(x: Any, name: str, write: bool) -> NDArray[Any]:
 
 def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
     """An array of any dtype from whoever lends one."""
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise TypeError(f"{name}: expected a plain numpy.ndarray, got {type_name(x)}; pass its .data, and mask=")
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)

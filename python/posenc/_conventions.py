@@ -6,7 +6,6 @@ Options bear the names of the originals' own arguments, and have their defaults.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _arrays, _validate
-from ._encoding import PAPER, Encoding, columns, resolve, spectra
+from ._encoding import PAPER, Encoding, columns, spectra
 
 # What decides which frequencies there are.
 FREQUENCIES = ("base", "freq_shift", "frequencies", "full_turns", "position_scale", "odd", "tile", "axis_widths")
@@ -845,7 +844,7 @@ def get_encoding(name: str, **options: Any) -> Encoding:
     Encoding(layout='concatenated', cos_first=True, odd='zero')
     """
     if not isinstance(name, str):
-        raise TypeError(f"encoding: expected the name of an encoding, got {name!r} ({type(name).__name__})")
+        raise TypeError(f"encoding: expected the name of an encoding, got {_validate.shown(name)}")
     return _make(row(name), name, options) if options else _plain(name)
 
 
@@ -854,10 +853,23 @@ def _plain(name: str) -> Encoding:
     return _make(row(name), name, {})
 
 
+def resolve(encoding: str | Encoding | None) -> Encoding:
+    """The encoding that a user means."""
+    if encoding is None:
+        return PAPER
+    if isinstance(encoding, Encoding):
+        return encoding
+    if isinstance(encoding, str):
+        return _plain(encoding)
+    raise TypeError(f"encoding: expected an Encoding, or the name of one, got {_validate.shown(encoding)}")
+
+
 def row(name: str) -> Row:
     """The row of the table for `name`."""
     if name in _rows:
         return _rows[name]
+    import difflib  # slow to import
+
     plain = name.lower().replace("-", "_").replace(" ", "_")
     near = difflib.get_close_matches(plain, _rows, n=3, cutoff=0.5)
     near += [known for known in _rows if plain and known.startswith(plain) and known not in near][: 5 - len(near)]
@@ -873,15 +885,16 @@ def _make(row: Row, name: str, options: dict[str, Any]) -> Encoding:
             raise TypeError(f"encoding: expected options of {name}, which {takes}, got {option}")
         kind = KINDS.get(type(known[option]))
         if kind is not None and not (isinstance(value, kind.types) and isinstance(value, bool) is (kind.types is bool)):
-            raise TypeError(f"{option}: expected {kind.words}, got {value!r} ({type(value).__name__})")
+            raise TypeError(f"{option}: expected {kind.words}, got {_validate.shown(value)}")
     for option, default in known.items():
         if default is inspect.Parameter.empty and option not in options:
             raise TypeError(f"encoding: expected {option} with {name}: get_encoding({name!r}, {option}=...)")
     try:
         return row.make(**options)
-    except (ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         given = ", ".join(f"{option}={value!r}" for option, value in options.items())
-        raise ValueError(f"encoding: expected options that make sense, got {name}({given}): {error}") from None
+        kind_of_error = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind_of_error(f"encoding: expected options that make sense, got {name}({given}): {error}") from None
 
 
 def list_encodings() -> list[Summary]:
@@ -987,7 +1000,7 @@ def _unlike(what: str, source: Encoding, target: Encoding, fields: Sequence[str]
 
 def _rearrangeable(array: Any, axis: Any) -> NDArray[Any]:
     """A view of `array` whose last axis is the one to rearrange."""
-    if isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray):
+    if isinstance(array, np.ndarray) and not _arrays.is_masked(array):
         view = array.view(np.ndarray)  # of any dtype
     else:
         view = _arrays.view(array, "array", write=True)

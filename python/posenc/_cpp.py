@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._cache import Cache
-from ._encoding import Encoding, Spectrum, spectra
+from ._encoding import PAPER, Spectrum, spectra
 
 # Beyond this size an output no longer fits the caches it shares, and is written past them.
 STREAM_BYTES = 32 * 2**20
-PLAIN = Encoding()
 
 
 class _Table:
@@ -24,7 +23,7 @@ class _Table:
     def __init__(self, spectrum: Spectrum) -> None:
         self.compiled = _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
         self.nbytes = self.compiled.nbytes
-        self.plain = spectrum is spectra(PLAIN, spectrum.dim)[0]
+        self.plain = spectrum is spectra(PAPER, spectrum.dim)[0]
 
 
 _tables: Cache[Spectrum, _Table] = Cache(_Table)

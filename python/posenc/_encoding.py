@@ -119,6 +119,7 @@ class Encoding:
     def __post_init__(self) -> None:
         """Check everything, and bring it into the one form that equal encodings have."""
         axes = _validate.integer(self.axes, "axes", minimum=1)
+        order = _validate.axis_order(self.axis_order, "axis_order", axes)
         values = {
             "layout": _one_of(self.layout, "layout", LAYOUTS),
             "cos_first": _flag(self.cos_first, "cos_first"),
@@ -132,7 +133,7 @@ class Encoding:
             "odd": _one_of(self.odd, "odd", ODD),
             "tile": _validate.integer(self.tile, "tile", minimum=1),
             "axes": axes,
-            "axis_order": _order(self.axis_order, axes),
+            "axis_order": None if order == tuple(range(axes)) else order,
             "axis_widths": _proportions(self.axis_widths, axes),
             "nesting": None if self.nesting is None else _one_of(self.nesting, "nesting", NESTINGS),
         }
@@ -190,7 +191,7 @@ class Encoding:
         shortest, longest : float
             In units of position, greater than 0.
         **parameters
-            What else `Encoding` takes.
+            What else `Encoding` takes. With freq_shift=0, the frequencies stop one step short of 1 / longest.
 
         Returns
         -------
@@ -204,7 +205,7 @@ class Encoding:
         array([0.5  , 0.05 , 0.005])
         """
         first, last = _positive(shortest, "shortest"), _positive(longest, "longest")
-        return cls(**{"position_scale": 1.0 / first, "base": last / first, "freq_shift": 1.0} | parameters)
+        return cls(position_scale=1.0 / first, base=last / first, **{"freq_shift": 1.0} | parameters)
 
     def frequencies_for(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
         """The angular frequencies at a width.
@@ -299,11 +300,6 @@ class Spectrum:
     def dim(self) -> int:
         return len(self.source)
 
-    @functools.cached_property
-    def largest(self) -> float:
-        """The largest frequency in magnitude."""
-        return float(np.abs(self.frequencies[0]).max())
-
     @property
     def nbytes(self) -> int:
         return self.frequencies.nbytes + self.source.nbytes
@@ -315,19 +311,6 @@ class Spectra(tuple[Spectrum, ...]):
     @property
     def nbytes(self) -> int:
         return sum(spectrum.nbytes for spectrum in self)
-
-
-def resolve(encoding: str | Encoding | None) -> Encoding:
-    """The encoding that a user means."""
-    if encoding is None:
-        return PAPER
-    if isinstance(encoding, Encoding):
-        return encoding
-    if isinstance(encoding, str):
-        from ._conventions import get_encoding
-
-        return get_encoding(encoding)
-    raise TypeError(f"encoding: expected an Encoding, or the name of one, got {_validate.shown(encoding)}")
 
 
 def spectra(encoding: Encoding, dim: int) -> Spectra:
@@ -426,7 +409,7 @@ def _frequencies(encoding: Encoding, width: int, axis: int, radians: bool = Fals
             explicit = _explicit(encoding, axis)
             if len(explicit) != count:
                 raise ValueError(
-                    f"encoding: expected {len(explicit)} frequencies, as it has, got {width} columns for them"
+                    f"encoding: expected a width of K = {len(explicit)} frequencies, got {width}, whose K is {count}"
                 )
             numbers = [(mantissa * digits, exponent + power) for digits, power in map(_split, explicit)]
     parts, exponents = np.empty((3, count)), np.empty((count,), np.int32)
@@ -538,17 +521,14 @@ def _amplitude(value: Any) -> float | str:
     return _one_of(value, "amplitude", AMPLITUDES) if isinstance(value, str) else _not_zero(value, "amplitude")
 
 
-def _sequence(value: Any, name: str, expected: str) -> list[Any]:
-    try:
-        if not isinstance(value, (str, bytes)):
-            return list(value)
-    except TypeError:
-        pass
-    raise TypeError(f"{name}: expected {expected}, got {_validate.shown(value)}")
+def _listed(value: Any) -> Any:
+    """`value` as numbers and lists if it is an array, or a tensor."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _per_axis(value: Any, name: str, axes: int, check: Callable[[Any, str], float]) -> Any:
     """One number, or a tuple of one per axis where they differ."""
+    value = _listed(value)
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
         return check(value, name)
     numbers = tuple(check(item, name) for item in value)
@@ -562,24 +542,17 @@ def _vectors(value: Any, axes: int) -> Any:
     name = "frequencies"
     if value is None:
         return None
-    items = _sequence(value, name, "numbers")
-    if not any(hasattr(item, "__len__") and np.shape(item) for item in items):
+    items = [_listed(item) for item in _validate.sequence(_listed(value), name, "numbers")]
+    if not any(hasattr(item, "__len__") and not isinstance(item, (str, bytes)) for item in items):
         items = [items]
     elif len(items) != axes:
         raise ValueError(f"{name}: expected numbers, or such a list for each of {axes} axes, got {len(items)} lists")
-    vectors = tuple(tuple(_number(number, name) for number in _sequence(item, name, "numbers")) for item in items)
+    vectors = tuple(
+        tuple(_number(number, name) for number in _validate.sequence(item, name, "numbers")) for item in items
+    )
     if not all(vectors):
         raise ValueError(f"{name}: expected at least one number, got none")
     return vectors[0] if len(set(vectors)) == 1 else vectors
-
-
-def _order(value: Any, axes: int) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    order = tuple(_validate.integer(axis, "axis_order") for axis in _sequence(value, "axis_order", "a tuple of axes"))
-    if sorted(order) != list(range(axes)):
-        raise ValueError(f"axis_order: expected the axes 0 ... {axes - 1} in some order, got {order}")
-    return None if order == tuple(range(axes)) else order
 
 
 def _proportions(value: Any, axes: int) -> str | tuple[int, ...] | None:
@@ -587,7 +560,7 @@ def _proportions(value: Any, axes: int) -> str | tuple[int, ...] | None:
         return None if value is None else _one_of(value, "axis_widths", WIDTHS)
     weights = tuple(
         _validate.integer(weight, "axis_widths", minimum=1)
-        for weight in _sequence(value, "axis_widths", f"'floor', 'ceil' or {axes} integers")
+        for weight in _validate.sequence(value, "axis_widths", f"'floor', 'ceil' or {axes} integers")
     )
     if len(weights) != axes:
         raise ValueError(f"axis_widths: expected {axes} integers, one per axis, got {len(weights)}")

@@ -86,9 +86,7 @@ def grid(
     below = last + _per_axis(eps, "eps", count)
     if normalize and not below.all():
         raise ValueError(f"eps: expected last coordinates + eps other than 0, got {last.tolist()} + {eps}")
-    axes = range(count) if order is None else [_validate.integer(axis, "order") for axis in order]
-    if sorted(axes) != list(range(count)):
-        raise ValueError(f"order: expected the axes 0 ... {count - 1} in some order, got {order}")
+    axes = _validate.axis_order(order, "order", count)
     result = np.empty((*sizes, count))
     for place, a in enumerate(axes):
         line = first[a] + gap[a] * np.arange(sizes[a])

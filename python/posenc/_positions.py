@@ -72,7 +72,7 @@ def axes(shape: tuple[int, ...], name: str, count: int, positions: Any, seq_axis
     outer = [axis for axis in range(ndim) if axis != channel]
     if seq_axis is None:
         if count > 1 and positions is not None:  # coordinates of rows in a list, or of those in a grid
-            count = max(1, min(count, len(outer), len(_validate.shape(positions, "positions")) - 1))
+            count = max(1, min(count, len(outer), _arrays.numbers(positions, "positions").ndim - 1))
         if count > len(outer):
             raise ValueError(f"{name}: expected {count} axes for the encoding, and channels, got shape {shape}")
         inner = outer[-count:]
@@ -155,7 +155,7 @@ def _counted(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
 
 
 def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float64]:
-    if type(start) is int and -LARGEST <= start <= LARGEST - length:
+    if type(start) in (int, float) and -LARGEST <= start <= LARGEST - length:
         return np.array([start], np.float64)  # the usual case, and a fast one
     starts = numbers(start, "start")
     if starts.ndim and starts.shape != shape:
@@ -208,7 +208,9 @@ def _packed(cu_seqlens: Any, start: Any, length: int) -> NDArray[np.float64]:
         raise ValueError(f"{expected}, got {bounds[first]} before {bounds[first + 1]}")
     starts = numbers(start, "start")
     if starts.ndim and starts.shape != lengths.shape:
-        raise ValueError(f"start: expected a number or one per sequence, {lengths.shape}, got shape {starts.shape}")
+        raise ValueError(
+            f"start: expected a number or one per sequence, shape {lengths.shape}, got shape {starts.shape}"
+        )
     starts = np.broadcast_to(starts, lengths.shape)
     beyond = starts > LARGEST - np.maximum(lengths - 1, 0)
     if beyond.any():
@@ -221,12 +223,7 @@ def _packed(cu_seqlens: Any, start: Any, length: int) -> NDArray[np.float64]:
 
 def numbers(value: Any, name: str) -> NDArray[np.float64]:
     """Positions as float64, where nothing is lost by that; a copy."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected plain numbers, got a masked array; pass its .data, and mask=")
-    try:
-        array = _arrays.numbers(value, name)
-    except ValueError:
-        raise ValueError(f"{name}: expected numbers, got sequences of different lengths") from None
+    array = _arrays.numbers(value, name)
     kind = array.dtype
     if kind.kind == "O" and all(type(item) is int for item in array.flat):
         worst = max(array.flat, key=abs, default=0)  # an integer that no integer dtype holds
@@ -237,11 +234,11 @@ def numbers(value: Any, name: str) -> NDArray[np.float64]:
             f"{name}: expected integers or float32 or float64 numbers, got {_validate.shown(value, array)}{reason}"
         )
     if array.size:
-        if kind.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]}")
-        low, high = array.min(), array.max()
-        if int(low) < -LARGEST or int(high) > LARGEST:
-            worst = high if int(high) > LARGEST else low
+        low, high = array.min().item(), array.max().item()  # both NaN if any is
+        if not (low >= -LARGEST and high <= LARGEST):
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]}")
+            worst = high if high > LARGEST else low
             raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}")
     result: NDArray[np.float64] = array.astype(np.float64)
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 from typing import Any
 
 from . import _validate
@@ -72,14 +71,19 @@ def _available() -> int:
 def _quota() -> float:
     """How many CPUs' time the control group may use; 0 for no limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = _read("/sys/fs/cgroup/cpu.max").split()
     except (OSError, ValueError):
         try:
-            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
-            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+            quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+            period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
         except OSError:
             return 0.0
     try:
         return max(0.0, float(quota) / float(period))
     except ValueError:  # "max"
         return 0.0
+
+
+def _read(path: str) -> str:
+    with open(path) as file:  # pathlib is slow to import
+        return file.read()

@@ -72,12 +72,24 @@ def integer(value: Any, name: str, minimum: int | None = None) -> int:
     return number
 
 
-def shape(value: Any, name: str) -> tuple[int, ...]:
-    """The shape of something array-like."""
+def sequence(value: Any, name: str, expected: str) -> list[Any]:
+    """The items of `value`, which is no string."""
     try:
-        return tuple(_arrays.numbers(value, name).shape)
-    except ValueError:
-        raise ValueError(f"{name}: expected a length or an array, got sequences of different lengths") from None
+        if not isinstance(value, (str, bytes)):
+            return list(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: expected {expected}, got {shown(value)}")
+
+
+def axis_order(value: Any, name: str, count: int) -> tuple[int, ...]:
+    """`value` as an order of `count` axes; None is their own."""
+    if value is None:
+        return tuple(range(count))
+    order = tuple(integer(axis, name) for axis in sequence(value, name, "a tuple of axes"))
+    if sorted(order) != list(range(count)):
+        raise ValueError(f"{name}: expected the axes 0 ... {count - 1} in some order, got {order}")
+    return order
 
 
 def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:

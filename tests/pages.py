@@ -18,6 +18,7 @@ import numpy as np
 import posenc
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
+from posenc import _backend
 
 from . import backends
 from .arrays import assert_same_bits, noise
@@ -76,6 +77,11 @@ def readable(edge: str, values: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def bits(array: NDArray[Any]) -> NDArray[Any]:
+    """As backends take it: bfloat16 is uint16 to them."""
+    return array.view(np.uint16) if array.dtype.kind == "V" else array
+
+
 def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[str, tuple[int, ...], Callable]]:
     """What to call, and with an array of which shape."""
     real = readable(edge, np.linspace(-40.5, 1e6, length))
@@ -91,6 +97,7 @@ def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[
     yield "add_, x_scale", alone, lambda a, **b: posenc.add_(a, start=-7, x_scale=1.5, **b)
     yield "add", alone, lambda a, **b: posenc.add(x, out=a, **b)
     yield "add, x_scale", alone, lambda a, **b: posenc.add(x, out=a, start=5, x_scale="sqrt_dim", **b)
+    inside, table = _backend.get, backends.spectrum(dim)
     mask = readable(edge, np.arange(length) % 3 != 1)
     other, image = OTHERS[dim % len(OTHERS)], posenc.Encoding(axes=2, axis_widths="floor", nesting="kat")
     yield "fill_, mask", alone, lambda a, **b: posenc.fill_(a, mask=mask, **b)
@@ -102,6 +109,10 @@ def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[
         yield "add_, encoding", alone, lambda a, **b: posenc.add_(a, positions=real, encoding=other, **b)
         yield "fill_, image", (3, length, dim), lambda a, **b: posenc.fill_(a, encoding=image, **b)
         yield "add_, image", (3, length, dim), lambda a, **b: posenc.add_(a, encoding=image, x_scale=0.5, **b)
+    # The API copies positions: what a backend reads of them is seen only here.
+    run, first = readable(edge, np.arange(9.0, 9 + length)[None]), readable(edge, np.array([4.0, -9.0, 0.5]))
+    yield "module.fill, run", alone, lambda a, backend: inside(backend).fill(bits(a), table, run, 1)
+    yield "module.fill, starts", batch, lambda a, backend: inside(backend).fill(bits(a), table, first, 1)
     yield "fill_, batch", batch, lambda a, **b: posenc.fill_(a, start=-3, **b)
     yield "add_, batch", batch, lambda a, **b: posenc.add_(a, start=[4, -9, 0.5], **b)
 

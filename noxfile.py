@@ -227,7 +227,8 @@ def asan(session: nox.Session, compiler: str) -> None:
 def tsan(session: nox.Session, compiler: str) -> None:
     """Calls from many threads do not race. The sanitizer does not support fork after threads."""
     arguments = ["tests/test_threads.py", "-k", "not fork"]
-    sanitized(session, "tsan", compiler, *arguments, TSAN_OPTIONS="halt_on_error=1")
+    options = f"halt_on_error=1:suppressions={Path('tests/tsan.supp').resolve()}"
+    sanitized(session, "tsan", compiler, *arguments, TSAN_OPTIONS=options)
 
 
 @nox.session

@@ -159,7 +159,10 @@ GROUPS = {
         Workload("add", (32, 512, 768), at=PADDED, note="up to a quarter is padding; positions are made from the mask"),
     ],
     # Sines before cosines; cosines before sines; with an amplitude; a head's columns repeated.
-    "encodings": [case for name in ("whisper", "musicgen", "x_transformers", "ltae") for case in encoded(name)],
+    "encodings": [
+        *(case for name in ("whisper", "musicgen", "x_transformers", "ltae") for case in encoded(name)),
+        Workload("add", (1, 512), encoding="whisper", note="one row: what it costs to name an encoding"),
+    ],
     "axes": [
         *(case for name in ("mae", "detr") for case in encoded(name)),
         Workload("add", (64, 768, 32, 32), encoding="mae", channel_axis=1, note="images whose channels come first"),

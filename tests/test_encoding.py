@@ -19,6 +19,7 @@ from posenc import Encoding, _encoding
 from posenc._encoding import PAPER, columns, spectra
 
 from . import truth
+from .arrays import assert_same_bits
 
 DIMS = [1, 2, 3, 7, 64, 511, 512, 4096]
 
@@ -450,3 +451,26 @@ def test_what_frequencies_for_refuses() -> None:
         with pytest.raises(error) as caught:
             posenc.Encoding().frequencies_for(*arguments)
         assert str(caught.value) == text
+
+
+def test_true_zeros(backend: str | None) -> None:
+    # Five times a tenth of a turn is half of one, though no double is a tenth: the sine is 0, not 1e-43.
+    encoding, turns = Encoding(full_turns=True), [5, 15, 25, 505, -5, 10**9 + 5, 2**53 // 5 * 5, 7.5]
+    with mp.workprec(400):
+        angles = [2 * mpf(p) / 10**k for p in turns for k in range(4)]
+        want = np.array([float(f(angle)) for angle in angles for f in (mp.sinpi, mp.cospi)], np.float32).reshape(-1, 8)
+    assert (want == 0).sum() > len(turns)
+    for scale in (1.0, 1e38):
+        scaled = dataclasses.replace(encoding, amplitude=scale)
+        got = posenc.encode(turns, 8, encoding=scaled, backend=backend)
+        assert np.array_equal(got == 0, want == 0)
+        assert not np.signbit(got[got == 0]).any()
+    assert_same_bits(posenc.encode(turns, 8, encoding=encoding, backend=backend), want + 0)
+
+
+def test_no_negative_zeros_however_small_the_amplitude(backend: str | None) -> None:
+    encoding = Encoding(amplitude=1e-42)
+    for positions in (10, [0.0, -1.5, 0.5], np.arange(-3, 3)):
+        got = posenc.encode(positions, 6, encoding=encoding, backend=backend)
+        assert_same_bits(got, posenc.encode(positions, 6, encoding=encoding, backend="numpy"))
+        assert not np.signbit(got[np.asarray(posenc.encode(positions, 6)) == 0]).any()

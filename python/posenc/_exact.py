@@ -15,6 +15,9 @@ import numpy as np
 from ._encoding import CONTEXT, TWO_OVER_PI, Spectrum
 
 TINY = Decimal("1e-20")
+# What frequencies lack of the true ones is below 2^-155 of an angle, while angles that are no whole number of quarter
+# turns are much farther from one than that.
+LOST = Fraction(1, 2**140)
 
 
 def exact(spectrum: Spectrum, position: float, column: int) -> float:
@@ -26,6 +29,8 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
     angle = Fraction(position) * sum(Fraction(float(part)) for part in spectrum.frequencies[:, k])
     quarters = round(angle)
     rest = angle - quarters
+    if abs(rest) < abs(angle) * LOST:  # a tenth of a turn, five times
+        rest = Fraction(0)
     with localcontext(CONTEXT):
         x = Decimal(rest.numerator) / Decimal(rest.denominator) / TWO_OVER_PI
         turns = (quarters + cosine) % 4

@@ -74,8 +74,8 @@ def rows_float32(
     bound = np.abs(values) * (BOUND * (distance > 0.0)) + distance * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
     doubtful = np.nonzero(low != high)
-    low[doubtful] = rounding(np.array([exact(spectrum, positions[i], j) for i, j in zip(*doubtful, strict=True)]))
-    return low
+    high[doubtful] = rounding(np.array([exact(spectrum, positions[i], j) for i, j in zip(*doubtful, strict=True)]))
+    return high  # where they are both zero, `low` may be a negative one
 
 
 def turned_float32(
@@ -90,8 +90,8 @@ def turned_float32(
     bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
     doubtful = np.flatnonzero((low != high).any(axis=1))
-    low[doubtful] = rows_float32(spectrum, positions[doubtful], rounding)
-    return low
+    high[doubtful] = rows_float32(spectrum, positions[doubtful], rounding)
+    return high
 
 
 def _make_steps(spectrum: Spectrum) -> NDArray[np.complex128]:

@@ -112,6 +112,13 @@ def nested() -> Any:
         return torch.nested.nested_tensor([torch.zeros(2, 4), torch.zeros(3, 4)])
 
 
+def test_what_positions_can_not_be() -> None:
+    for x, text in ((torch.ones(4).to_sparse(), "torch.sparse_coo"), (nested(), "a nested one")):
+        for name in ("positions", "start", "mask", "cu_seqlens"):
+            with pytest.raises(TypeError, match=f"^{name}: expected a dense tensor, got {text}"):
+                posenc.add_(torch.zeros(4, 6), **{name: x})
+
+
 def quantised() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated, says torch

@@ -102,7 +102,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     if is_masked(value):
         raise TypeError(f"{name}: expected plain numbers, got a masked array; pass its .data")
     if is_tensor(value):
-        _on_cpu(value, name)
+        _refuse_elsewhere(value, name)
         if str(value.dtype) == "torch.bfloat16":
             raise TypeError(f"{name}: expected integers or float32 or float64 numbers, got {value.dtype}{TOO_COARSE}")
         value = value.detach().resolve_neg()
@@ -151,19 +151,20 @@ def _tensor_dtype(dtype: Any) -> np.dtype[Any] | None:
     return BFLOAT16 if name == "bfloat16" else next((kind for kind in FLOATS if kind.name == name), None)
 
 
-def _on_cpu(x: Any, name: str) -> None:
+def _refuse_elsewhere(x: Any, name: str) -> None:
+    """Refuse a tensor that is not one block of this machine's memory."""
     if x.device.type != "cpu":
         raise TypeError(f"{name}: expected a tensor on the CPU, got one on device {x.device}")
+    if x.layout != sys.modules["torch"].strided or x.is_nested:
+        raise TypeError(f"{name}: expected a dense tensor, got {'a nested one' if x.is_nested else x.layout}")
 
 
 def _of_tensor(x: Any, name: str, write: bool) -> NDArray[Any]:
     torch = sys.modules["torch"]
-    _on_cpu(x, name)
+    _refuse_elsewhere(x, name)
     kind = _tensor_dtype(x.dtype)
     if kind is None:
         raise TypeError(f"{name}.dtype: expected {EXPECTED}, got {x.dtype}")
-    if x.layout != torch.strided or x.is_nested:
-        raise TypeError(f"{name}: expected a dense tensor, got {'a nested one' if x.is_nested else x.layout}")
     if x.requires_grad and torch.is_grad_enabled():
         raise ValueError(
             f"{name}: expected a tensor without gradient, got one that requires grad; use torch.no_grad() or detach()"

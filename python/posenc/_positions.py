@@ -166,8 +166,8 @@ def _starts(start: Any, shape: tuple[int, ...], length: int) -> NDArray[np.float
 
 
 def refuse_beyond(starts: NDArray[np.float64], length: int, name: str, offset: float = 0.0) -> None:
-    """Refuse starts that are too far from 0 for sequences of `length` rows."""
-    if not (starts.size and length):
+    """Refuse starts that are too far from 0 for sequences of `length` rows; they are `numbers`, plus `offset`."""
+    if not (starts.size and length) or (length == 1 and not offset):
         return
     low, high = int(starts.min()), int(starts.max())
     if low < -LARGEST or high + (length - 1) > LARGEST:

@@ -39,7 +39,8 @@ def fill_(
     out : array of shape (..., L, D); float32, float64, float16 or bfloat16
         A NumPy array (bfloat16: of ml_dtypes), a torch tensor on the CPU, or anything that lends its memory by
         `__dlpack__` or the buffer protocol. Any strides and any number of leading dimensions; every sequence gets the
-        same rows. For an encoding over several axes: (..., H, W, D), (..., T, H, W, D).
+        same rows. For an encoding over several axes: (..., H, W, D), (..., T, H, W, D); rows of H * W tokens are passed
+        as such a view, or with `positions`.
     start : number, or array, default 0
         Position of row 0: of all sequences, or of each (of the shape of `out` without sequence and channels; with
         `cu_seqlens` one per packed sequence). Row i stands at start + i, in float64. May be negative or fractional. For

@@ -65,7 +65,8 @@ def _from_environment() -> int:
 
 def _available() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, int(_quota() + 0.5) or 1)) if _quota() else allowed
+    quota = _quota()
+    return min(allowed, max(1, int(quota + 0.5))) if quota else allowed
 
 
 def _quota() -> float:

@@ -48,7 +48,9 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
     """The lower bounds of the dependencies are true."""
-    bounds = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["numba"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    bounds = PROJECT["project"]["dependencies"] + extras["numba"]
+    bounds += [bound for bound in extras["test"] if bound.startswith("ml_dtypes")]  # a newer one wants a newer NumPy
     install(session, ".[test]")
     session.install(*(bound.replace(">=", "==") + ".*" for bound in bounds))
     pytest(session)

@@ -187,10 +187,16 @@ constexpr py::ssize_t kSmallElements = 1 << 18;
 constexpr py::ssize_t kTinyElements = 1 << 12;  // a microsecond: not worth letting other threads run
 constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
 
-// The tables used last, by width. Python's cache owns the others.
+// The tables used last, by width and by the very object that named the encoding (None for the default), which is kept:
+// no other object takes its place in memory. Python's cache owns the other tables.
 struct Remembered {
+    struct Entry {
+        py::object encoding;
+        std::shared_ptr<const OwnedTable> table;
+        double offset = 0.0;  // of positions, a whole number
+    };
     std::mutex mutex;
-    std::array<std::shared_ptr<const OwnedTable>, 4> tables;
+    std::array<Entry, 4> entries;
     std::size_t next = 0;
 };
 
@@ -201,30 +207,34 @@ Remembered& remembered() { return *remembered_now; }
 // In a forked child: a thread that is no more may have held the lock, or was making a table's rows ready.
 void forget() { remembered_now = new Remembered; }
 
-void remember(const std::shared_ptr<OwnedTable>& table) {
-    if (table->nbytes() <= kSmallTableBytes) {
-        Remembered& all = remembered();
-        const std::scoped_lock lock(all.mutex);
-        if (std::ranges::find(all.tables, table) != all.tables.end()) {
-            return;
-        }
-        all.tables[all.next++ % all.tables.size()] = table;
+void remember(const std::shared_ptr<OwnedTable>& table, const py::object& encoding, double offset) {
+    if (table->nbytes() > kSmallTableBytes) {
+        return;
+    }
+    Remembered::Entry entry{encoding, table, offset};
+    Remembered& all = remembered();
+    const std::scoped_lock lock(all.mutex);
+    if (std::ranges::none_of(all.entries, [&](const Remembered::Entry& known) {
+            return known.table == table && known.encoding.is(encoding);
+        })) {
+        std::swap(all.entries[all.next++ % all.entries.size()], entry);  // the old one ends when the lock is free
     }
 }
 
-std::shared_ptr<const OwnedTable> recall(std::size_t columns) {
+// The table and the offset for an encoding.
+std::pair<std::shared_ptr<const OwnedTable>, double> recall(std::size_t columns, const py::handle& encoding) {
     Remembered& all = remembered();
     const std::scoped_lock lock(all.mutex);
-    for (const auto& table : all.tables) {
-        if (table != nullptr && table->table().columns == columns) {
-            return table;
+    for (const Remembered::Entry& entry : all.entries) {
+        if (entry.table != nullptr && entry.table->table().columns == columns && entry.encoding.is(encoding)) {
+            return {entry.table, entry.offset};
         }
     }
-    return nullptr;
+    return {nullptr, 0.0};
 }
 
 // Does a plain call, or returns false and has done nothing.
-bool write_small(const py::handle& array, const py::handle& start, Operation operation) {
+bool write_small(const py::handle& array, const py::handle& start, const py::handle& encoding, Operation operation) {
     using py::detail::npy_api;
     constexpr int kNeeded =
         npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
@@ -249,7 +259,7 @@ bool write_small(const py::handle& array, const py::handle& start, Operation ope
         first > kLargest) {
         return false;
     }
-    const std::shared_ptr<const OwnedTable> table = recall(static_cast<std::size_t>(columns));
+    const auto [table, offset] = recall(static_cast<std::size_t>(columns), encoding);
     if (table == nullptr) {
         return false;
     }
@@ -261,7 +271,7 @@ bool write_small(const py::handle& array, const py::handle& start, Operation ope
         address[i] = proxy->data + i * rows * row_bytes;
     }
     const Arrays arrays{address, row_bytes, sizeof(float)};
-    const auto position = static_cast<double>(first);
+    const double position = static_cast<double>(first) + offset;
     const Call call{*table,
                     &position,
                     true,
@@ -304,12 +314,15 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
-    m.def("remember", &remember, py::arg("table"), "Make fill_small and add_small aware of a table.");
+    m.def("remember", &remember, py::arg("table"), py::arg("encoding"), py::arg("offset"),
+          "Make fill_small and add_small aware of a table.");
     m.def("forget", &forget, "Undo all of remember. For a child process after a fork.");
-    m.def("fill_small",
-          [](const py::handle& out, const py::handle& start) { return write_small(out, start, Operation::fill); });
-    m.def("add_small",
-          [](const py::handle& x, const py::handle& start) { return write_small(x, start, Operation::add); });
+    m.def("fill_small", [](const py::handle& out, const py::handle& start, const py::handle& encoding) {
+        return write_small(out, start, encoding, Operation::fill);
+    });
+    m.def("add_small", [](const py::handle& x, const py::handle& start, const py::handle& encoding) {
+        return write_small(x, start, encoding, Operation::add);
+    });
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");
     m.def("use_level", [](const std::string& name) { use_level(name); }, py::arg("name"));

@@ -19,18 +19,18 @@ SMALL = 2**18  # elements
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
 def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
-    _core.remember(_cpp._tables[spectrum(dim)].compiled)
+    _core.remember(_cpp._tables[spectrum(dim)], None, 0.0)
     for shape in [(1, dim), (3, dim), (2**14 // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
         x = noise(shape, np.float32)
         for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
             table = posenc.fill_(np.empty(shape, np.float32), start=start, backend="numpy")
             for offset in (0, 4):
                 case = arrays.contiguous(shape, np.float32, offset)
-                assert _core.fill_small(case.array, start)
+                assert _core.fill_small(case.array, start, None)
                 case.assert_canaries_alive()
                 assert_same_bits(case.array, table, f"fill, {shape}, {case.label}, start {start}")
                 case.put(x)
-                assert _core.add_small(case.array, start)
+                assert _core.add_small(case.array, start, None)
                 case.assert_canaries_alive()
                 assert_same_bits(case.array, x + table, f"add, {shape}, {case.label}, start {start}")
 
@@ -67,11 +67,11 @@ NOT_SMALL = {
 
 @pytest.mark.parametrize("kind", NOT_SMALL)
 def test_what_is_not_small_is_left_to_python(kind: str) -> None:
-    _core.remember(_cpp._tables[spectrum(6)].compiled)
+    _core.remember(_cpp._tables[spectrum(6)], None, 0.0)
     x = NOT_SMALL[kind]
     before = x.tobytes() if isinstance(x, np.ndarray) else x
-    assert not _core.fill_small(x, 0)
-    assert not _core.add_small(x, 0)
+    assert not _core.fill_small(x, 0, None)
+    assert not _core.add_small(x, 0, None)
     assert (x.tobytes() if isinstance(x, np.ndarray) else x) == before
 
 
@@ -79,10 +79,10 @@ def test_what_is_not_small_is_left_to_python(kind: str) -> None:
     "start", [1.0, True, None, "0", [0], np.int64(0), np.zeros(()), 2**52 + 1, -(2**52) - 1, 2**80]
 )
 def test_starts_that_are_left_to_python(start: object) -> None:
-    _core.remember(_cpp._tables[spectrum(6)].compiled)
+    _core.remember(_cpp._tables[spectrum(6)], None, 0.0)
     x = np.ones((4, 6), np.float32)
-    assert not _core.fill_small(x, start)
-    assert not _core.add_small(x, start)
+    assert not _core.fill_small(x, start, None)
+    assert not _core.add_small(x, start, None)
     assert_same_bits(x, np.ones((4, 6), np.float32))
 
 
@@ -92,17 +92,27 @@ def test_widths_come_and_go() -> None:
         assert_same_bits(posenc.fill_(np.empty((9, dim), np.float32)), posenc.encode(9, dim, backend="numpy"), dim)
 
 
-def test_another_encoding_of_the_same_width() -> None:
-    # Small calls find their table by its width.
-    _core.forget()
-    other = posenc.Encoding(layout="concatenated")
-    for _ in range(2):
-        assert_same_bits(
-            posenc.fill_(np.empty((3, 48), np.float32), encoding=other),
-            posenc.encode(3, 48, encoding=other, backend="numpy"),
-        )
-        assert_same_bits(posenc.fill_(np.empty((3, 48), np.float32)), posenc.encode(3, 48, backend="numpy"))
-        assert_same_bits(posenc.add_(np.zeros((3, 48), np.float32)), posenc.encode(3, 48, backend="numpy"))
+def test_encodings_come_and_go() -> None:
+    # Small calls find their table by its width and by the object that named the encoding.
+    named = [None, "whisper", "fairseq", "nemo_fixed", posenc.Encoding(base=77.0), posenc.Encoding(position_offset=0.5)]
+    for k in [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 0, 0, 1, 1]:
+        want = posenc.encode(3, 48, start=7, encoding=named[k], backend="numpy")
+        assert_same_bits(posenc.fill_(np.empty((3, 48), np.float32), start=7, encoding=named[k]), want, named[k])
+        assert_same_bits(posenc.add_(np.zeros((3, 48), np.float32), start=7, encoding=named[k]), want, named[k])
+    for base in range(2, 22):  # no two of them are the same object, though they could be at the same address
+        want = posenc.encode(3, 48, encoding=posenc.Encoding(base=base), backend="numpy")
+        assert_same_bits(posenc.fill_(np.empty((3, 48), np.float32), encoding=posenc.Encoding(base=base)), want, base)
+
+
+@pytest.mark.skipif(posenc.info()["backend"] != "cpp", reason="another backend is the default")
+@pytest.mark.parametrize("named", ["whisper", posenc.Encoding(position_offset=-3.0), None])
+def test_named_encodings_are_remembered(named: str | posenc.Encoding | None) -> None:
+    x = np.empty((3, 48), np.float32)
+    posenc.fill_(x, encoding=named)
+    assert _core.fill_small(x, 0, named)
+    halves = posenc.Encoding(position_offset=0.5)
+    posenc.fill_(x, encoding=halves)
+    assert not _core.fill_small(x, 0, halves)
 
 
 @pytest.mark.parametrize("dim", [1, 5, 64, 300])

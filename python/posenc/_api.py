@@ -90,12 +90,11 @@ def fill_(
         positions is None
         and mask is None
         and cu_seqlens is None
-        and encoding is None
         and seq_axis is None
         and channel_axis is LAST
         and backend is None
         and (threads is None or (type(threads) is int and threads >= 1))
-        and _backend.fill_small(out, start)
+        and _backend.fill_small(out, start, encoding)
     ):
         return out
     target = _validate.writable(out, "out")
@@ -106,6 +105,7 @@ def fill_(
     if target.size:
         _arrays.written(out)
         write(None, axes.view(target), 1.0)
+        _backend.remember(encoding, rule, dim)
     return out
 
 
@@ -162,14 +162,13 @@ def add_(
         positions is None
         and mask is None
         and cu_seqlens is None
-        and encoding is None
         and seq_axis is None
         and channel_axis is LAST
         and backend is None
         and (threads is None or (type(threads) is int and threads >= 1))
         and type(x_scale) is float
         and x_scale == 1.0
-        and _backend.add_small(x, start)
+        and _backend.add_small(x, start, encoding)
     ):
         return x
     target = _validate.writable(x, "x")
@@ -182,6 +181,7 @@ def add_(
         _arrays.written(x)
         view = axes.view(target)
         write(view, view, scale)
+        _backend.remember(encoding, rule, dim)
     return x
 
 

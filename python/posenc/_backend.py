@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from ._encoding import Encoding
+
 # Fastest first; each is a module with fill(out, spectrum, positions, threads),
 # add(x, out, spectrum, positions, scale, threads) and merge(x, out, parts, scale, threads).
 MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
@@ -34,24 +36,30 @@ def get(name: str | None) -> ModuleType:
     return _load(name)
 
 
-def _not_small(array: object, start: object) -> bool:
+def _not_small(array: object, start: object, encoding: object) -> bool:
     return False
 
 
-# Shortcuts of the compiled core for the plainest calls, once it is the default. They return whether they did the work.
-fill_small: Callable[[object, object], bool] = _not_small
-add_small: Callable[[object, object], bool] = _not_small
+def _forgetful(named: object, encoding: Encoding, dim: int) -> None:
+    pass
+
+
+# Shortcuts of the compiled core for the plainest calls, once it is the default. They return whether they did the work,
+# which they do for encodings that it was told to remember.
+fill_small: Callable[[object, object, object], bool] = _not_small
+add_small: Callable[[object, object, object], bool] = _not_small
+remember: Callable[[object, Encoding, int], None] = _forgetful
 
 
 @functools.cache
 def default() -> ModuleType:
     """The backend that runs unless a call names another."""
-    global fill_small, add_small
+    global fill_small, add_small, remember
     name = default_name()
     module = _load(name)
     if name == "cpp":
         core = importlib.import_module("posenc._core")
-        fill_small, add_small = core.fill_small, core.add_small
+        fill_small, add_small, remember = core.fill_small, core.add_small, module.remember
     return module
 
 

@@ -11,31 +11,29 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._cache import Cache
-from ._encoding import PAPER, Spectrum, spectra
+from ._encoding import Encoding, Spectrum, spectra
 
 # Beyond this size an output no longer fits the caches it shares, and is written past them.
 STREAM_BYTES = 32 * 2**20
 
-
-class _Table:
-    """A compiled table, and whether it is that of calls that name no encoding."""
-
-    def __init__(self, spectrum: Spectrum) -> None:
-        self.compiled = _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
-        self.nbytes = self.compiled.nbytes
-        self.plain = spectrum is spectra(PAPER, spectrum.dim)[0]
+LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far from 2**53
 
 
-_tables: Cache[Spectrum, _Table] = Cache(_Table)
+def _make_table(spectrum: Spectrum) -> _core.Table:
+    return _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
+
+
+_tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_core.forget)  # for the reason given in _cache
 
 
-def _table(spectrum: Spectrum) -> _core.Table:
-    table = _tables[spectrum]
-    if table.plain:
-        _core.remember(table.compiled)  # for the short way of small calls (`_backend.add_small`)
-    return table.compiled
+def remember(named: object, encoding: Encoding, dim: int) -> None:
+    """Let the short way of small calls (`_backend.add_small`) know what a user means by `named` at this width."""
+    if encoding.axes == 1:
+        (spectrum,) = spectra(encoding, dim)
+        if spectrum.offset % 1 == 0 and abs(spectrum.offset) <= LARGEST_OFFSET:
+            _core.remember(_tables[spectrum], named, spectrum.offset)
 
 
 def _streams(x: NDArray[Any] | None, out: NDArray[Any]) -> bool:
@@ -44,7 +42,7 @@ def _streams(x: NDArray[Any] | None, out: NDArray[Any]) -> bool:
 
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`."""
-    _core.write(_table(spectrum), None, out, positions, 1.0, _streams(None, out), threads)
+    _core.write(_tables[spectrum], None, out, positions, 1.0, _streams(None, out), threads)
 
 
 def add(
@@ -56,7 +54,7 @@ def add(
     threads: int,
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`."""
-    _core.write(_table(spectrum), x, out, positions, scale, _streams(x, out), threads)
+    _core.write(_tables[spectrum], x, out, positions, scale, _streams(x, out), threads)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:

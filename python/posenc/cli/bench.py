@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from posenc import _backend, _encoding
+from posenc import _backend, _conventions, _encoding
 
 from . import machine, table
 from .arrays import DTYPES, Unavailable
@@ -322,7 +322,7 @@ def _check_encoding(case: Workload) -> None:
     try:
         if len(case.shape) <= case.axes:
             raise ValueError(f"expected {case.axes + 1} dimensions at least")
-        _encoding.spectra(_encoding.resolve(case.encoding), case.shape[-1])
+        _encoding.spectra(_conventions.resolve(case.encoding), case.shape[-1])
     except ValueError as error:
         raise _backend.BackendError(f"--encodings: {case.encoding} of shape {case.shape_text}: {error}") from None
 

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,11 @@ class Summary(NamedTuple):
     name: str
     summary: str
     source: str
+
+
+def powers_of_e(step: int, count: int) -> list[float]:
+    """e^(step k), correctly rounded: NumPy's and C libraries' differ in the last bit."""
+    return [float(Decimal(step * k).exp()) for k in range(count)]
 
 
 def interleaved(**parameters: Any) -> Encoding:
@@ -772,7 +778,7 @@ ROWS = [
         ("loftr_legacy",),
         "LoFTR with temp_bug_fix=False: frequencies e^(-2k)",
         "zju3dv/LoFTR src/loftr/utils/position_encoding.py PositionEncodingSine",
-        lambda dim=256: image(1, 0, nesting="kat", position_offset=1.0, frequencies=np.exp(-2.0 * np.arange(dim // 4))),
+        lambda dim=256: image(1, 0, nesting="kat", position_offset=1.0, frequencies=powers_of_e(-2, dim // 4)),
         ("A slip of operator precedence. Here the frequencies are rounded to doubles.",),
     ),
     Row(

@@ -16,6 +16,7 @@ constexpr std::size_t kRowStepBytes = 32 * 1024;
 constexpr std::size_t kTileReach = 8;
 // Short sequences from position 0 are asked for again and again; reading their rows is faster than making them.
 constexpr std::size_t kReadyBytes = 1024 * 1024;
+constexpr std::size_t kReadyMore = 4;  // rows, where the first position of an encoding is 1 or 2
 
 std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
 
@@ -62,7 +63,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.reach = std::clamp<std::size_t>(kRowStepBytes / (2 * row_bytes), 6, 16);
     table_.tile_reach = kTileReach;
-    table_.ready_rows = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1);
+    table_.ready_rows = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1) + kReadyMore;
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;

@@ -67,17 +67,12 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
     } else if (streamed) {
         make_f32(table, rows, work, Stream{{target.to.address[0], target.to.row_stride, 0}});
 #if defined(__AVX512F__)
-    } else if (kSame<E, float> && target.stream && in_order && target.to.row_stride % 64 == 0) {
-        f32s before{};
-        char* const address = target.to.address[0];
-        const std::size_t shift = reinterpret_cast<std::uintptr_t>(address) % 64 / sizeof(float);
+    } else if (target.stream && in_order && table.columns % (kNarrow<E> ? 64 : 16) == 0 &&
+               target.to.row_stride % 64 == 0 && reinterpret_cast<std::uintptr_t>(target.to.address[0]) % 4 == 0) {
+        u32s before{};
+        const std::size_t shift = reinterpret_cast<std::uintptr_t>(target.to.address[0]) % 64 / 4;
         make_f32(table, rows, work,
-                 StreamShifted{{address, target.to.row_stride, 0},
-                               table.columns,
-                               rows.first,
-                               rows.first + rows.count,
-                               shift,
-                               &before});
+                 StreamShifted<E>{{to}, table.columns, rows.first, rows.first + rows.count, shift, &before});
 #endif
     } else if (target.stream) {
         std::size_t waiting = 0;

@@ -128,9 +128,9 @@ f32s weave(f32h a, f32h b) {
 
 #if defined(__AVX512F__)
 // `vector` moved up by `shift` lanes, and what that makes room for: the last lanes of the vector before it.
-f32s shifted(f32s before, f32s vector, std::size_t shift) {
+u32s shifted(u32s before, u32s vector, std::size_t shift) {
     const __m512i order = (__m512i)(lane_numbers() + static_cast<std::uint32_t>(16 - shift));
-    return (f32s)_mm512_permutex2var_ps((__m512)before, order, (__m512)vector);
+    return (u32s)_mm512_permutex2var_epi32((__m512i)before, order, (__m512i)vector);
 }
 #endif
 

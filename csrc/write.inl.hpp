@@ -266,38 +266,44 @@ struct StreamRows : RowWriter<E> {
 };
 
 #if defined(__AVX512F__)
-// The same without a buffer, for rows of whole vectors made from left to right: lines are put together in registers.
-struct StreamShifted : RowWriter<float> {
+// The same without a buffer, for rows of whole lines made from left to right: they are put together in registers.
+template <class E>
+struct StreamShifted : RowWriter<E> {
     std::size_t columns;
     std::size_t first, end;  // of the rows
-    std::size_t shift;       // how many numbers a row starts after the beginning of a line
-    f32s* before;            // the last vector written
+    std::size_t shift;       // how many words of 32 bits a row starts after the beginning of a line
+    u32s* before;            // the last words written
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        const bool alone = stride != static_cast<std::ptrdiff_t>(columns * sizeof(float));
-        float* line = at(row, column) - shift;
-        std::size_t v = 0;
-        if (column == 0 && (alone || row == first)) {
-            stream_part(line + shift, values[0], 0, 16 - shift);
-            line += 16;
-            v = 1;
-            *before = values[0];
-        }
-        f32s last = *before;
-        for (; v < vectors; ++v, line += 16) {
-            stream(line, (u32s)shifted(last, values[v], shift));
-            last = values[v];
-        }
-        *before = last;
-        if (column + count == columns && (alone || row + 1 == end)) {
-            stream_part(line, last, 16 - shift, shift);
+        constexpr std::size_t lines = sizeof(E) * vectors / sizeof(float);
+        if constexpr (lines > 0) {
+            alignas(64) E narrowed[vectors * 2 * kLanes];
+            narrow_certain(narrowed, values);
+            const auto words = [&](std::size_t i) { return load<u32s>(narrowed + i * 64 / sizeof(E)); };
+            const bool alone = this->stride != static_cast<std::ptrdiff_t>(columns * sizeof(E));
+            char* line = reinterpret_cast<char*>(this->at(row, column)) - shift * 4;
+            std::size_t i = 0;
+            u32s last = *before;
+            if (column == 0 && (alone || row == first)) {
+                last = words(i++);
+                stream_part(line + shift * 4, last, 0, 16 - shift);
+                line += 64;
+            }
+            for (; i < lines; ++i, line += 64) {
+                stream(line, shifted(last, words(i), shift));
+                last = words(i);
+            }
+            *before = last;
+            if (column + count == columns && (alone || row + 1 == end)) {
+                stream_part(line, last, 16 - shift, shift);
+            }
         }
     }
 
-    static void stream_part(float* to, f32s vector, std::size_t from, std::size_t count) {
+    static void stream_part(char* to, u32s words, std::size_t from, std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) {
-            stream(to + i, ((u32s)vector)[from + i]);
+            stream(to + 4 * i, words[from + i]);
         }
     }
 };

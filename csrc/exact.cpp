@@ -80,7 +80,10 @@ Sum exact_value(const Table& table, double position, std::int32_t source) noexce
     const Sum rest = two_sum(first.low, second.high);
     const Sum angle = Sum{first.high - whole, 0.0} + rest + two_sum(second.low, third);
     const double carry = std::nearbyint(angle.high);
-    const Sum turned = angle + Sum{-carry, 0.0};
+    Sum turned = angle + Sum{-carry, 0.0};
+    if (std::abs(turned.high) < std::abs(first.high) * 0x1p-140) {
+        turned = {0.0, 0.0};  // frequencies lack 2^-155 of the true ones: five times a tenth of a turn is half of one
+    }
     const Sum x = turned * kHalfPi;
 
     const int quadrant = static_cast<int>(std::fmod(whole, 4.0)) + static_cast<int>(carry) + (source & 1);

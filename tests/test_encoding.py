@@ -455,7 +455,8 @@ def test_what_frequencies_for_refuses() -> None:
 
 def test_true_zeros(backend: str | None) -> None:
     # Five times a tenth of a turn is half of one, though no double is a tenth: the sine is 0, not 1e-43.
-    encoding, turns = Encoding(full_turns=True), [5, 15, 25, 505, -5, 10**9 + 5, 2**53 // 5 * 5, 7.5]
+    encoding, turns = Encoding(full_turns=True), [5, 15, 505, -5, 10**9 + 5, 2**53 // 5 * 5, 7.5]
+    turns += range(500, 10**9, 1000 * 99991)
     with mp.workprec(400):
         angles = [2 * mpf(p) / 10**k for p in turns for k in range(4)]
         want = np.array([float(f(angle)) for angle in angles for f in (mp.sinpi, mp.cospi)], np.float32).reshape(-1, 8)

@@ -103,9 +103,10 @@ def fill_(
     dim = target.shape[channel_axis]
     write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
     if target.size:
+        if backend is None:
+            _backend.remember(encoding, rule, dim)
         _arrays.written(out)
         write(None, axes.view(target), 1.0)
-        _backend.remember(encoding, rule, dim)
     return out
 
 
@@ -178,10 +179,11 @@ def add_(
     write = _prepare(axes, rule, dim, start, positions, mask, cu_seqlens, threads, backend)
     scale = _validate.x_scale(x_scale, target.dtype, dim)
     if target.size:
+        if backend is None:
+            _backend.remember(encoding, rule, dim)
         _arrays.written(x)
         view = axes.view(target)
         write(view, view, scale)
-        _backend.remember(encoding, rule, dim)
     return x
 
 

@@ -58,7 +58,8 @@ Element element_of(const py::array& out) {
 }
 
 // Addresses of the arrays of `inner` dimensions that `array` consists of, in C order.
-std::vector<char*> outer_addresses(const py::array& array, char* first, py::ssize_t inner) {
+std::vector<char*> outer_addresses(const py::array& array, char* first,  // NOLINT(readability-non-const-parameter)
+                                   py::ssize_t inner) {
     std::vector<char*> addresses{first};
     for (py::ssize_t axis = 0; axis < array.ndim() - inner; ++axis) {
         std::vector<char*> next;
@@ -200,11 +201,11 @@ struct Remembered {
     std::size_t next = 0;
 };
 
-std::atomic<Remembered*> remembered_now{new Remembered};
+std::atomic<Remembered*> remembered_now{nullptr};  // made when the module is
 
 Remembered& remembered() { return *remembered_now; }
 
-// In a forked child: a thread that is no more may have held the lock, or was making a table's rows ready.
+// Also in a forked child: a thread that is no more may have held the lock, or was making a table's rows ready.
 void forget() { remembered_now = new Remembered; }
 
 void remember(const std::shared_ptr<OwnedTable>& table, const py::object& encoding, double offset) {
@@ -301,6 +302,7 @@ py::list level_names() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     using namespace posenc;
+    forget();
     m.doc() = "Compiled kernels of posenc. Private: python/posenc/_api.py is the way in.";
     m.attr("__version__") = POSENC_VERSION;
     m.attr("compiler") = POSENC_COMPILER;

@@ -276,11 +276,11 @@ struct StreamShifted : RowWriter<E> {
 
     template <std::size_t vectors>
     void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        constexpr std::size_t lines = sizeof(E) * vectors / sizeof(float);
+        constexpr std::size_t line_length = 64 / sizeof(E), lines = vectors * 16 / line_length;
         if constexpr (lines > 0) {
             alignas(64) E narrowed[vectors * 2 * kLanes];
             narrow_certain(narrowed, values);
-            const auto words = [&](std::size_t i) { return load<u32s>(narrowed + i * 64 / sizeof(E)); };
+            const auto words = [&](std::size_t i) { return load<u32s>(narrowed + i * line_length); };
             const bool alone = this->stride != static_cast<std::ptrdiff_t>(columns * sizeof(E));
             char* line = reinterpret_cast<char*>(this->at(row, column)) - shift * 4;
             std::size_t i = 0;

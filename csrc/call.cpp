@@ -29,7 +29,7 @@ struct Pieces {
         const std::size_t elements = arrays * call.groups * call.rows * columns;
         // On several threads, enough pieces that the last one to finish does not keep the others waiting.
         const std::size_t most = threads > 1 ? std::min(kPieceElements, elements / (4 * threads) + 1) : kPieceElements;
-        row_step = std::clamp<std::size_t>(most / (arrays * columns), std::min<std::size_t>(call.rows, 64), call.rows);
+        row_step = std::clamp<std::size_t>(most / columns, std::min<std::size_t>(call.rows, 64), call.rows);
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
         array_parts = divide_up(arrays, array_step);
@@ -56,19 +56,6 @@ struct Pieces {
         kernel(table, rows, target, workspace);
     }
 };
-
-// The table as a call sees it: with its ready rows, if some group needs no others.
-Table table_for(const Call& call, Run kernel) {
-    Table table = call.table.table();
-    if (call.target.element == Element::f32 && call.starts) {
-        const auto last = static_cast<double>(table.ready_rows) - static_cast<double>(call.rows);
-        if (std::any_of(call.positions, call.positions + call.groups,
-                        [&](double p) { return p >= 0.0 && p <= last; })) {
-            table.ready = call.table.ready(kernel);
-        }
-    }
-    return table;
-}
 
 // The calling thread's, kept for its next call: to get it from the system takes longer than a short call.
 double* own_workspace(std::size_t needed) {
@@ -141,7 +128,7 @@ std::size_t value_bytes(Element element, Operation operation) {
 
 void run_small_call(const Call& call) {
     const Run kernel = active_level().run;
-    const Table table = table_for(call, kernel);
+    const Table& table = call.table.table();
     kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, own_workspace(workspace_size(table)));
 }
 
@@ -150,7 +137,7 @@ void run_call(const Call& call, std::size_t threads, const std::function<void()>
         return;
     }
     const Run kernel = active_level().run;
-    const Table table = table_for(call, kernel);
+    const Table& table = call.table.table();
     const std::size_t elements = call.groups * call.rows * table.columns * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);

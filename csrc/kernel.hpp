@@ -29,18 +29,18 @@ struct Table {
     Order order;                     // what there is to know of `source`
     bool cos_first;                  // in both of the orders that are not `any`
     const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
-    std::size_t reach;               // R: a tile is an anchor row and R rows on either side of it
-    std::size_t tile_reach;          // S: an anchor is evaluated once for S tiles on either side
-    std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
-    const float* ready;              // [ready_rows][columns] float32 rows of positions 0, 1, ..., if it is not null
-    std::size_t ready_rows;
-    const double* row_cos;   // [R][padded D] cos(r w), r = 1 .. R, in column order
-    const double* row_sin;   // [R][padded D] sin(r w)
-    const double* tile_cos;  // [S][padded D] the same for r = 1 .. S times (2R + 1)
-    const double* tile_sin;
+    // What the recurrence needs of each frequency w: sin w and 2 sin^2(w / 2) of the angle that turns a row into the next
+    // one. Where cos w < 0, they are those of w - pi, and the second bears a negative sign: values alternate.
+    const double* step_sin;
+    const double* step_versine;
+    const double* tile_sin;   // sin and cos of kTileRows w
+    const double* tile_cos;
+    bool has_quarters;        // whether some frequency is a whole number of quarter turns
+    std::size_t shared_rows;  // how many rows to make at a time where several arrays share them
 };
 
 constexpr std::size_t kSharedBytes = 128 * 1024;  // of rows that several arrays share: they stay in the second level
+constexpr std::size_t kTileRows = 64;             // rows of a strip
 constexpr std::size_t kPadding = 16;              // twice the lanes of the widest ISA level
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,

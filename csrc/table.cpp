@@ -10,14 +10,6 @@
 namespace posenc {
 namespace {
 
-// The steps of a tile's rows are read for every pair of rows, and stay in the first-level cache. Those of the tiles are
-// read once a tile. The rows that several sequences share stay in the second level.
-constexpr std::size_t kRowStepBytes = 32 * 1024;
-constexpr std::size_t kTileReach = 8;
-// Short sequences from position 0 are asked for again and again; reading their rows is faster than making them.
-constexpr std::size_t kReadyBytes = 1024 * 1024;
-constexpr std::size_t kReadyMore = 4;  // rows, where the first position of an encoding is 1 or 2
-
 std::size_t round_up(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
 
 double sine_of_sixteenths(std::size_t i) {
@@ -61,13 +53,9 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.padded_frequencies = round_up(count);
     table_.padded_trig = std::max(2 * table_.padded_frequencies, table_.padded_columns);
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
-    table_.reach = std::clamp<std::size_t>(kRowStepBytes / (2 * row_bytes), 6, 16);
-    table_.tile_reach = kTileReach;
-    table_.ready_rows = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1) + kReadyMore;
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
-    const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
-    doubles_ = 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
+    doubles_ = 7 * table_.padded_frequencies;
     memory_ = make_aligned(doubles_);
     std::fill_n(memory_.get(), doubles_, 0.0);
 
@@ -101,61 +89,36 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 
     table_.source = source_.data();
 
-    double* const row_cos = free;
-    double* const tile_cos = row_cos + reach * width;
-    double* const row_sin = tile_cos + tile_reach * width;
-    double* const tile_sin = row_sin + reach * width;
-    std::fill(row_cos, row_sin, 1.0);
-    std::vector<std::vector<std::size_t>> shown(count);  // the columns of each frequency
-    for (std::size_t j = 0; j < columns; ++j) {
-        if (source_[j] >= 0) {
-            shown[static_cast<std::size_t>(source_[j]) / 2].push_back(j);
-        }
-    }
-    const auto show = [&](std::size_t k, const Turn& turn, double* cos, double* sin) {
-        for (const std::size_t j : shown[k]) {
-            cos[j] = turn.cos.high;
-            sin[j] = turn.sin.high;
-        }
-    };
+    double* const step_sin = free;
+    double* const step_versine = step_sin + table_.padded_frequencies;
+    double* const tile_sin = step_versine + table_.padded_frequencies;
+    double* const tile_cos = tile_sin + table_.padded_frequencies;
     for (std::size_t k = 0; k < count; ++k) {
         const auto source_of_k = static_cast<std::int32_t>(2 * k);
-        const Turn row{exact_value(table_, 1.0, source_of_k + 1), exact_value(table_, 1.0, source_of_k)};
-        Turn turn = row, before = row;
-        for (std::size_t r = 0; r < reach; ++r, before = turn, turn = turn * row) {
-            show(k, turn, row_cos + r * width, row_sin + r * width);
-        }
-        const Turn tile = turn * before;  // R + 1 and R steps
-        turn = tile;
-        for (std::size_t s = 0; s < tile_reach; ++s, turn = turn * tile) {
-            show(k, turn, tile_cos + s * width, tile_sin + s * width);
-        }
+        const Sum sin = exact_value(table_, 1.0, source_of_k), cos = exact_value(table_, 1.0, source_of_k + 1);
+        tile_sin[k] = exact_value(table_, kTileRows, source_of_k).high;
+        tile_cos[k] = exact_value(table_, kTileRows, source_of_k + 1).high;
+        const Sum half = exact_value(table_, 0.5, source_of_k + (cos.high < 0.0 ? 1 : 0));
+        step_sin[k] = cos.high < 0.0 ? -sin.high : sin.high;
+        const double square = half.high * half.high;
+        const double rest = std::fma(half.high, half.high, -square) + 2.0 * half.high * half.low;
+        step_versine[k] = (cos.high < 0.0 ? -2.0 : 2.0) * (square + rest);
     }
-    table_.row_cos = row_cos;
-    table_.row_sin = row_sin;
-    table_.tile_cos = tile_cos;
+    table_.has_quarters = std::any_of(step_sin, step_sin + count,
+                                      [](double s) { return s == 0.0 || std::abs(s) == 1.0; });
+    table_.step_sin = step_sin;
+    table_.step_versine = step_versine;
     table_.tile_sin = tile_sin;
+    table_.tile_cos = tile_cos;
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    const std::size_t ready = table_.ready_rows * table_.columns * sizeof(float);
-    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) + ready;
-}
-
-const float* OwnedTable::ready(Run run) const {
-    std::call_once(ready_once_, [&] {
-        AlignedDoubles memory = make_aligned(table_.ready_rows * table_.columns / 2 + kPadding);
-        char* const address = reinterpret_cast<char*>(memory.get());
-        const Arrays arrays{&address, static_cast<std::ptrdiff_t>(table_.columns * sizeof(float)), sizeof(float)};
-        run(table_, {nullptr, 0.0, 0, table_.ready_rows},
-            {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false}, make_aligned(workspace_size(table_)).get());
-        ready_ = std::move(memory);
-    });
-    return reinterpret_cast<const float*>(ready_.get());
+    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    return table.padded_trig + 4 * table.padded_columns + table.shared_rows * table.columns + kPadding;
+    constexpr std::size_t start = 4 * (1024 + 64);
+    return table.padded_trig + start + table.shared_rows * table.columns + kPadding;
 }
 
 std::size_t merge_size(std::size_t columns) noexcept { return std::max(columns, kSharedBytes / sizeof(double)); }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <new>
 #include <span>
 #include <vector>
@@ -29,16 +28,12 @@ public:
 
     const Table& table() const noexcept { return table_; }
 
-    // The float32 rows of positions 0, 1, ..., Table::ready_rows - 1, made by `run` at the first call.
-    const float* ready(Run run) const;
     std::size_t nbytes() const noexcept;  // of the arrays it owns, once all are made
 
 private:
     static constexpr std::size_t kSixteenths = 16;
     alignas(64) double sixteenths_[2][kSixteenths]{};
     Table table_{};
-    mutable AlignedDoubles ready_;  // floats, in fact
-    mutable std::once_flag ready_once_;
     AlignedDoubles memory_;  // frequencies and steps
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;

@@ -4,13 +4,6 @@
 namespace posenc {
 namespace {
 
-template <class T>
-void copy(T* to, const T* from, std::size_t count) {
-    for (std::size_t j = 0; j < count; ++j) {
-        to[j] = from[j];
-    }
-}
-
 // To begin at the beginning of a cache line, with a few elements first, does not pay for so few bytes.
 constexpr std::size_t kShortBytes = 512;
 
@@ -136,13 +129,13 @@ bool rows_are_close(const Arrays& arrays) {
 // Writes the columns of ready rows: transposed in blocks that stay in the first level.
 template <class E, class V>
 void write_columns(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
-    constexpr std::size_t kRows = 64, kColumns = 16;
-    V block[kColumns][kRows];
+    constexpr std::size_t kHeight = 64, kWidth = 16;
+    V block[kWidth][kHeight];
     Target here = target;
     here.stream = false;  // parts of lines
-    for (std::size_t i = 0; i < count; i += kRows) {
-        for (std::size_t j = 0; j < columns; j += kColumns) {
-            const std::size_t height = smaller(kRows, count - i), width = smaller(kColumns, columns - j);
+    for (std::size_t i = 0; i < count; i += kHeight) {
+        for (std::size_t j = 0; j < columns; j += kWidth) {
+            const std::size_t height = smaller(kHeight, count - i), width = smaller(kWidth, columns - j);
             for (std::size_t r = 0; r < height; ++r) {
                 for (std::size_t c = 0; c < width; ++c) {
                     block[c][r] = rows[(i + r) * columns + j + c];
@@ -194,166 +187,6 @@ void clear_rows(std::size_t columns, const Target& target, std::size_t first, st
         }
     }
 }
-
-// ---- rows straight from registers, to contiguous and aligned rows of one array: what make_f32 writes with -----------
-
-template <class E>
-struct RowWriter {
-    using Element = E;
-    char* base;  // row `origin`
-    std::ptrdiff_t stride;
-    std::size_t origin;
-
-    E* at(std::size_t row, std::size_t column) const {
-        return reinterpret_cast<E*>(base + static_cast<std::ptrdiff_t>(row - origin) * stride) + column;
-    }
-    void prefetch(std::size_t, std::size_t, std::size_t) const {}
-};
-
-template <std::size_t vectors, class E>
-[[gnu::always_inline]] inline void put(E* to, const f32s (&values)[vectors], std::size_t count) {
-    constexpr std::size_t most = vectors * 2 * kLanes;
-    if (count == most) {
-        narrow_certain(to, values);
-    } else {
-        E whole[most];
-        narrow_certain(whole, values);
-        copy(to, whole, count);
-    }
-}
-
-template <class E>
-struct Fill : RowWriter<E> {
-    template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        put(this->at(row, column), values, count);
-    }
-};
-
-// Past the caches, where every row starts on a cache line and has whole vectors.
-struct Stream : RowWriter<float> {
-    template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t) const {
-        float* const to = at(row, column);
-        for (std::size_t v = 0; v < vectors; ++v) {
-            stream(to + v * 2 * kLanes, (u32s)values[v]);
-        }
-    }
-};
-
-// Past the caches, wherever rows start: made in `buffer`, then written in whole lines. What a row has of a line that it
-// shares with the next one waits for that: half a line on its own costs memory a whole one, and a reading of it before.
-template <class E>
-struct StreamRows : RowWriter<E> {
-    std::size_t columns;
-    std::size_t end;  // of the rows
-    char* buffer;
-    std::size_t* waiting;  // bytes at the front of the buffer
-
-    template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        put(reinterpret_cast<E*>(buffer + *waiting) + column, values, count);
-        if (column + count != columns) {
-            return;
-        }
-        char* const to = reinterpret_cast<char*>(this->at(row, 0)) - *waiting;
-        const std::size_t bytes = *waiting + columns * sizeof(E);
-        const bool next = row + 1 < end && this->stride == static_cast<std::ptrdiff_t>(columns * sizeof(E));
-        *waiting = next ? smaller(reinterpret_cast<std::uintptr_t>(to + bytes) % 64, bytes) : 0;
-        copy_bytes<true>(to, buffer, bytes - *waiting);
-        copy(buffer, buffer + bytes - *waiting, *waiting);
-    }
-};
-
-#if defined(__AVX512F__)
-// The same without a buffer, for rows of whole lines made from left to right: they are put together in registers.
-template <class E>
-struct StreamShifted : RowWriter<E> {
-    std::size_t columns;
-    std::size_t first, end;  // of the rows
-    std::size_t shift;       // how many words of 32 bits a row starts after the beginning of a line
-    u32s* before;            // the last words written
-
-    template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        constexpr std::size_t line_length = 64 / sizeof(E), lines = vectors * 16 / line_length;
-        if constexpr (lines > 0) {
-            alignas(64) E narrowed[vectors * 2 * kLanes];
-            narrow_certain(narrowed, values);
-            const auto words = [&](std::size_t i) { return load<u32s>(narrowed + i * line_length); };
-            const bool alone = this->stride != static_cast<std::ptrdiff_t>(columns * sizeof(E));
-            char* line = reinterpret_cast<char*>(this->at(row, column)) - shift * 4;
-            std::size_t i = 0;
-            u32s last = *before;
-            if (column == 0 && (alone || row == first)) {
-                last = words(i++);
-                stream_part(line + shift * 4, last, 0, 16 - shift);
-                line += 64;
-            }
-            for (; i < lines; ++i, line += 64) {
-                stream(line, shifted(last, words(i), shift));
-                last = words(i);
-            }
-            *before = last;
-            if (column + count == columns && (alone || row + 1 == end)) {
-                stream_part(line, last, 16 - shift, shift);
-            }
-        }
-    }
-
-    static void stream_part(char* to, u32s words, std::size_t from, std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i) {
-            stream(to + 4 * i, words[from + i]);
-        }
-    }
-};
-#endif
-
-// Sums of E, in float32 arithmetic.
-template <class E, bool scaled, bool streamed>
-struct Add : RowWriter<float> {
-    RowWriter<E> to, from;
-    std::size_t end;    // of the rows
-    std::size_t ahead;  // how many rows to prefetch ahead
-    float scale;
-
-    template <std::size_t vectors>
-    void operator()(std::size_t row, std::size_t column, const f32s (&values)[vectors], std::size_t count) const {
-        E* const to_here = to.at(row, column);
-        const E* const from_here = from.at(row, column);
-        f32s sums[vectors];
-        const auto add = [&](const E* x) {
-            for (std::size_t v = 0; v < vectors; ++v) {
-                const f32s wide = widen(x + v * 2 * kLanes);
-                sums[v] = (scaled ? wide * scale : wide) + values[v];
-            }
-        };
-        if (count == vectors * 2 * kLanes) {
-            add(from_here);
-            if constexpr (streamed) {
-                for (std::size_t v = 0; v < vectors; ++v) {
-                    stream(to_here + v * 2 * kLanes, (u32s)sums[v]);
-                }
-            } else {
-                narrow(to_here, sums);
-            }
-        } else {
-            E x[vectors * 2 * kLanes]{};
-            copy(x, from_here, count);
-            add(x);
-            narrow(x, sums);
-            copy(to_here, x, count);
-        }
-    }
-    // Into the second level, far enough ahead for the memory: the hardware alone does not look beyond the arithmetic.
-    void prefetch(std::size_t row, std::size_t column, std::size_t count) const {
-        if (row + ahead < end) {
-            for (std::size_t j = 0; j < count; j += 64 / sizeof(E)) {
-                __builtin_prefetch(from.at(row + ahead, column + j), 0, 2);
-            }
-        }
-    }
-};
 
 }  // namespace
 }  // namespace posenc

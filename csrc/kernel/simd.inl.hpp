@@ -19,12 +19,17 @@ constexpr std::size_t kLanes = 4;
 constexpr std::size_t kLanes = 2;
 #endif
 
+constexpr std::size_t kLine = 64;             // bytes of a cache line
+constexpr std::size_t kVector = 2 * kLanes;  // float32 lanes of a register
+constexpr std::size_t kStrip = 2 * kVector;  // columns of a strip: four registers of doubles
+
 using f64s = double __attribute__((vector_size(kLanes * 8)));
 using i64s = std::int64_t __attribute__((vector_size(kLanes * 8)));
 using u64s = std::uint64_t __attribute__((vector_size(kLanes * 8)));
 using f32h = float __attribute__((vector_size(kLanes * 4)));  // half a register: what f64s converts to
 using f32s = float __attribute__((vector_size(kLanes * 8)));
 using u32s = std::uint32_t __attribute__((vector_size(kLanes * 8)));
+using i32s = std::int32_t __attribute__((vector_size(kLanes * 8)));
 using i32h = std::int32_t __attribute__((vector_size(kLanes * 4)));
 using u16h = std::uint16_t __attribute__((vector_size(kLanes * 4)));  // as many lanes as f32s
 
@@ -40,7 +45,22 @@ void store(T* target, V value) {
     __builtin_memcpy(target, &value, sizeof value);
 }
 
-u32s lane_numbers() {
+template <class T>
+void copy(T* to, const T* from, std::size_t count) {
+    for (std::size_t j = 0; j < count; ++j) {
+        to[j] = from[j];
+    }
+}
+
+double absolute(double x) { return x < 0.0 ? -x : x; }
+std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+template <std::size_t value>
+struct Constant {
+    constexpr operator std::size_t() const { return value; }
+};
+
+[[maybe_unused]] u32s lane_numbers() {
     u32s lane{};
     for (std::size_t i = 0; i < 2 * kLanes; ++i) {
         lane[i] = static_cast<std::uint32_t>(i);
@@ -107,16 +127,6 @@ f64s weave_high(f64s a, f64s b) {
         a, b, POSENC_LANES(POSENC_LIST(4, 12, 5, 13, 6, 14, 7, 15), POSENC_LIST(2, 6, 3, 7), POSENC_LIST(1, 3)));
 }
 
-f64s turn_pairs(f64s a) {  // a1 -a0 a3 -a2 ...
-    i64s odd{};
-    for (std::size_t i = 1; i < kLanes; i += 2) {
-        odd[i] = INT64_MIN;
-    }
-    const f64s swapped = __builtin_shufflevector(
-        a, a, POSENC_LANES(POSENC_LIST(1, 0, 3, 2, 5, 4, 7, 6), POSENC_LIST(1, 0, 3, 2), POSENC_LIST(1, 0)));
-    return (f64s)((i64s)swapped ^ odd);
-}
-
 f32s weave(f32h a, f32h b) {
 #if defined(__AVX512F__)
     const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -126,11 +136,61 @@ f32s weave(f32h a, f32h b) {
 #endif
 }
 
+// ---- masks: a bit, or all bits, of each float32 lane ----------------------------------------------------------------
+
 #if defined(__AVX512F__)
-// `vector` moved up by `shift` lanes, and what that makes room for: the last lanes of the vector before it.
-u32s shifted(u32s before, u32s vector, std::size_t shift) {
-    const __m512i order = (__m512i)(lane_numbers() + static_cast<std::uint32_t>(16 - shift));
-    return (u32s)_mm512_permutex2var_epi32((__m512i)before, order, (__m512i)vector);
+using Mask = __mmask16;
+Mask every_lane() { return 0xffff; }
+bool all(Mask mask) { return mask == 0xffff; }
+// The lanes of `mask` in which `value` has one of `bits`.
+Mask with_bits(Mask mask, u32s value, u32s bits) {
+    return _mm512_mask_test_epi32_mask(mask, (__m512i)value, (__m512i)bits);
+}
+// The lanes of `mask` in which a and b are at least `floor` in magnitude.
+Mask at_least(Mask mask, f32s a, f32s b, f32s floor) {
+    const __m512 least = _mm512_range_ps((__m512)a, (__m512)b, 0b1010);  // the smaller magnitude
+    return _mm512_mask_cmp_ps_mask(mask, least, (__m512)floor, _CMP_GE_OQ);
+}
+#else
+using Mask = u32s;
+Mask every_lane() { return ~u32s{}; }
+bool all(Mask mask) { return !any(~mask); }
+Mask with_bits(Mask mask, u32s value, u32s bits) { return mask & (u32s)((value & bits) != 0); }
+Mask at_least(Mask mask, f32s a, f32s b, f32s floor) {
+    const u32s x = (u32s)a & 0x7fffffff, y = (u32s)b & 0x7fffffff;  // which are ordered as the numbers are
+    return mask & (u32s)((i32s)(x < y ? x : y) >= (i32s)floor);
+}
+#endif
+
+// The first `count` of the lanes: they are read, or written, and no others.
+#if defined(__AVX512F__)
+f32s load_some(const float* from, std::size_t count) {
+    return (f32s)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+}
+void store_some(float* to, f32s value, std::size_t count) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)value);
+}
+#elif defined(__AVX2__)
+f32s load_some(const float* from, std::size_t count) {
+    const u32s lanes = (u32s)(lane_numbers() < static_cast<std::uint32_t>(count));
+    return (f32s)_mm256_maskload_ps(from, (__m256i)lanes);
+}
+void store_some(float* to, f32s value, std::size_t count) {
+    const u32s lanes = (u32s)(lane_numbers() < static_cast<std::uint32_t>(count));
+    _mm256_maskstore_ps(to, (__m256i)lanes, (__m256)value);
+}
+#else
+f32s load_some(const float* from, std::size_t count) {
+    f32s value{};
+    for (std::size_t i = 0; i < count; ++i) {
+        value[i] = from[i];
+    }
+    return value;
+}
+void store_some(float* to, f32s value, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        to[i] = value[i];
+    }
 }
 #endif
 
@@ -152,6 +212,10 @@ u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever or
                                    POSENC_LANES(POSENC_LIST(0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
                                                 POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
+
+f64s least(f64s a, f64s b) { return a < b ? a : b; }
+
+f64s magnitude(f64s y) { return (f64s)((i64s)y & INT64_MAX); }
 
 // a * b + c. Fused where float32 is made: the check in round_f32 makes its bits independent of that. Float64 results
 // have no such check and are never fused.

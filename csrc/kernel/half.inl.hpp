@@ -138,5 +138,21 @@ template <std::size_t vectors>
     store_upper_halves(to, bits);
 }
 
+// The same past the caches, to addresses that are multiples of a register's size.
+template <class E, std::size_t vectors>
+[[gnu::always_inline]] inline void stream_certain(E* to, const f32s (&values)[vectors]) {
+    if constexpr (kSame<E, float>) {
+        for (std::size_t v = 0; v < vectors; ++v) {
+            stream(to + v * 2 * kLanes, (u32s)values[v]);
+        }
+    } else {
+        alignas(64) E narrowed[vectors * 2 * kLanes];
+        narrow_certain(narrowed, values);
+        for (std::size_t v = 0; v < vectors; v += 2) {
+            stream(to + v * 2 * kLanes, load<u32s>(narrowed + v * 2 * kLanes));
+        }
+    }
+}
+
 }  // namespace
 }  // namespace posenc

@@ -1,0 +1,280 @@
+// Producer: the recurrence down a strip, for rows whose positions are p, p + 1, p + 2 ... Included by kernel.inl.hpp.
+//
+// A strip of columns is walked down with its state in registers. With d_n = y_n - y_(n-1) and k = 4 sin^2(w / 2)
+//   d -= k y,  y += d
+// gives the next value of sin(p w) and of cos(p w) alike: Reinsch's form of Goertzel's recurrence (J. Stoer and
+// R. Bulirsch, "Introduction to Numerical Analysis", section 2.3.4), whose error grows by about a unit of the last place
+// a row, however small w is. It holds for |w| <= pi/2. Where cos w < 0, (-1)^n y_n is walked down instead, which turns
+// by w - pi, and every second row changes its sign on the way out.
+//
+// Order of the elements: strip by strip, each from top to bottom.
+
+namespace posenc {
+namespace {
+
+constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close to a tie and results below the floor
+
+constexpr std::size_t kRows = kTileRows;  // of a strip
+constexpr std::size_t kRotations = 8;  // tiles whose anchor is rotated from the one before, until it is evaluated again
+
+// After n rows a value errs by (2 + 8.8 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
+// column can have in these rows (docs/accuracy.md).
+constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 8.8 : 10.8, kStartError = 48.0;
+
+// sin and cos of the first row of a tile at every frequency.
+struct Anchor {
+    double *sin, *cos;
+};
+
+void evaluate_anchor(const Table& table, double position, const Anchor& anchor) {
+    for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
+        const Angle angle = evaluate<true>(position + f64s{}, load<f64s>(table.frequency[0] + k),
+                                           load<f64s>(table.frequency[1] + k));
+        store(anchor.sin + k, angle.sin);
+        store(anchor.cos + k, angle.cos);
+    }
+}
+
+// Turns an anchor by kRows positions.
+void rotate_anchor(const Table& table, const Anchor& anchor) {
+    for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
+        const f64s sin = load<f64s>(anchor.sin + k), cos = load<f64s>(anchor.cos + k);
+        const f64s tile_sin = load<f64s>(table.tile_sin + k), tile_cos = load<f64s>(table.tile_cos + k);
+        store(anchor.sin + k, fused(sin, tile_cos, cos * tile_sin));
+        store(anchor.cos + k, fused(-sin, tile_sin, cos * tile_cos));
+    }
+}
+
+// Where a strip begins: values of columns in the order of an array's, [kBlock + kStrip] each.
+struct Start {
+    double* value;
+    double* difference;  // from the row before
+    double* factor;      // k
+    double* error;       // of every row; its sign bit is set where values alternate
+};
+
+// The columns of one row, from a frequency's: first and second of a pair.
+struct StartPair {
+    f64s value[2], difference[2], factor, error[2];
+};
+
+struct Tile {
+    const Table& table;
+    double position;   // of the first row
+    std::size_t rows;  // at most kRows
+    double farthest;   // the largest magnitude of a position
+    double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
+};
+
+// Of frequencies w with sin and cos of the first row's angle.
+inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versine, f64s sin, f64s cos) {
+    const Table& table = tile.table;
+    const f64s flips = (f64s)((u64s)versine & INT64_MIN);
+    const f64s h = magnitude(versine);
+    const double unit = absolute(table.amplitude) * kUnit;
+    const auto rows = static_cast<double>(tile.rows);
+    // A sine is not larger than its angle.
+    const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
+    f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
+    f64s sine_error = cosine_error * reach;
+    if (table.has_quarters) {  // at whole numbers of quarter turns everything is exact, if the amplitude is
+        const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
+                               ((i64s)(sin_step == 0.0) | (i64s)(magnitude(sin_step) == 1.0)));
+        cosine_error = (f64s)((i64s)cosine_error & inexact);
+        sine_error = (f64s)((i64s)sine_error & inexact);
+    }
+    const f64s s = sin * table.amplitude + 0.0, c = cos * table.amplitude + 0.0;
+    const f64s s_difference = fused(sin_step, c, h * s), c_difference = fused(-sin_step, s, h * c);
+    const auto flagged = [&](f64s error) { return (f64s)((u64s)error | (u64s)flips); };
+    if (table.cos_first) {
+        return {{c, s}, {c_difference, s_difference}, 2.0 * h, {flagged(cosine_error), flagged(sine_error)}};
+    }
+    return {{s, c}, {s_difference, c_difference}, 2.0 * h, {flagged(sine_error), flagged(cosine_error)}};
+}
+
+void store_pair(const Start& to, std::size_t first, std::size_t second, const StartPair& pair) {
+    for (std::size_t which = 0; which < 2; ++which) {
+        const std::size_t at = which == 0 ? first : second;
+        store(to.value + at, pair.value[which]);
+        store(to.difference + at, pair.difference[which]);
+        store(to.factor + at, pair.factor);
+        store(to.error + at, pair.error[which]);
+    }
+}
+
+void weave_pair(const Start& to, std::size_t at, const StartPair& pair) {
+    const auto weave = [&](double* out, f64s a, f64s b) {
+        store(out + at, weave_low(a, b));
+        store(out + at + kLanes, weave_high(a, b));
+    };
+    weave(to.value, pair.value[0], pair.value[1]);
+    weave(to.difference, pair.difference[0], pair.difference[1]);
+    weave(to.factor, pair.factor, pair.factor);
+    weave(to.error, pair.error[0], pair.error[1]);
+}
+
+// The start of columns [first, first + count) of a row; the kStrip lanes behind them are those of no column.
+void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::size_t count, const Start& to) {
+    const Table& table = tile.table;
+    const auto pair_at = [&](std::size_t k) {
+        return start_pair(tile, load<f64s>(table.frequency[0] + k), load<f64s>(table.step_sin + k),
+                          load<f64s>(table.step_versine + k), load<f64s>(anchor.sin + k), load<f64s>(anchor.cos + k));
+    };
+    if (table.order == Order::interleaved) {
+        for (std::size_t k = first / 2; 2 * k < first + count; k += kLanes) {
+            weave_pair(to, 2 * k - first, pair_at(k));
+        }
+    } else if (table.order == Order::concatenated && count == table.columns) {
+        const std::size_t half = table.frequencies;
+        for (std::size_t k = (half - 1) / kLanes * kLanes + kLanes; k > 0;) {  // backwards: seconds over firsts' padding
+            k -= kLanes;
+            store_pair(to, k, half + k, pair_at(k));
+        }
+    } else {
+        for (std::size_t j = 0; j < count; j += kLanes) {
+            f64s w{}, sin{}, cos{}, sin_step{}, versine{};
+            i64s second{}, shown{};
+            for (std::size_t i = 0; i < kLanes && j + i < count; ++i) {
+                const std::int32_t source = table.source[first + j + i];
+                if (source >= 0) {
+                    const auto k = static_cast<std::size_t>(source) / 2;
+                    w[i] = table.frequency[0][k];
+                    sin[i] = anchor.sin[k];
+                    cos[i] = anchor.cos[k];
+                    sin_step[i] = table.step_sin[k];
+                    versine[i] = table.step_versine[k];
+                    second[i] = -static_cast<std::int64_t>((source & 1) != static_cast<std::int32_t>(table.cos_first));
+                    shown[i] = -1;
+                }
+            }
+            const StartPair pair = start_pair(tile, w, sin_step, versine, sin, cos);
+            const auto chosen = [&](const f64s (&of)[2]) {
+                return (f64s)((((i64s)of[1] & second) | ((i64s)of[0] & ~second)) & shown);
+            };
+            store(to.value + j, chosen(pair.value));
+            store(to.difference + j, chosen(pair.difference));
+            store(to.factor + j, pair.factor);
+            store(to.error + j, chosen(pair.error));
+        }
+    }
+    for (std::size_t j = count; j < count + kStrip; j += kLanes) {  // lanes of no column
+        store(to.value + j, kLarge + f64s{});
+        store(to.difference + j, f64s{});
+        store(to.factor + j, f64s{});
+        store(to.error + j, f64s{});
+    }
+}
+
+Start behind(const Start& start, std::size_t lanes) {
+    return {start.value + lanes, start.difference + lanes, start.factor + lanes, start.error + lanes};
+}
+
+// The start of columns [0, count) of the row after the first, count < kVector, at lane `at`.
+void make_next(const Tile& tile, const Anchor& anchor, std::size_t count, const Start& start, std::size_t at) {
+    const Start next = behind(start, at);
+    make_start(tile, anchor, 0, count, next);
+    for (std::size_t j = 0; j < count; ++j) {
+        const double difference = next.difference[j] - next.factor[j] * next.value[j];
+        const bool alternates = __builtin_signbit(next.error[j]) != 0;
+        next.difference[j] = alternates ? -difference : difference;
+        next.value[j] = alternates ? -(next.value[j] + difference) : next.value[j] + difference;
+    }
+}
+
+// Settles a row of a strip whose doubles y err by `error`; flipped values come back flipped.
+template <class E>
+[[gnu::noinline]] void settle_strip(const Tile& tile, const double* flags, std::size_t row, std::size_t column,
+                                    std::size_t count, bool flip, std::size_t vectors, double* y, const double* error,
+                                    float* results) {
+    const std::size_t lanes = vectors * kVector;
+    const auto turn = [&](auto* of) {
+        for (std::size_t i = 0; i < lanes; ++i) {
+            of[i] = flip && __builtin_signbit(flags[i]) != 0 ? -of[i] : of[i];
+        }
+    };
+    turn(y);
+    for (std::size_t j = 0; j < lanes && j < count; j += kVector) {
+        const Place place{tile.table, tile.position + static_cast<double>(row), 1.0, column + j, count - j};
+        settle<E>(place, y + j, error + j, results + j);
+    }
+    turn(results);
+}
+
+// Walks down columns column, column + 1, ... of a run, of which `count` are wanted; their start is `at`.
+template <std::size_t vectors, bool alternating, class Consumer>
+void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::size_t at, std::size_t count, char* to,
+                const char* from, const Consumer& consumer) {
+    using Value = typename Consumer::Value;
+    constexpr std::size_t registers = 2 * vectors;
+    f64s y[registers], d[registers], k[registers];
+    u32s flips[vectors];
+    for (std::size_t v = 0; v < registers; ++v) {
+        y[v] = load<f64s>(start.value + at + v * kLanes);
+        d[v] = load<f64s>(start.difference + at + v * kLanes);
+        k[v] = load<f64s>(start.factor + at + v * kLanes);
+    }
+    const RoundingTest<Value> test{kStripWindow};
+    f32s floor{};
+    for (std::size_t v = 0; v < vectors; ++v) {
+        const double* error = start.error + at + v * kVector;
+        const f64s low = load<f64s>(error), high = load<f64s>(error + kLanes);
+        const auto floor_of = [&](f64s e) {
+            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20);
+            const f64s enough = scaled > test.kSmallest ? scaled : test.kSmallest + f64s{};
+            return (f64s)((i64s)enough & (i64s)(magnitude(e) > 0.0));
+        };
+        const f32s floors = convert(floor_of(low), floor_of(high));
+        floor = floors > floor ? floors : floor;
+        flips[v] = (u32s)convert(low, high) & 0x80000000;
+    }
+    for (std::size_t row = 0; row < tile.rows; ++row, to += consumer.to_stride, from += consumer.from_stride) {
+        f32s value[vectors];
+        consumer.prefetch(from, vectors);
+        Mask certain = every_lane();
+        for (std::size_t v = 0; v < vectors; ++v) {
+            value[v] = convert(y[2 * v], y[2 * v + 1]);
+            certain = test.certain(certain, y[2 * v], y[2 * v + 1], value[v]);
+        }
+        certain = at_least(certain, value[0], value[vectors - 1], floor);
+        const bool flip = alternating && row % 2 != 0;
+        if (__builtin_expect(!all(certain), 0)) {
+            // An evaluated row's error is relative to the result, apart from the angle's.
+            const auto error_of = [&](std::size_t v) {
+                const f64s e = magnitude(load<f64s>(start.error + at + v * kLanes));
+                return row != 0 ? e : least(e, magnitude(y[v]) * kEvaluateError + tile.first_error);
+            };
+            bool same = true;
+            for (std::size_t v = 0; v < vectors; ++v) {
+                const f64s low = error_of(2 * v), high = error_of(2 * v + 1);
+                const f32s other = round_both(y[2 * v] - low, y[2 * v + 1] - high, Value{});
+                value[v] = round_both(y[2 * v] + low, y[2 * v + 1] + high, Value{}) + 0.0F;  // no negative zeros
+                same &= !any((u32s)(other != value[v]));
+            }
+            if (__builtin_expect(!same, 0)) {
+                alignas(64) double values[vectors * kVector], errors[vectors * kVector];
+                alignas(64) float results[vectors * kVector];
+                for (std::size_t v = 0; v < registers; ++v) {
+                    store(values + v * kLanes, y[v]);
+                    store(errors + v * kLanes, error_of(v));
+                }
+                settle_strip<Value>(tile, start.error + at, row, column, count, flip, vectors, values, errors, results);
+                for (std::size_t v = 0; v < vectors; ++v) {
+                    value[v] = load<f32s>(results + v * kVector);
+                }
+            }
+        }
+        if (flip) {
+            for (std::size_t v = 0; v < vectors; ++v) {
+                value[v] = (f32s)((u32s)value[v] ^ flips[v]) + 0.0F;
+            }
+        }
+        consumer.put(to, from, value, count);
+        for (std::size_t v = 0; v < registers; ++v) {
+            d[v] = fused(-k[v], y[v], d[v]);
+            y[v] = y[v] + d[v];
+        }
+    }
+}
+
+}  // namespace
+}  // namespace posenc

@@ -1,0 +1,149 @@
+// From doubles to float32 values that narrow to the correctly rounded float32, float16 or bfloat16: Ziv's strategy.
+// Included by kernel.inl.hpp only. The bounds are derived in docs/accuracy.md.
+//
+//   RoundingTest  accepts a register of results by the bits that rounding drops: no arithmetic, but a fixed window
+//   settle        what fails it: y - e and y + e round alike, or the element is evaluated again (relative 2^-50), or
+//                 exact.cpp decides
+
+namespace posenc {
+namespace {
+
+constexpr double kEvaluateError = 0x1p-50;  // of evaluate, relative to the result
+constexpr double kLarge = 0x1p127;          // stands in lanes of no column: it passes every rounding test
+constexpr double kAngleError = 0x1p-103;    // relative to the angle in quarter turns: frequencies count to 2^-106
+
+// Whether rounding is certain, for results that are at least `floor` in magnitude. Of float32, `window` is how many
+// units of the double's last place may lie between a result and the true value; at least W units from a tie, the true
+// value is on the same side of it. Since a unit is at least 2^-53 of the result, an absolute error e stands for at
+// most W units from floor(e, W) = e 2^53 / W on.
+template <class E>
+struct RoundingTest;
+
+template <>
+struct RoundingTest<float> {
+    static constexpr std::uint32_t kDropped = 0x1fffffff, kTie = 0x10000000;
+    static constexpr double kSmallest = 0x1p-126;  // below it, float32 drops more bits
+    std::uint32_t window;                          // W, a power of two
+
+    double floor_of(double error) const { return error * 0x1p53 / window; }
+    Mask certain(Mask mask, f64s a, f64s b, f32s) const {
+        return with_bits(mask, low_words(a, b) - (kTie - window), (kDropped & ~(2 * window - 1)) + u32s{});
+    }
+};
+
+// A float32 that is no tie of the narrow format narrows as the true value does, if that is nearer to the float32 than
+// half a unit of float32's last place: the error is below 2^-25 of the result.
+template <class E>
+struct RoundingTest {
+    static constexpr std::uint32_t kTie = kSame<E, f16> ? 0x1000 : 0x8000;
+    static constexpr double kSmallest = kSame<E, f16> ? 0x1p-14 : 0x1p-126;  // below it, ties are others
+    std::uint32_t window;                                                    // not used
+
+    static double floor_of(double error) { return error * 0x1p26; }
+    static Mask certain(Mask mask, f64s, f64s, f32s rounded) {
+        return with_bits(mask, (u32s)rounded ^ kTie, (2 * kTie - 1) + u32s{});
+    }
+};
+
+// The results a and b in float32.
+f32s convert(f64s a, f64s b) { return join(__builtin_convertvector(a, f32h), __builtin_convertvector(b, f32h)); }
+
+// Rounded toward zero, the last bit set where that lost something: what rounds to any shorter format as y does.
+f32h round_to_odd(f64s y) {
+    const f32h nearest = __builtin_convertvector(y, f32h);
+    const f64s back = __builtin_convertvector(nearest, f64s);
+    const i32h inexact = __builtin_convertvector((i64s)(back != y), i32h);
+    const i32h too_large = __builtin_convertvector((i64s)(magnitude(back) > magnitude(y)), i32h);
+    return (f32h)(((i32h)nearest + too_large) | (inexact & 1));
+}
+
+f32h rounded(f64s y, float) { return __builtin_convertvector(y, f32h); }
+f32h rounded(f64s y, f16) { return round_to_odd(y); }
+f32h rounded(f64s y, bf16) { return round_to_odd(y); }
+
+template <class E>
+f32s round_both(f64s a, f64s b, E format) {
+    return join(rounded(a, format), rounded(b, format));
+}
+
+// The number that narrows to the correctly rounded one.
+float exact(const Table& table, double position, std::int32_t source, float) {
+    return static_cast<float>(exact_odd(table, position, source));
+}
+
+template <class E>
+float exact(const Table& table, double position, std::int32_t source, E) {
+    // By way of the narrow format itself: narrow_certain wants no ties.
+    const f64s odd = exact_odd(table, position, source) + f64s{};
+    E narrowed[2 * kLanes];
+    narrow(narrowed, join(round_to_odd(odd), round_to_odd(odd)));
+    return widen(narrowed)[0];
+}
+
+// Lanes of a row: columns column, column + 1, ... at `position`, of which `count` are wanted. Columns past the last one
+// are the first ones of the next row, at position + step.
+struct Place {
+    const Table& table;
+    double position, step;
+    std::size_t column, count;
+};
+
+// As many lanes as a register of doubles has, evaluated again one by one; their error bounds.
+struct Evaluated {
+    f64s value, error;
+};
+
+inline Evaluated evaluate_lanes(const Place& place, std::int32_t (&source)[kLanes], double (&position)[kLanes]) {
+    const Table& table = place.table;
+    f64s p{}, w{}, w_low{}, weight{};
+    i64s cosine{};
+    std::size_t column = place.column;
+    double at = place.position;
+    for (std::size_t i = 0; i < kLanes; ++i, ++column) {
+        for (; column >= table.columns; column -= table.columns) {
+            at += place.step;
+        }
+        source[i] = table.source[column];
+        position[i] = at;
+        if (source[i] >= 0) {
+            const auto k = static_cast<std::size_t>(source[i]) / 2;
+            p[i] = at;
+            w[i] = table.frequency[0][k];
+            w_low[i] = table.frequency[1][k];
+            cosine[i] = -(source[i] & 1);
+            weight[i] = table.amplitude;
+        }
+    }
+    const Angle angle = evaluate<true>(p, w, w_low);
+    const f64s value = (f64s)(((u64s)angle.cos & (u64s)cosine) | ((u64s)angle.sin & ~(u64s)cosine)) * weight;
+    // A frequency without a second word is exact: so is the product of it and the position, to two doubles.
+    const f64s lost = (f64s)((u64s)(magnitude(p * w) * kAngleError) & (u64s)(w_low != 0.0));
+    return {value, magnitude(value) * kEvaluateError + lost * magnitude(weight)};
+}
+
+// Rounds the doubles y of a register of float32, which err by `error` at most.
+template <class E>
+[[gnu::noinline]] void settle(Place place, const double* y, const double* error, float* result) {
+    for (std::size_t half = 0; half < 2; ++half, y += kLanes, error += kLanes, result += kLanes) {
+        const f64s value = load<f64s>(y), e = load<f64s>(error);
+        const f32h low = rounded(value - e, E{}), high = rounded(value + e, E{});
+        store(result, high + 0.0F);  // no negative zeros
+        if (any((u32s)join(low, high) ^ (u32s)join(high, low))) {
+            std::int32_t source[kLanes];
+            double position[kLanes];
+            const Evaluated again = evaluate_lanes(place, source, position);
+            const f32h low_again = rounded(again.value - again.error, E{});
+            const f32h high_again = rounded(again.value + again.error, E{});
+            for (std::size_t i = 0; i < kLanes && half * kLanes + i < place.count; ++i) {
+                if (low[i] != high[i]) {
+                    result[i] = low_again[i] == high_again[i] ? high_again[i] + 0.0F
+                                                              : exact(place.table, position[i], source[i], E{});
+                }
+            }
+        }
+        place.column += kLanes;
+    }
+}
+
+}  // namespace
+}  // namespace posenc

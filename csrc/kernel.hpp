@@ -33,10 +33,10 @@ struct Table {
     std::size_t tile_reach;          // S: an anchor is evaluated once for S tiles on either side
     std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
     const float* ready;              // [ready_rows][columns] float32 rows of positions 0, 1, ..., if it is not null
-    std::size_t ready_rows;
-    const double* row_cos;   // [R][padded D] cos(r w), r = 1 .. R, in column order
-    const double* row_sin;   // [R][padded D] sin(r w)
-    const double* tile_cos;  // [S][padded D] the same for r = 1 .. S times (2R + 1)
+    std::size_t ready_rows;          // a call's own copy of the table has them
+    const double* row_cos;           // [R][padded D] cos(r w), r = 1 .. R, in column order
+    const double* row_sin;           // [R][padded D] sin(r w)
+    const double* tile_cos;          // [S][padded D] the same for r = 1 .. S times (2R + 1)
     const double* tile_sin;
 };
 

@@ -27,9 +27,17 @@ struct Bound {
 // What is lost of an angle counted in quarter turns, in relation to it; with room for two turns.
 constexpr double kAngleLoss = 0x1p-103;
 
-// evaluate errs in relation to its result, by 4e-16 at most; that is 1.6e-16 absolute. evaluate_quickly by 1e-13.
+// evaluate errs in relation to its result, by 4e-16 at most; that is 1.6e-16 absolute.
 Bound evaluated_bound(double angle) { return {angle * kAngleLoss, 0x1p-50}; }
-Bound quick_bound(double angle) { return {angle * kAngleLoss, 0x1p-43}; }
+
+// evaluate_quickly errs by 1e-13 in relation to its result, and by what it loses of the angle, which does not shrink
+// with the result. Let t = p w_low, at most 2^-53 of the angle.
+//   near: fused(p, w, ...) is at most 1/8 + |t|, and near a zero of the result, where it and t cancel, no more than
+//         |rest| + |t|: its rounding costs 2^-53 (|rest| + |t|), the first a relative error, the second 2^-106 of the
+//         angle, which kAngleLoss has room for.
+//   far:  fused(p, w, -turns) is at most 2 quarter turns and rounds by 2^-53; adding t, at most 1, gives at most 3 and
+//         rounds by 2^-52. Together 3 * 2^-53 quarter turns, and times pi/2 less than 2^-50.7, whatever is left.
+Bound quick_bound(double angle, bool far) { return {angle * kAngleLoss + (far ? 0x1p-50 : 0.0), 0x1p-43}; }
 
 // A step errs by 0.6e-16, and a turn by sqrt(2) times what it turns and by at most 1.4e-16 of rounding. An anchor is
 // turned once, and then again into a row. A factor that is not 1 is rounded once more, in the anchor.

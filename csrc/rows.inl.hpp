@@ -245,7 +245,7 @@ private:
     // A row of pairs, from their frequencies.
     template <bool far>
     void quick_row(std::size_t row, double position) const {
-        const Bound bound = times_amplitude(quick_bound(angle(position)));
+        const Bound bound = times_amplitude(quick_bound(angle(position), far));
         const Doubt<E> unseen(bound);
         const auto pairs = [&, p = table.cos_first ? -position : position](std::size_t k) {
             return evaluate_quickly<far>(table, p, k);

@@ -44,10 +44,6 @@ bool is_concatenated(std::span<const std::int32_t> source, std::int32_t swap) {
 
 }  // namespace
 
-AlignedDoubles make_aligned(std::size_t doubles) {
-    return AlignedDoubles(static_cast<double*>(::operator new(doubles * sizeof(double), std::align_val_t{64})));
-}
-
 OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude)
     : source_(source.begin(), source.end()) {
     const std::size_t count = frequencies.size() / 3, columns = source.size();
@@ -63,7 +59,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.reach = std::clamp<std::size_t>(kRowStepBytes / (2 * row_bytes), 6, 16);
     table_.tile_reach = kTileReach;
-    table_.ready_rows = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1) + kReadyMore;
+    most_ready_ = kReadyBytes / sizeof(float) / std::max<std::size_t>(columns, 1) + kReadyMore;
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
@@ -138,20 +134,28 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    const std::size_t ready = table_.ready_rows * table_.columns * sizeof(float);
-    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) + ready;
+    return sizeof *this + doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
 }
 
-const float* OwnedTable::ready(Run run) const {
-    std::call_once(ready_once_, [&] {
-        AlignedDoubles memory = make_aligned(table_.ready_rows * table_.columns / 2 + kPadding);
-        char* const address = reinterpret_cast<char*>(memory.get());
+ReadyRows::Shared OwnedTable::ready(Run run, std::size_t count, std::size_t end) const {
+    auto [rows, wanted] = ready_.ask(count, end, most_ready_);
+    if (wanted == 0) {
+        return rows;
+    }
+    try {
+        const std::size_t doubles = wanted * table_.columns / 2 + kPadding;
+        constexpr std::size_t kMore = 256;  // with what stands beside it
+        auto made =
+            std::make_shared<const Rows32>(Rows32{wanted, doubles * sizeof(double) + kMore, make_aligned(doubles)});
+        char* const address = reinterpret_cast<char*>(made->memory.get());
         const Arrays arrays{&address, static_cast<std::ptrdiff_t>(table_.columns * sizeof(float)), sizeof(float)};
-        run(table_, {nullptr, 0.0, 0, table_.ready_rows},
-            {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false}, make_aligned(workspace_size(table_)).get());
-        ready_ = std::move(memory);
-    });
-    return reinterpret_cast<const float*>(ready_.get());
+        run(table_, {nullptr, 0.0, 0, wanted}, {arrays, arrays, 1, Element::f32, Operation::fill, 1.0, false},
+            CallWorkspace(workspace_size(table_)).get());
+        ready_.keep(made);
+        return made;
+    } catch (const std::bad_alloc&) {
+        return rows;  // they only save time
+    }
 }
 
 std::size_t workspace_size(const Table& table) noexcept {

@@ -1,25 +1,17 @@
-// Builds and owns what a kernel needs to know of one encoding at one width. Immutable once made.
+// Builds and owns what a kernel needs to know of one encoding at one width. Immutable once made, as far as one can see.
 #pragma once
 
-#include <memory>
-#include <mutex>
-#include <new>
 #include <span>
 #include <vector>
 
 #include "kernel.hpp"
+#include "memory.hpp"
+#include "ready.hpp"
 
 namespace posenc {
 
-struct AlignedDelete {
-    void operator()(double* memory) const noexcept { ::operator delete(memory, std::align_val_t{64}); }
-};
-using AlignedDoubles =
-    std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
-
 std::size_t workspace_size(const Table&) noexcept;     // in doubles
 std::size_t merge_size(std::size_t columns) noexcept;  // of the workspace of a Merge, in doubles
-AlignedDoubles make_aligned(std::size_t doubles);
 
 class OwnedTable {
 public:
@@ -29,16 +21,22 @@ public:
 
     const Table& table() const noexcept { return table_; }
 
-    // The float32 rows of positions 0, 1, ..., Table::ready_rows - 1, made by `run` at the first call.
-    const float* ready(Run run) const;
-    std::size_t nbytes() const noexcept;  // of the arrays it owns, once all are made
+    // How many rows can be kept ready, from position 0 on.
+    std::size_t most_ready() const noexcept { return most_ready_; }
+
+    // For a call for `count` rows that end at row `end` <= most_ready(): what rows are ready, perhaps fewer. `run`
+    // makes more of them; where it finds no memory, there are none.
+    ReadyRows::Shared ready(Run run, std::size_t count, std::size_t end) const;
+
+    // Of all it owns but the ready rows, which have a budget of their own.
+    std::size_t nbytes() const noexcept;
 
 private:
     static constexpr std::size_t kSixteenths = 16;
     alignas(64) double sixteenths_[2][kSixteenths]{};
     Table table_{};
-    mutable AlignedDoubles ready_;  // floats, in fact
-    mutable std::once_flag ready_once_;
+    mutable ReadyRows ready_;
+    std::size_t most_ready_ = 0;
     AlignedDoubles memory_;  // frequencies and steps
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;

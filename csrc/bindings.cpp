@@ -18,10 +18,8 @@
 
 #include "call.hpp"
 #include "dispatch.hpp"
-#include "shared.hpp"
-#if defined(POSENC_FAULTS)
 #include "faults.hpp"
-#endif
+#include "shared.hpp"
 
 namespace py = pybind11;
 
@@ -33,13 +31,20 @@ using FrequencyArray = py::array_t<double, py::array::c_style>;     // (3, K)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;  // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;      // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
-std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
-    if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
-        throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
+// What Python holds. Not pybind11's own shared_ptr: where it finds no memory for one, it frees the table twice.
+struct HeldTable {
+    std::shared_ptr<const OwnedTable> owned;
+
+    HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
+        if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
+            throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
+        }
+        const Fallible fallible;
+        owned = std::make_shared<const OwnedTable>(
+            std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
+            std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
     }
-    return std::make_shared<OwnedTable>(std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
-                                        std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
-}
+};
 
 Element element_of(const py::array& out) {
     const py::dtype dtype = out.dtype();
@@ -161,8 +166,10 @@ struct Written {
 };
 
 // Fills `out`, or adds to `x`.
-void write(const OwnedTable& table, const std::optional<py::array>& x, py::array out, const PositionArray& positions,
+void write(const HeldTable& held, const std::optional<py::array>& x, py::array out, const PositionArray& positions,
            double scale, bool stream, std::size_t threads) {
+    const Fallible fallible;
+    const OwnedTable& table = *held.owned;
     const Written written(out, x, scale, stream, 2);
     const bool starts = positions.ndim() == 1;
     const auto groups = static_cast<std::size_t>(positions.ndim() == 0 ? 0 : positions.shape(0));
@@ -178,6 +185,7 @@ void write(const OwnedTable& table, const std::optional<py::array>& x, py::array
 
 void merge(const std::optional<py::array>& x, py::array out, const std::vector<py::array>& parts, double scale,
            bool stream, std::size_t threads) {
+    const Fallible fallible;
     const auto axes = static_cast<py::ssize_t>(parts.size());
     const Written written(out, x, scale, stream, axes + 1);
     const std::size_t size = value_bytes(written.target.element, written.target.operation);
@@ -226,14 +234,14 @@ PyTypeObject* ndarray = nullptr;
 
 Remembered* remembered = nullptr;  // made with the module, and never freed: the interpreter ends before it would be
 
-void remember(const std::shared_ptr<OwnedTable>& table, const py::object& encoding, double offset) {
-    if (table->nbytes() > kSmallTableBytes) {
+void remember(const HeldTable& held, const py::object& encoding, double offset) {
+    if (held.owned->nbytes() > kSmallTableBytes) {
         return;
     }
-    Remembered::Entry entry{encoding, table, offset};
+    Remembered::Entry entry{encoding, held.owned, offset};
     const std::scoped_lock lock(shared_mutex());
     if (std::ranges::none_of(remembered->entries, [&](const Remembered::Entry& known) {
-            return known.table == table && known.encoding.is(encoding);
+            return known.table == held.owned && known.encoding.is(encoding);
         })) {
         // The old one ends when the lock is free.
         std::swap(remembered->entries[remembered->next++ % remembered->entries.size()], entry);
@@ -279,6 +287,7 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
     if (table == nullptr) {
         return false;
     }
+    const Fallible fallible;
     std::array<char*, 16> few{};
     std::vector<char*> many(static_cast<std::size_t>(count) > few.size() ? static_cast<std::size_t>(count) : 0);
     char** const address = many.empty() ? few.data() : many.data();
@@ -328,10 +337,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("compiler") = POSENC_COMPILER;
     m.attr("flags") = POSENC_FLAGS;
 
-    py::class_<OwnedTable, std::shared_ptr<OwnedTable>>(m, "Table")
-        .def(py::init(&make_table), py::arg("frequencies").noconvert(), py::arg("source").noconvert(),
-             py::arg("amplitude"))
-        .def_property_readonly("nbytes", &OwnedTable::nbytes);
+    py::class_<HeldTable>(m, "Table")
+        .def(py::init<const FrequencyArray&, const SourceArray&, double>(), py::arg("frequencies").noconvert(),
+             py::arg("source").noconvert(), py::arg("amplitude"))
+        .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),

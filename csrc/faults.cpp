@@ -1,5 +1,5 @@
-// All that this module allocates comes from its operator new: arrays, containers, the closures of threads, pybind11's
-// own. No other library sees these functions, as the module exports nothing.
+// All that this module allocates comes from its operator new: arrays, containers, the closures of threads. No other
+// library sees these functions, as the module exports nothing.
 #include "faults.hpp"
 
 #include <atomic>
@@ -10,6 +10,7 @@ namespace posenc {
 namespace {
 
 std::atomic<long> left{0};
+std::atomic<int> fallible{0};
 
 }  // namespace
 
@@ -17,10 +18,13 @@ void fail_allocation(long number) noexcept { left = number; }
 
 long allocations_left() noexcept { return left; }
 
+Fallible::Fallible() noexcept { ++fallible; }
+Fallible::~Fallible() { --fallible; }
+
 }  // namespace posenc
 
 void* operator new(std::size_t bytes) {
-    if (posenc::left > 0 && --posenc::left == 0) {
+    if (posenc::fallible > 0 && posenc::left > 0 && --posenc::left == 0) {
         throw std::bad_alloc();
     }
     void* const memory = std::malloc(bytes != 0 ? bytes : 1);

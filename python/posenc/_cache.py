@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable
+from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -78,7 +79,9 @@ class Cache(Generic[Key, Value]):
         if entry is not None:
             entry.used = True
             return entry.value
-        value = self._make(key)
+        # Context variables (of decimal, of NumPy's errstate) are set in a context of our own: up to Python 3.11 a
+        # finalizer that sets one while another is being set in the same context crashes the interpreter.
+        value = Context().run(self._make, key)
         nbytes = value.nbytes + getattr(key, "nbytes", 0) + self._overhead
         if nbytes <= self._limit:
             self._keep(held, key, _Entry(value, nbytes))

@@ -225,7 +225,8 @@ def main() -> None:
     parser.add_argument("--from", nargs="+", dest="sources", default=["signal", "finalizer", "thread"])
     parser.add_argument("--backend")
     options = parser.parse_args()
-    print("%d calls, %d within" % attack(options.seconds, options.sources, options.backend))
+    done, within = attack(options.seconds, options.sources, options.backend)
+    print(f"{done} calls, {within} within")  # noqa: T201
 
 
 if __name__ == "__main__":

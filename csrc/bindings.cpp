@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -19,6 +18,8 @@
 
 #include "call.hpp"
 #include "dispatch.hpp"
+#include "faults.hpp"
+#include "shared.hpp"
 
 namespace py = pybind11;
 
@@ -30,13 +31,20 @@ using FrequencyArray = py::array_t<double, py::array::c_style>;     // (3, K)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;  // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;      // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
-std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
-    if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
-        throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
+// What Python holds. Not pybind11's own shared_ptr: where it finds no memory for one, it frees the table twice.
+struct HeldTable {
+    std::shared_ptr<const OwnedTable> owned;
+
+    HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
+        if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
+            throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
+        }
+        const Fallible fallible;
+        owned = std::make_shared<const OwnedTable>(
+            std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
+            std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
     }
-    return std::make_shared<OwnedTable>(std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
-                                        std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
-}
+};
 
 Element element_of(const py::array& out) {
     const py::dtype dtype = out.dtype();
@@ -76,30 +84,31 @@ std::vector<char*> outer_addresses(const py::array& array, char* first,  // NOLI
 
 // The GIL, given up for the length of a call. An interpreter that ends in the meantime unwinds the thread that asks for
 // it again, which C++ answers by aborting: such a thread sleeps until the process is gone, as from Python 3.14 on.
-class WithoutGil {
+class WithoutGil : public Poll {
 public:
     WithoutGil() : state_(PyEval_SaveThread()) {}
-    ~WithoutGil() { take(); }
+    ~WithoutGil() {
+        stay([&] { PyEval_RestoreThread(state_); });
+    }
     WithoutGil(const WithoutGil&) = delete;
     WithoutGil& operator=(const WithoutGil&) = delete;
 
-    void check_signals() {
-        take();
-        const bool interrupted = PyErr_CheckSignals() != 0;
-        std::optional<py::error_already_set> error;
-        if (interrupted) {
-            error.emplace();
-        }
-        state_ = PyEval_SaveThread();
-        if (error) {
-            throw std::move(*error);
-        }
+    // Runs signal handlers, and whatever else Python has to do. Where one raises, the error stays set in this thread.
+    bool go_on() noexcept override {
+        bool quiet = true;
+        stay([&] {
+            PyEval_RestoreThread(state_);
+            quiet = PyErr_CheckSignals() == 0;
+            state_ = PyEval_SaveThread();
+        });
+        return quiet;
     }
 
 private:
-    void take() noexcept {
+    template <class Python>
+    static void stay(const Python& python) noexcept {
         try {
-            PyEval_RestoreThread(state_);
+            python();
         } catch (...) {
             for (;;) {
                 std::this_thread::sleep_for(std::chrono::hours(1));
@@ -109,6 +118,24 @@ private:
 
     PyThreadState* state_;
 };
+
+// Runs a call without the GIL, and raises what ended it early.
+template <class Call>
+void run_without_gil(const Call& call, std::size_t threads) {
+    Outcome outcome{};
+    {
+        WithoutGil released;
+        outcome = run_call(call, threads, released);
+    }
+    if (outcome == Outcome::forked) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this process was forked in the midst of a call on several threads, and has not got the other "
+                        "threads: the array is partly written. Start anew from an array of its own, or with threads=1");
+    }
+    if (outcome != Outcome::finished) {
+        throw py::error_already_set();
+    }
+}
 
 Arrays arrays_of(const py::array& array, const std::vector<char*>& addresses) {
     return {addresses.data(), array.strides(array.ndim() - 2), array.strides(array.ndim() - 1)};
@@ -139,8 +166,10 @@ struct Written {
 };
 
 // Fills `out`, or adds to `x`.
-void write(const OwnedTable& table, const std::optional<py::array>& x, py::array out, const PositionArray& positions,
+void write(const HeldTable& held, const std::optional<py::array>& x, py::array out, const PositionArray& positions,
            double scale, bool stream, std::size_t threads) {
+    const Fallible fallible;
+    const OwnedTable& table = *held.owned;
     const Written written(out, x, scale, stream, 2);
     const bool starts = positions.ndim() == 1;
     const auto groups = static_cast<std::size_t>(positions.ndim() == 0 ? 0 : positions.shape(0));
@@ -151,12 +180,12 @@ void write(const OwnedTable& table, const std::optional<py::array>& x, py::array
     }
     const Call call{
         table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)), written.target};
-    WithoutGil released;
-    run_call(call, threads, [&released] { released.check_signals(); });
+    run_without_gil(call, threads);
 }
 
 void merge(const std::optional<py::array>& x, py::array out, const std::vector<py::array>& parts, double scale,
            bool stream, std::size_t threads) {
+    const Fallible fallible;
     const auto axes = static_cast<py::ssize_t>(parts.size());
     const Written written(out, x, scale, stream, axes + 1);
     const std::size_t size = value_bytes(written.target.element, written.target.operation);
@@ -176,8 +205,7 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
     if (axes == 0) {
         throw py::value_error("_core: expected parts");
     }
-    WithoutGil released;
-    run_call(call, threads, [&released] { released.check_signals(); });
+    run_without_gil(call, threads);
 }
 
 // ---- small calls ----------------------------------------------------------------------------------------------------
@@ -189,44 +217,41 @@ constexpr py::ssize_t kTinyElements = 1 << 12;  // a microsecond: not worth lett
 constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
 
 // The tables used last, by width and by the very object that named the encoding (None for the default), which is kept:
-// no other object takes its place in memory. Python's cache owns the other tables.
+// no other object takes its place in memory. Python's cache owns the other tables. Under shared_mutex.
 struct Remembered {
     struct Entry {
         py::object encoding;
         std::shared_ptr<const OwnedTable> table;
         double offset = 0.0;  // of positions, a whole number
     };
-    std::mutex mutex;
     std::array<Entry, 4> entries;
     std::size_t next = 0;
 };
 
-std::atomic<Remembered*> remembered_now{nullptr};  // made when the module is
+// NumPy's own objects, found when the module is made: a static of a function would be found under a lock.
+PyObject* float32 = nullptr;
+PyTypeObject* ndarray = nullptr;
 
-Remembered& remembered() { return *remembered_now; }
+Remembered* remembered = nullptr;  // made with the module, and never freed: the interpreter ends before it would be
 
-// Also in a forked child: a thread that is no more may have held the lock, or was making a table's rows ready.
-void forget() { remembered_now = new Remembered; }
-
-void remember(const std::shared_ptr<OwnedTable>& table, const py::object& encoding, double offset) {
-    if (table->nbytes() > kSmallTableBytes) {
+void remember(const HeldTable& held, const py::object& encoding, double offset) {
+    if (held.owned->nbytes() > kSmallTableBytes) {
         return;
     }
-    Remembered::Entry entry{encoding, table, offset};
-    Remembered& all = remembered();
-    const std::scoped_lock lock(all.mutex);
-    if (std::ranges::none_of(all.entries, [&](const Remembered::Entry& known) {
-            return known.table == table && known.encoding.is(encoding);
+    Remembered::Entry entry{encoding, held.owned, offset};
+    const std::scoped_lock lock(shared_mutex());
+    if (std::ranges::none_of(remembered->entries, [&](const Remembered::Entry& known) {
+            return known.table == held.owned && known.encoding.is(encoding);
         })) {
-        std::swap(all.entries[all.next++ % all.entries.size()], entry);  // the old one ends when the lock is free
+        // The old one ends when the lock is free.
+        std::swap(remembered->entries[remembered->next++ % remembered->entries.size()], entry);
     }
 }
 
 // The table and the offset for an encoding.
 std::pair<std::shared_ptr<const OwnedTable>, double> recall(std::size_t columns, const py::handle& encoding) {
-    Remembered& all = remembered();
-    const std::scoped_lock lock(all.mutex);
-    for (const Remembered::Entry& entry : all.entries) {
+    const std::scoped_lock lock(shared_mutex());
+    for (const Remembered::Entry& entry : remembered->entries) {
         if (entry.table != nullptr && entry.table->table().columns == columns && entry.encoding.is(encoding)) {
             return {entry.table, entry.offset};
         }
@@ -239,8 +264,6 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
     using py::detail::npy_api;
     constexpr int kNeeded =
         npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
-    static PyObject* const float32 = py::dtype::of<float>().release().ptr();
-    static PyTypeObject* const ndarray = npy_api::get().PyArray_Type_;
     if (Py_TYPE(array.ptr()) != ndarray || !PyLong_CheckExact(start.ptr())) {
         return false;
     }
@@ -264,6 +287,7 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
     if (table == nullptr) {
         return false;
     }
+    const Fallible fallible;
     std::array<char*, 16> few{};
     std::vector<char*> many(static_cast<std::size_t>(count) > few.size() ? static_cast<std::size_t>(count) : 0);
     char** const address = many.empty() ? few.data() : many.data();
@@ -302,23 +326,27 @@ py::list level_names() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     using namespace posenc;
-    forget();
+    if (remembered == nullptr) {
+        watch_forks();
+        float32 = py::dtype::of<float>().release().ptr();
+        ndarray = py::detail::npy_api::get().PyArray_Type_;
+        remembered = new Remembered;
+    }
     m.doc() = "Compiled kernels of posenc. Private: python/posenc/_api.py is the way in.";
     m.attr("__version__") = POSENC_VERSION;
     m.attr("compiler") = POSENC_COMPILER;
     m.attr("flags") = POSENC_FLAGS;
 
-    py::class_<OwnedTable, std::shared_ptr<OwnedTable>>(m, "Table")
-        .def(py::init(&make_table), py::arg("frequencies").noconvert(), py::arg("source").noconvert(),
-             py::arg("amplitude"))
-        .def_property_readonly("nbytes", &OwnedTable::nbytes);
+    py::class_<HeldTable>(m, "Table")
+        .def(py::init<const FrequencyArray&, const SourceArray&, double>(), py::arg("frequencies").noconvert(),
+             py::arg("source").noconvert(), py::arg("amplitude"))
+        .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("remember", &remember, py::arg("table"), py::arg("encoding"), py::arg("offset"),
           "Make fill_small and add_small aware of a table.");
-    m.def("forget", &forget, "Undo all of remember. For a child process after a fork.");
     m.def("fill_small", [](const py::handle& out, const py::handle& start, const py::handle& encoding) {
         return write_small(out, start, encoding, Operation::fill);
     });
@@ -328,4 +356,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");
     m.def("use_level", [](const std::string& name) { use_level(name); }, py::arg("name"));
+#if defined(POSENC_FAULTS)
+    m.def("fail_allocation", &fail_allocation, py::arg("number"));
+    m.def("allocations_left", &allocations_left);
+#endif
 }

@@ -4,17 +4,21 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
+#include <cmath>
+#include <memory>
+#include <new>
 #include <system_error>
 #include <thread>
 
 #include "dispatch.hpp"
+#include "shared.hpp"
 
 namespace posenc {
 namespace {
 
 constexpr std::size_t kPieceElements = std::size_t{1} << 22;   // about a millisecond
 constexpr std::size_t kThreadElements = std::size_t{1} << 18;  // less work than this does not pay for a thread
+constexpr std::size_t kMostArrays = 4096;  // of a piece of a MergeCall, which copies their addresses
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
@@ -57,60 +61,76 @@ struct Pieces {
     }
 };
 
-// The calling thread's, kept for its next call: to get it from the system takes longer than a short call.
-double* own_workspace(std::size_t needed) {
-    thread_local AlignedDoubles workspace;
-    thread_local std::size_t size = 0;
-    if (needed > size) {
-        size = 0;
-        workspace = make_aligned(needed);
-        size = needed;
+// The other threads of a call, each with a workspace. As many as can be had: without memory or threads for more, those
+// that there are do the work.
+class Others {
+public:
+    template <class Work>
+    void start(std::size_t count, std::size_t workspace_size, const Work& work) {
+        try {
+            workspaces_.reserve(count);
+            threads_ = std::make_unique<std::vector<std::thread>>();
+            threads_->reserve(count);
+            while (count-- > 0) {
+                workspaces_.push_back(make_aligned(workspace_size));
+                threads_->emplace_back(work, workspaces_.back().get());
+            }
+        } catch (const std::bad_alloc&) {     // NOLINT(bugprone-empty-catch)
+        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
+        }
     }
-    return workspace.get();
-}
+
+    Others() = default;
+    Others(const Others&) = delete;
+    Others& operator=(const Others&) = delete;
+    ~Others() {
+        if (threads_ != nullptr) {
+            std::ranges::for_each(*threads_, &std::thread::join);
+        }
+    }
+
+    bool any() const noexcept { return threads_ != nullptr && !threads_->empty(); }
+
+    // In a child, which has not got these threads: they can be neither joined nor detached there.
+    void forget() noexcept { static_cast<void>(threads_.release()); }
+
+private:
+    std::vector<AlignedDoubles> workspaces_;
+    std::unique_ptr<std::vector<std::thread>> threads_;
+};
 
 // Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`.
 template <class Piece>
-void run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size,
-                const std::function<void()>& poll, const Piece& piece) {
+Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, Poll& poll,
+                   const Piece& piece) {
+    const CallWorkspace own(workspace_size);
+    const std::size_t born = forks();
     std::atomic<std::size_t> next{0};
-    const auto work = [&](double* workspace, const std::function<void()>* between) {
-        std::size_t since_poll = 0;
+    Others others;  // goes first: it waits for them
+    others.start(std::min(threads, count) - 1, workspace_size, [&](double* workspace) {
         for (std::size_t number = next++; number < count; number = next++) {
             piece(number, workspace);
-            since_poll += elements;
-            if (between != nullptr && since_poll >= kPieceElements) {
-                since_poll = 0;
-                (*between)();
-            }
         }
-    };
-
-    double* const own = own_workspace(workspace_size);
-    std::vector<AlignedDoubles> workspaces(std::min(threads, count) - 1);  // those of the other threads
-    std::ranges::generate(workspaces, [&] { return make_aligned(workspace_size); });
-    std::vector<std::thread> others;
-    others.reserve(workspaces.size());
-    std::exception_ptr failure;
-    try {
-        for (const AlignedDoubles& workspace : workspaces) {
-            others.emplace_back(work, workspace.get(), nullptr);
+    });
+    std::size_t since_poll = 0;
+    for (std::size_t number = next++; number < count; number = next++) {
+        piece(number, own.get());
+        since_poll += elements;
+        if (since_poll < kPieceElements) {
+            continue;
         }
-    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
-        // No more threads to be had: those that there are do the work.
+        since_poll = 0;
+        const bool go_on = poll.go_on();
+        const bool alone = forks() != born && others.any();
+        if (alone) {
+            others.forget();
+        }
+        if (!go_on || alone) {
+            next = count;
+            return go_on ? Outcome::forked : Outcome::stopped;
+        }
     }
-    try {
-        work(own, &poll);
-    } catch (...) {
-        failure = std::current_exception();
-        next = count;
-    }
-    for (std::thread& other : others) {
-        other.join();
-    }
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
+    return Outcome::finished;
 }
 
 std::size_t useful_threads(std::size_t elements, std::size_t threads) {
@@ -129,69 +149,73 @@ std::size_t value_bytes(Element element, Operation operation) {
 void run_small_call(const Call& call) {
     const Run kernel = active_level().run;
     const Table& table = call.table.table();
-    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, own_workspace(workspace_size(table)));
+    const CallWorkspace workspace(workspace_size(table));
+    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, workspace.get());
 }
 
-void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll) {
+Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
-        return;
+        return Outcome::finished;
     }
     const Run kernel = active_level().run;
     const Table& table = call.table.table();
     const std::size_t elements = call.groups * call.rows * table.columns * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
-    run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,
-               [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
+    return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,
+                      [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
 }
 
-void run_call(const MergeCall& call, std::size_t threads, const std::function<void()>& poll) {
+Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const std::size_t rows = call.lengths.back(), arrays = call.target.count, outer = call.lengths.size() - 1;
     std::size_t cells = 1;
     for (std::size_t axis = 0; axis < outer; ++axis) {
         cells *= call.lengths[axis];
     }
     if (cells * rows * arrays == 0) {
-        return;
+        return Outcome::finished;
     }
     const Merge kernel = active_level().merge;
     const std::size_t size = value_bytes(call.target.element, call.target.operation);
     const std::size_t row_bytes = call.columns * size;
     const std::size_t row_step = std::clamp<std::size_t>(kPieceElements / call.columns, 1, rows);
-    const std::size_t array_step = std::clamp<std::size_t>(kPieceElements / (row_step * call.columns), 1, arrays);
+    const std::size_t array_step =
+        std::clamp<std::size_t>(kPieceElements / (row_step * call.columns), 1, std::min(arrays, kMostArrays));
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
     const std::size_t own_size = (call.columns + 2 * array_step + 7) / 8 * 8;  // the base row and the addresses
 
-    run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
-               useful_threads(cells * rows * arrays * call.columns, threads), own_size + merge_size(call.columns), poll,
-               [&](std::size_t number, double* workspace) {
-                   const std::size_t row = number % row_parts * row_step;
-                   const std::size_t array = number / row_parts % array_parts * array_step;
-                   std::size_t cell = number / row_parts / array_parts;
-                   char* const base = reinterpret_cast<char*>(workspace);
-                   auto** const to = reinterpret_cast<char**>(workspace + call.columns);
-                   auto** const from = to + array_step;
-                   const std::size_t count = std::min(array_step, arrays - array);
-                   std::copy_n(call.target.to.address + array, count, to);
-                   std::copy_n(call.target.from.address + array, count, from);
-                   std::fill_n(base, row_bytes, char{0});
-                   for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
-                       const std::size_t i = cell % call.lengths[axis];
-                       const char* const part = call.parts[axis] + i * row_bytes;
-                       std::transform(base, base + row_bytes, part, base,
-                                      [](char a, char b) { return static_cast<char>(a | b); });
-                       std::for_each(to, to + count,
-                                     [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis]; });
-                       std::for_each(from, from + count,
-                                     [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis]; });
-                   }
-                   Target target = call.target;
-                   target.to.address = to;
-                   target.from.address = from;
-                   target.count = count;
-                   kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
-                          workspace + own_size);
-               });
+    return run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
+                      useful_threads(cells * rows * arrays * call.columns, threads),
+                      own_size + merge_size(call.columns), poll, [&](std::size_t number, double* workspace) {
+                          const std::size_t row = number % row_parts * row_step;
+                          const std::size_t array = number / row_parts % array_parts * array_step;
+                          std::size_t cell = number / row_parts / array_parts;
+                          char* const base = reinterpret_cast<char*>(workspace);
+                          auto** const to = reinterpret_cast<char**>(workspace + call.columns);
+                          auto** const from = to + array_step;
+                          const std::size_t count = std::min(array_step, arrays - array);
+                          std::copy_n(call.target.to.address + array, count, to);
+                          std::copy_n(call.target.from.address + array, count, from);
+                          std::fill_n(base, row_bytes, char{0});
+                          for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
+                              const std::size_t i = cell % call.lengths[axis];
+                              const char* const part = call.parts[axis] + i * row_bytes;
+                              std::transform(base, base + row_bytes, part, base,
+                                             [](char a, char b) { return static_cast<char>(a | b); });
+                              std::for_each(to, to + count, [&](char*& a) {
+                                  a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis];
+                              });
+                              std::for_each(from, from + count, [&](char*& a) {
+                                  a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis];
+                              });
+                          }
+                          Target target = call.target;
+                          target.to.address = to;
+                          target.from.address = from;
+                          target.count = count;
+                          kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
+                                 workspace + own_size);
+                      });
 }
 
 }  // namespace posenc

@@ -1,7 +1,6 @@
 // One call: cut into pieces, on one thread or several, with a look at signals in between. No Python, no mathematics.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "table.hpp"
@@ -30,10 +29,27 @@ struct MergeCall {
 // The size of the values that are written or added to elements.
 std::size_t value_bytes(Element element, Operation operation);
 
+// What the calling thread asks every few milliseconds. Anything may happen in there, other calls and forks too: a call
+// keeps nothing but what it owns itself.
+class Poll {
+public:
+    virtual bool go_on() noexcept = 0;
+
+protected:
+    Poll() = default;
+    ~Poll() = default;
+};
+
+enum class Outcome : std::uint8_t {
+    finished,
+    stopped,  // by the poll
+    forked,   // this is a child, and what the other threads had begun is not finished
+};
+
 // Runs `call` with the active ISA level on at most `threads` threads, the calling one among them; none is left behind.
-// `poll` is called by the calling thread every few milliseconds; what it throws ends the call early.
-void run_call(const Call& call, std::size_t threads, const std::function<void()>& poll);
-void run_call(const MergeCall& call, std::size_t threads, const std::function<void()>& poll);
+// Throws std::bad_alloc, and has done nothing then.
+Outcome run_call(const Call& call, std::size_t threads, Poll& poll);
+Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll);
 
 // Runs a float32 call that is too small to cut, in this thread: no polling, nothing allocated once warm.
 void run_small_call(const Call& call);

@@ -36,10 +36,6 @@ bool is_concatenated(std::span<const std::int32_t> source, std::int32_t swap) {
 
 }  // namespace
 
-AlignedDoubles make_aligned(std::size_t doubles) {
-    return AlignedDoubles(static_cast<double*>(::operator new(doubles * sizeof(double), std::align_val_t{64})));
-}
-
 OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude)
     : source_(source.begin(), source.end()) {
     const std::size_t count = frequencies.size() / 3, columns = source.size();
@@ -113,7 +109,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
+    return sizeof *this + doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
 }
 
 std::size_t workspace_size(const Table& table) noexcept {

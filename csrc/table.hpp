@@ -1,24 +1,16 @@
 // Builds and owns what a kernel needs to know of one encoding at one width. Immutable once made.
 #pragma once
 
-#include <memory>
-#include <new>
 #include <span>
 #include <vector>
 
 #include "kernel.hpp"
+#include "memory.hpp"
 
 namespace posenc {
 
-struct AlignedDelete {
-    void operator()(double* memory) const noexcept { ::operator delete(memory, std::align_val_t{64}); }
-};
-using AlignedDoubles =
-    std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
-
 std::size_t workspace_size(const Table&) noexcept;     // in doubles
 std::size_t merge_size(std::size_t columns) noexcept;  // of the workspace of a Merge, in doubles
-AlignedDoubles make_aligned(std::size_t doubles);
 
 class OwnedTable {
 public:
@@ -28,7 +20,7 @@ public:
 
     const Table& table() const noexcept { return table_; }
 
-    std::size_t nbytes() const noexcept;  // of the arrays it owns, once all are made
+    std::size_t nbytes() const noexcept;
 
 private:
     static constexpr std::size_t kSixteenths = 16;

@@ -37,14 +37,14 @@ def made() -> Made:
 
 
 def test_made_once(made: Made) -> None:
-    cache = Cache(made, limit=100)
+    cache = Cache(made, limit=100, overhead=0)
     assert cache[7] is cache[7]
     assert made.keys == [7]
 
 
-def test_what_was_used_longest_ago_goes_first(made: Made) -> None:
-    cache = Cache(made, limit=100)
-    for key in (30, 31, 32, 30, 40):  # 31 is the oldest when 40 comes: 32 + 30 + 40 is too much as well
+def test_the_oldest_goes_unless_it_was_used(made: Made) -> None:
+    cache = Cache(made, limit=100, overhead=0)
+    for key in (30, 31, 32, 30, 40):  # when 40 comes, 30 is the oldest and spared; 31 goes, and 32 with it
         cache[key]
     assert made.keys == [30, 31, 32, 40]
     cache[30], cache[40]
@@ -54,14 +54,14 @@ def test_what_was_used_longest_ago_goes_first(made: Made) -> None:
 
 
 def test_just_as_much_as_the_limit_stays(made: Made) -> None:
-    cache = Cache(made, limit=100)
+    cache = Cache(made, limit=100, overhead=0)
     for key in (40, 60, 40, 60):
         cache[key]
     assert made.keys == [40, 60]
 
 
 def test_a_value_that_is_too_large_is_not_kept(made: Made) -> None:
-    cache = Cache(made, limit=100)
+    cache = Cache(made, limit=100, overhead=0)
     cache[60]
     assert cache[101] == Value(101, 101)
     cache[101], cache[60]
@@ -76,7 +76,7 @@ def test_a_failure_is_not_kept() -> None:
             raise MemoryError
         return Value(key, key)
 
-    cache = Cache(make, limit=100)
+    cache = Cache(make, limit=100, overhead=0)
     with pytest.raises(MemoryError):
         cache[1]
     assert cache[1] == Value(1, 1)
@@ -84,27 +84,30 @@ def test_a_failure_is_not_kept() -> None:
 
 @given(keys=st.lists(st.integers(1, 120)), limit=st.integers(0, 200))
 def test_against_a_list(keys: list[int], limit: int) -> None:
-    # The plainest LRU there is: a list, newest last.
-    made, kept, misses = Made(), [], []
-    cache = Cache(made, limit=limit)
+    # The plainest clock there is: a list, newest last, and who was used.
+    made, kept, used, misses = Made(), [], set(), []
+    cache = Cache(made, limit=limit, overhead=0)
     for key in keys:
         assert cache[key] == Value(key, key)
         if key in kept:
-            kept.remove(key)
-        else:
-            misses.append(key)
+            used.add(key)
+            continue
+        misses.append(key)
         if key <= limit:
             kept.append(key)
         while sum(kept) > limit:
-            kept.pop(0)
-        assert list(cache._held.values) == kept
+            oldest = kept.pop(0)
+            if oldest in used:
+                used.remove(oldest)
+                kept.append(oldest)
+        assert list(cache._held.entries) == kept
         assert cache._held.nbytes == sum(kept)
     assert made.keys == misses
 
 
 @pytest.mark.parametrize("cleared", [False, True])
 def test_threads(cleared: bool) -> None:
-    cache: Cache[int, Value] = Cache(lambda key: Value(key, key), limit=50)
+    cache: Cache[int, Value] = Cache(lambda key: Value(key, key), limit=50, overhead=0)
     start, wrong = threading.Barrier(8), []
 
     def work(seed: int) -> None:
@@ -123,7 +126,7 @@ def test_threads(cleared: bool) -> None:
         thread.join()
     assert not wrong
     held = cache._held
-    assert held.nbytes == sum(value.nbytes for value in held.values.values()) <= 50
+    assert held.nbytes == sum(entry.nbytes for entry in held.entries.values()) <= 50
 
 
 def test_cleared_while_a_value_is_made() -> None:
@@ -134,9 +137,9 @@ def test_cleared_while_a_value_is_made() -> None:
         cache.clear()
         return Value(key, key)
 
-    cache = Cache(make, limit=100)
+    cache = Cache(make, limit=100, overhead=0)
     assert cache[1] == Value(1, 1)
-    assert not cache._held.values
+    assert not cache._held.entries
     assert cache._held.nbytes == 0
 
 
@@ -149,7 +152,7 @@ def test_no_waiting_for_another_keys_value() -> None:
             assert leave.wait(30)
         return Value(key, key)
 
-    cache = Cache(make, limit=100)
+    cache = Cache(make, limit=100, overhead=0)
     slow = threading.Thread(target=lambda: cache[1])
     slow.start()
     assert entered.wait(30)

@@ -1,5 +1,5 @@
-// One position at every frequency, as evaluate, in fewer operations and with fewer digits: 1e-13 in relation to the
-// result. Included by kernel.inl.hpp only. Needs fused operations; what it lacks in digits, round.inl.hpp looks after.
+// One position at every frequency, as evaluate, in fewer operations and with fewer digits: quick_bound (round.inl.hpp)
+// says how many. Included by kernel.inl.hpp only. Needs fused operations.
 //
 // The angle is reduced to a sixteenth of a turn, whose sine and cosine are looked up, and a rest of at most half a
 // sixteenth. A fused operation takes the sixteenths from the angle without rounding their product.

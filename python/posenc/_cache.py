@@ -1,12 +1,18 @@
-"""A small cache of derived tables: bounded in bytes, safe under threads, and never wrong to lose."""
+"""A small cache of derived tables: bounded in bytes, safe under threads, signals and forks, and never wrong to lose.
+
+Keys may be compared by Python code, and signal handlers, finalizers and callbacks of the garbage collector may run
+wherever Python code does, with calls of their own that come back here. So nobody ever waits: looking up takes no lock
+(a dictionary bears being changed while it compares keys), and what is made while somebody else is storing something is
+returned and not kept.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -20,26 +26,46 @@ Value = TypeVar("Value", bound=Sized)
 
 LIMIT = 8 * 2**20
 
+# What an entry takes beside the bytes of its arrays: a key with its `Encoding` (415 bytes without explicit frequencies,
+# on Python 3.11), the objects of a spectrum or a table and of their arrays (500), and a place in a dictionary (200).
+OVERHEAD = 1280
+
+PATIENCE = 100
+
+
+class _Entry(Generic[Value]):
+    __slots__ = ("nbytes", "used", "value")
+
+    def __init__(self, value: Value, nbytes: int) -> None:
+        self.value = value
+        self.nbytes = nbytes
+        self.used = False  # since it was stored, or last spared
+
 
 class _Held(Generic[Key, Value]):
-    """What a cache has, and who may touch it."""
+    """What a cache has, and who may change it: whoever gets the lock at once."""
 
     def __init__(self) -> None:
-        self.values: OrderedDict[Key, Value] = OrderedDict()
+        self.entries: dict[Key, _Entry[Value]] = {}
         self.nbytes = 0
         self.lock = threading.Lock()
+        self.refusals = 0  # one after the other
 
 
 class Cache(Generic[Key, Value]):
-    """Maps a key to `make(key)`, forgetting what was used longest ago once the values exceed `limit` bytes.
+    """Maps a key to `make(key)`, forgetting what is old and unused once entries exceed `limit` bytes.
+
+    Which entry goes is decided by a clock: the oldest one, unless it was used since the clock last passed it. The size
+    of an entry is `value.nbytes`, `key.nbytes` if there is one, and `overhead`.
 
     Two threads that miss the same key at once may both make its value; all of them get the same kind of value, and
     none waits for another. A value larger than the limit is made, returned and not kept.
     """
 
-    def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT) -> None:
+    def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT, overhead: int = OVERHEAD) -> None:
         self._make = make
         self._limit = limit
+        self._overhead = overhead
         self._held: _Held[Key, Value] = _Held()
         _all.add(self)
 
@@ -49,21 +75,44 @@ class Cache(Generic[Key, Value]):
 
     def __getitem__(self, key: Key) -> Value:
         held = self._held
-        with held.lock:
-            value = held.values.get(key)
-            if value is not None:
-                held.values.move_to_end(key)
-                return value
-        value = self._make(key)
-        if value.nbytes > self._limit:
-            return value
-        with held.lock:
-            if key not in held.values:
-                held.values[key] = value
-                held.nbytes += value.nbytes
-                while held.nbytes > self._limit:
-                    held.nbytes -= held.values.popitem(last=False)[1].nbytes
+        entry = held.entries.get(key)
+        if entry is not None:
+            entry.used = True
+            return entry.value
+        # Context variables (of decimal, of NumPy's errstate) are set in a context of our own: up to Python 3.11 a
+        # finalizer that sets one while another is being set in the same context crashes the interpreter.
+        value = Context().run(self._make, key)
+        nbytes = value.nbytes + getattr(key, "nbytes", 0) + self._overhead
+        if nbytes <= self._limit:
+            self._keep(held, key, _Entry(value, nbytes))
         return value
+
+    def _keep(self, held: _Held[Key, Value], key: Key, entry: _Entry[Value]) -> None:
+        gone = []  # whose ends may run Python code: they come when the lock is free
+        if not held.lock.acquire(blocking=False):
+            held.refusals += 1
+            if held.refusals == PATIENCE:  # an exception came just when the lock had been taken
+                self.clear()
+            return
+        try:
+            held.refusals = 0
+            if key not in held.entries:
+                held.nbytes += entry.nbytes
+                held.entries[key] = entry
+                while held.nbytes > self._limit:
+                    oldest = next(iter(held.entries))
+                    last = held.entries.pop(oldest)
+                    if last.used:
+                        last.used = False
+                        held.entries[oldest] = last
+                    else:
+                        held.nbytes -= last.nbytes
+                        gone.append((oldest, last))
+        except BaseException:  # of a signal handler, for instance: who knows what was done and what was not
+            self.clear()
+            raise
+        finally:
+            held.lock.release()
 
 
 _all: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
@@ -74,6 +123,6 @@ def _clear_all() -> None:
         cache.clear()
 
 
-# A thread that does not live on in a forked child may have held a lock, or be half way through making a value.
+# A thread that does not live on in a forked child may have held a lock, or be half way through storing something.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_clear_all)

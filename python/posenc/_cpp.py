@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +23,6 @@ def _make_table(spectrum: Spectrum) -> _core.Table:
 
 
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_core.forget)  # for the reason given in _cache
 
 
 def remember(named: object, encoding: Encoding, dim: int) -> None:

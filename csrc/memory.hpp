@@ -1,0 +1,33 @@
+// Memory that starts on a cache line, and the workspaces of calls. No Python, no mathematics.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace posenc {
+
+struct AlignedDelete {
+    void operator()(double* memory) const noexcept;
+};
+using AlignedDoubles =
+    std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
+
+// Throws std::bad_alloc.
+AlignedDoubles make_aligned(std::size_t doubles);
+
+// The workspace of one call, which owns it until it ends: a call that begins in the midst of another one, on the same
+// thread or not, gets memory of its own. A few workspaces of moderate size are kept for the next calls.
+class CallWorkspace {
+public:
+    explicit CallWorkspace(std::size_t doubles);
+    ~CallWorkspace();
+    CallWorkspace(const CallWorkspace&) = delete;
+    CallWorkspace& operator=(const CallWorkspace&) = delete;
+
+    double* get() const noexcept { return memory_.get(); }
+
+private:
+    AlignedDoubles memory_;
+};
+
+}  // namespace posenc

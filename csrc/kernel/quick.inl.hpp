@@ -16,7 +16,7 @@ constexpr double kNear = 0x1p44, kFar = 0x1p53;  // quarter turns
 
 // Errors: relative to the result, and of the angle's remainder, which is rounded twice: to 2^-57 each where it is at
 // most an eighth of a quarter turn (near), to 2^-53 where it is at most two of them (far).
-constexpr double kQuickError = 0x1p-43, kNearError = 0x1p-55, kFarError = 0x1p-51;
+constexpr double kQuickError = 0x1p-43, kNearError = 0x1p-55, kFarError = 0x1p-50;
 
 // `position` has the sign that a table's sixteenths ask for; |position * w| < kNear, or kFar if `far`.
 template <bool far>

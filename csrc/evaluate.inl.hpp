@@ -28,7 +28,7 @@ template <bool fuse>
 void evaluate(const Table& table, double position, double* trig) {
     constexpr double kInteger = 0x1.8p52;    // adding and subtracting it rounds to a whole number
     constexpr double kManyTurns = 0x1.8p79;  // the same, to a multiple of 2^27 quarter turns
-    constexpr double kTiny = 0x1p-800;       // below it, a product's error is not always a double
+    constexpr double kTiny = 0x1p-400;       // below it, a product's error is not always a double
     const f64s p = position + 0.0 + f64s{};  // + 0.0: a negative zero is the position zero
     const bool tiny = position < kTiny && position > -kTiny;
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {

@@ -11,6 +11,15 @@ namespace posenc {
 // second.
 enum class Order : std::uint8_t { interleaved, concatenated, any };
 
+// mantissa * 2^exponent / divisor exactly or, if the divisor is 0, a number strictly between mantissa * 2^exponent and
+// (mantissa + 2) * 2^exponent. As python/posenc/_frequencies.py packs it.
+struct Number {
+    static constexpr int kLimbs = 8;
+    std::uint64_t mantissa[kLimbs];  // lowest first
+    std::uint64_t divisor;           // odd, below 2^55
+    std::int64_t exponent;
+};
+
 // One encoding at one width, along one axis. Built once (table.cpp), then shared read-only between calls and threads.
 //
 // Angles are counted in quarter turns: reducing one is a multiplication, a rounding and a subtraction, at any
@@ -22,10 +31,14 @@ struct Table {
     std::size_t padded_columns;      // kPadding more than D, or the multiple of kPadding after that
     std::size_t padded_frequencies;  // K or the multiple of kPadding after it
     std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
-    const double* frequency[3];      // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
+    const double* frequency[2];      // [K] each: quarter turns per unit of position = their sum, to 2^-106 of itself
+    const Number* number;            // [K] the same in radians or, with full_turns, turns, without their signs
+    const Number* factor;            // the amplitude, without its sign
+    const double* special;           // [5] amplitude * sin where that is a double, for 4 sin^2 = 0, 1, 2, 3, 4; or NaN
+    bool full_turns;                 // whether angles are rational multiples of pi (see docs/accuracy.md)
     double largest;                  // the largest frequency in magnitude
     const std::int32_t* source;      // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k), -1 for a column of zeros
-    double amplitude;                // a factor of every column
+    double amplitude;                // a factor of every column, correctly rounded
     Order order;                     // what there is to know of `source`
     bool cos_first;                  // in both of the orders that are not `any`
     const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
@@ -95,7 +108,7 @@ struct Parts {
 // Writes rows [first, first + count) to every array of `target`. `workspace` holds merge_size(columns) doubles.
 using Merge = void (*)(const Parts&, std::size_t first, std::size_t count, const Target&, double* workspace) noexcept;
 
-// The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp), less the amplitude.
+// The value of one column at one position before multiplication by the amplitude, as a double-double (exact.cpp).
 struct Sum {
     double high, low;
 };
@@ -105,8 +118,8 @@ struct Turn {
 };
 Turn operator*(const Turn&, const Turn&) noexcept;
 
-// A double that rounds to any shorter format as the column's value does. Kernels call it for the one element in a
-// million whose rounding to f32 a double can't decide.
+// A double that rounds to any shorter format as the column's value does. Kernels call it for the few elements whose
+// rounding a double can't decide.
 double exact_odd(const Table&, double position, std::int32_t source) noexcept;
 
 }  // namespace posenc

@@ -146,13 +146,21 @@ f32h round_to_odd(f64s y) {
     return (f32h)(((i32h)nearest + too_large) | (inexact & 1));
 }
 
-f32h rounded(f64s y, float) { return __builtin_convertvector(y, f32h); }
-f32h rounded(f64s y, f16) { return round_to_odd(y); }
-f32h rounded(f64s y, bf16) { return round_to_odd(y); }
+// Half of the smallest number of a narrow format: what is no larger narrows to 0, which has no sign.
+constexpr float half_of_smallest(f16) { return 0x1p-25f; }
+constexpr float half_of_smallest(bf16) { return 0x1p-134f; }
 
-// The number that narrows to the correctly rounded one.
+// What narrows to the rounded number; a 0 is a positive one.
+f32h rounded(f64s y, float) { return __builtin_convertvector(y, f32h) + 0.0f; }
+template <class E>
+f32h rounded(f64s y, E) {
+    const f32h odd = round_to_odd(y);
+    const i32h large = (i32h)(odd > half_of_smallest(E{})) | (i32h)(odd < -half_of_smallest(E{}));
+    return (f32h)((i32h)odd & large);
+}
+
 float exact(const Table& table, double position, std::int32_t source, float) {
-    return static_cast<float>(exact_odd(table, position, source));
+    return static_cast<float>(exact_odd(table, position, source)) + 0.0f;
 }
 
 template <class E>
@@ -161,7 +169,7 @@ float exact(const Table& table, double position, std::int32_t source, E) {
     const f64s odd = exact_odd(table, position, source) + f64s{};
     E narrowed[2 * kLanes];
     narrow(narrowed, join(round_to_odd(odd), round_to_odd(odd)));
-    return widen(narrowed)[0];
+    return widen(narrowed)[0] + 0.0f;
 }
 
 // Looks again at a piece of one row, whose doubles are y = a cos + sign b sin: where y rounds differently within its
@@ -179,7 +187,7 @@ template <class E>
         }
         const f64s error = (f64s)((i64s)(magnitude(y) * bound.relative + bound.absolute) & ~is_zero);
         const f32h low = rounded(y - error, E{}), high = rounded(y + error, E{});
-        store(row + j, high);  // where it does not matter: no negative zeros
+        store(row + j, high);
         if (!any((u32s)join(low, high) ^ (u32s)join(high, low))) {
             continue;
         }

@@ -1,8 +1,9 @@
-// Frequencies come from Python to about 159 bits; here they get their padding and their rotation steps.
+// Frequencies come from Python; here they get their padding and their rotation steps.
 #include "table.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <ranges>
 #include <stdexcept>
@@ -48,9 +49,20 @@ AlignedDoubles make_aligned(std::size_t doubles) {
     return AlignedDoubles(static_cast<double*>(::operator new(doubles * sizeof(double), std::align_val_t{64})));
 }
 
-OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude)
+OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
+                       std::span<const std::uint64_t> numbers, std::span<const double> special, bool full_turns)
     : source_(source.begin(), source.end()) {
-    const std::size_t count = frequencies.size() / 3, columns = source.size();
+    const std::size_t count = frequencies.size() / 2, columns = source.size();
+    if (numbers.size() * sizeof(std::uint64_t) != (count + 1) * sizeof(Number) || special.size() != 5) {
+        throw std::invalid_argument("numbers, special: expected those of the amplitude and of every frequency");
+    }
+    numbers_.resize(count + 1);
+    std::memcpy(numbers_.data(), numbers.data(), numbers.size() * sizeof(std::uint64_t));
+    std::ranges::copy(special, special_);
+    table_.factor = numbers_.data();
+    table_.number = numbers_.data() + 1;
+    table_.special = special_;
+    table_.full_turns = full_turns;
     if (std::ranges::any_of(source,
                             [&](std::int32_t s) { return s < -1 || s >= static_cast<std::int64_t>(2 * count); })) {
         throw std::invalid_argument("source: expected twice a frequency's index, one more, or -1");
@@ -67,7 +79,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
     const std::size_t width = table_.padded_columns, reach = table_.reach, tile_reach = table_.tile_reach;
-    doubles_ = 3 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
+    doubles_ = 2 * table_.padded_frequencies + 2 * (reach + tile_reach) * width;
     memory_ = make_aligned(doubles_);
     std::fill_n(memory_.get(), doubles_, 0.0);
 
@@ -90,7 +102,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.sixteenths[1] = sixteenths_[1];
 
     double* free = memory_.get();
-    for (std::size_t part = 0; part < 3; ++part, free += table_.padded_frequencies) {
+    for (std::size_t part = 0; part < 2; ++part, free += table_.padded_frequencies) {
         std::ranges::copy(frequencies.subspan(part * count, count), free);
         table_.frequency[part] = free;
     }
@@ -139,7 +151,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 
 std::size_t OwnedTable::nbytes() const noexcept {
     const std::size_t ready = table_.ready_rows * table_.columns * sizeof(float);
-    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) + ready;
+    return doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) + numbers_.size() * sizeof(Number) + ready;
 }
 
 const float* OwnedTable::ready(Run run) const {

@@ -23,9 +23,11 @@ AlignedDoubles make_aligned(std::size_t doubles);
 
 class OwnedTable {
 public:
-    // `frequencies` holds K leading parts, then K second and K third ones; `source` is Table::source.
-    // Throws std::invalid_argument where a source names no frequency.
-    OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude);
+    // `frequencies` holds K leading parts, then K second ones; `source` is Table::source, `numbers` are Table::factor
+    // and Table::number, one after the other. Throws std::invalid_argument where a source names no frequency, or the
+    // lengths do not fit.
+    OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
+               std::span<const std::uint64_t> numbers, std::span<const double> special, bool full_turns);
 
     const Table& table() const noexcept { return table_; }
 
@@ -42,6 +44,8 @@ private:
     AlignedDoubles memory_;  // frequencies and steps
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;
+    std::vector<Number> numbers_;
+    double special_[5]{};
 };
 
 }  // namespace posenc

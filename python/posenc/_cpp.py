@@ -20,7 +20,8 @@ LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far f
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
-    return _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
+    s = spectrum
+    return _core.Table(s.frequencies, s.source, s.amplitude, s.numbers, s.special, s.full_turns)
 
 
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)

@@ -35,14 +35,15 @@ C4 = float.fromhex("-0x1.a6d1efcb6c960p-16")
 C5 = float.fromhex("0x1.f9cedc2e2b86ep-22")
 C6 = float.fromhex("-0x1.b32f42e57faddp-28")
 
-# A double made with them is within 16 units of its last place, and what a large angle lacks, of the truth; one turned
-# from others by angle addition within 1e-15 and the same; both times the amplitude.
-BOUND = 2.0**-49
-TURNED_BOUND = 1e-15
-ANGLE_BOUND = 2.0**-103  # times the angle
+# Of a column made with them, times its amplitude: the error is at most BOUND times the value, and ANGLE_BOUND times the
+# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by angle addition:
+# TURNED_BOUND times the amplitude, and the latter for both angles.
+BOUND = 2.0**-50
+TURNED_BOUND = 2.0**-49
+ANGLE_BOUND = 2.0**-103
 
 SPLITTER = 2.0**27 + 1.0
-TINY = 2.0**-800  # positions below it: a product's error is not always a double
+TINY = 2.0**-400  # positions below it: a product's error is not always a double
 
 
 def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[Real, Real]:

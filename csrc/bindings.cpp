@@ -27,18 +27,19 @@ namespace {
 
 // The same names stand in python/posenc/_core.pyi.
 using FrequencyArray = py::array_t<double, py::array::c_style>;      // (2, K)
-using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (1 + K, 10)
+using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (K, 10)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;  // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 std::shared_ptr<OwnedTable> make_table(const FrequencyArray& frequencies, const SourceArray& source, double amplitude,
-                                       const NumberArray& numbers, const std::array<double, 5>& special,
-                                       bool full_turns) {
+                                       const NumberArray& factor, const NumberArray& numbers,
+                                       const std::array<double, 5>& special, bool full_turns) {
     if (frequencies.ndim() != 2 || frequencies.shape(0) != 2 || source.ndim() != 1) {
         throw py::value_error("Table: expected frequencies of shape (2, K) and source of shape (D,)");
     }
     const auto all = [](const auto& array) { return std::span{array.data(), static_cast<std::size_t>(array.size())}; };
-    return std::make_shared<OwnedTable>(all(frequencies), all(source), amplitude, all(numbers), special, full_turns);
+    return std::make_shared<OwnedTable>(all(frequencies), all(source), amplitude, all(factor), all(numbers), special,
+                                        full_turns);
 }
 
 Element element_of(const py::array& out) {
@@ -313,7 +314,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     py::class_<OwnedTable, std::shared_ptr<OwnedTable>>(m, "Table")
         .def(py::init(&make_table), py::arg("frequencies").noconvert(), py::arg("source").noconvert(),
-             py::arg("amplitude"), py::arg("numbers").noconvert(), py::arg("special"), py::arg("full_turns"))
+             py::arg("amplitude"), py::arg("factor").noconvert(), py::arg("numbers").noconvert(), py::arg("special"),
+             py::arg("full_turns"))
         .def_property_readonly("nbytes", &OwnedTable::nbytes);
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));

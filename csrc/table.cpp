@@ -50,17 +50,20 @@ AlignedDoubles make_aligned(std::size_t doubles) {
 }
 
 OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
-                       std::span<const std::uint64_t> numbers, std::span<const double> special, bool full_turns)
+                       std::span<const std::uint64_t> factor, std::span<const std::uint64_t> numbers,
+                       std::span<const double> special, bool full_turns)
     : source_(source.begin(), source.end()) {
     const std::size_t count = frequencies.size() / 2, columns = source.size();
-    if (numbers.size() * sizeof(std::uint64_t) != (count + 1) * sizeof(Number) || special.size() != 5) {
-        throw std::invalid_argument("numbers, special: expected those of the amplitude and of every frequency");
+    if (factor.size_bytes() != sizeof(Number) || numbers.size_bytes() != count * sizeof(Number) ||
+        special.size() != 5) {
+        throw std::invalid_argument("factor, numbers, special: expected ten words a number, and five values");
     }
-    numbers_.resize(count + 1);
-    std::memcpy(numbers_.data(), numbers.data(), numbers.size() * sizeof(std::uint64_t));
+    std::memcpy(&factor_, factor.data(), sizeof(Number));
+    numbers_.resize(count);
+    std::memcpy(numbers_.data(), numbers.data(), numbers.size_bytes());
     std::ranges::copy(special, special_);
-    table_.factor = numbers_.data();
-    table_.number = numbers_.data() + 1;
+    table_.factor = &factor_;
+    table_.number = numbers_.data();
     table_.special = special_;
     table_.full_turns = full_turns;
     if (std::ranges::any_of(source,

@@ -23,11 +23,12 @@ AlignedDoubles make_aligned(std::size_t doubles);
 
 class OwnedTable {
 public:
-    // `frequencies` holds K leading parts, then K second ones; `source` is Table::source, `numbers` are Table::factor
-    // and Table::number, one after the other. Throws std::invalid_argument where a source names no frequency, or the
+    // `frequencies` holds K leading parts, then K second ones; `factor` and `numbers` hold the words of Table::factor
+    // and Table::number; the rest is as there. Throws std::invalid_argument where a source names no frequency, or the
     // lengths do not fit.
     OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
-               std::span<const std::uint64_t> numbers, std::span<const double> special, bool full_turns);
+               std::span<const std::uint64_t> factor, std::span<const std::uint64_t> numbers,
+               std::span<const double> special, bool full_turns);
 
     const Table& table() const noexcept { return table_; }
 
@@ -44,6 +45,7 @@ private:
     AlignedDoubles memory_;  // frequencies and steps
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;
+    Number factor_{};
     std::vector<Number> numbers_;
     double special_[5]{};
 };

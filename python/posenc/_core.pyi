@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FrequencyArray: TypeAlias = NDArray[np.float64]  # (2, K)
-NumberArray: TypeAlias = NDArray[np.uint64]  # (1 + K, 10)
+NumberArray: TypeAlias = NDArray[np.uint64]  # (K, 10)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -19,6 +19,7 @@ class Table:
         frequencies: FrequencyArray,
         source: SourceArray,
         amplitude: float,
+        factor: NumberArray,
         numbers: NumberArray,
         special: tuple[float, ...],
         full_turns: bool,

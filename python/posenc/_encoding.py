@@ -139,13 +139,8 @@ class Encoding:
         for name, value in values.items():
             object.__setattr__(self, name, value)
         for axis in range(axes):
-            scale = _at(self.position_scale, axis)
-            if self.frequencies is None:
-                _check_frequency(scale, self.full_turns, "position_scale")
-            else:
-                for w in _explicit(self, axis):
-                    if w != 0.0:
-                        _check_frequency(scale * w, self.full_turns, "frequencies times position_scale")
+            for w in (None,) if self.frequencies is None else _explicit(self, axis):
+                _check_frequency(_at(self.position_scale, axis), w, self.full_turns)
         object.__setattr__(self, "_hash", hash(tuple(values.values())))
 
     @classmethod
@@ -286,13 +281,13 @@ class Spectrum:
         Factor of every column, correctly rounded.
     offset : float
         What is added to a position, in float64, before anything else.
-    numbers : ndarray of shape (1 + K, 10), uint64
-        The amplitude and the frequencies for the last stage of rounding, without their signs (`_frequencies.pack`);
-        frequencies in radians or, with `full_turns`, turns per unit of position.
-    special : tuple of float
-        What `_frequencies.special_values` makes of the amplitude.
+    numbers : ndarray of shape (K, 10), uint64
+        The frequencies for the last stage of rounding, without their signs (`_frequencies.pack`): in radians or, with
+        `full_turns`, turns per unit of position.
     full_turns : bool
-        Whether angles are rational multiples of pi, or of 1.
+        See `numbers`.
+    square : Fraction, optional
+        What the exact amplitude is the square root of, if it is not `amplitude` itself.
     """
 
     frequencies: NDArray[np.float64]
@@ -300,12 +295,27 @@ class Spectrum:
     amplitude: float
     offset: float
     numbers: NDArray[np.uint64]
-    special: tuple[float, ...]
     full_turns: bool
+    square: Fraction | None = None
 
     @property
     def dim(self) -> int:
         return len(self.source)
+
+    @functools.cached_property
+    def factor(self) -> _frequencies.Number:
+        """The exact amplitude, without its sign."""
+        return _frequencies.product(self.amplitude, 1.0) if self.square is None else _frequencies.root(self.square)
+
+    @functools.cached_property
+    def special(self) -> tuple[float, ...]:
+        """Amplitude * sin(x) for 4 sin(x)^2 = 0, 1, 2, 3, 4, or NaN where that is no double.
+
+        At a rational number of turns no other angle has such a value (docs/accuracy.md).
+        """
+        square = Fraction(self.amplitude) ** 2 if self.square is None else self.square
+        roots = [_frequencies.dyadic_root(square * j / 4) for j in range(5)]
+        return tuple(math.nan if root is None else math.copysign(root, self.amplitude) + 0.0 for root in roots)
 
     @property
     def nbytes(self) -> int:
@@ -349,15 +359,10 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
     encoding, dim = key
     widths = _widths(encoding, dim)
     owner, source = columns(encoding, dim)
-    square: float | Fraction
-    if isinstance(encoding.amplitude, str):
-        square = AMPLITUDES[encoding.amplitude] / dim
-        factor = _frequencies.root(square)
-        amplitude = float(_frequencies.doubles([factor], 1 << _frequencies.CONSTANT_BITS)[0, 0])
-    else:
-        amplitude = square = encoding.amplitude
-        factor = _frequencies.product(amplitude, 1.0)
-    special = _frequencies.special_values(square)
+    amplitude, square = encoding.amplitude, None
+    if isinstance(amplitude, str):
+        square = AMPLITUDES[amplitude] / dim
+        amplitude = float(_frequencies.doubles([_frequencies.root(square)], 1 << _frequencies.CONSTANT_BITS)[0, 0])
     result = []
     for axis, width in enumerate(widths):
         numbers = _numbers(encoding, width, axis)
@@ -373,9 +378,9 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
                 np.where(owner == axis, source, np.int32(-1)),
                 amplitude,
                 _at(encoding.position_offset, axis),
-                _frequencies.pack([factor, *numbers]),
-                special,
+                _frequencies.pack(numbers),
                 encoding.full_turns,
+                square,
             )
         )
     return Spectra(result)
@@ -455,18 +460,20 @@ def _doubles(encoding: Encoding, numbers: list[_frequencies.Number], axis: int, 
 SMALLEST, LARGEST = "2**-560", "2**24"  # of _frequencies, as messages name them
 
 
-def _check_frequency(w: float, full_turns: bool, text: str) -> None:
-    """Refuse a frequency beyond the domain of correct rounding; `text` names the argument and what came."""
-    quarter_turns = abs(w) * (4.0 if full_turns else 2.0 / math.pi)
+def _check_frequency(scale: float, w: float | None, full_turns: bool) -> None:
+    """Refuse position_scale, or an explicit frequency times it, beyond the domain of correct rounding."""
+    quarter_turns = abs(scale if w is None else scale * w) * (4.0 if full_turns else 2.0 / math.pi)
+    name, got = ("position_scale", f"{scale}") if w is None else ("frequencies times position_scale", f"{w} * {scale}")
+    got += " turns" if full_turns else " radians"
     if quarter_turns > _frequencies.LARGEST_FREQUENCY:
         raise ValueError(
-            f"{text}: expected at most {LARGEST} quarter turns per unit of position, got {w:.6g} "
-            f"{'turns' if full_turns else 'radians'}; scale the positions before the call, or use a smaller one"
+            f"{name}: expected at most {LARGEST} quarter turns per unit of position, got {got}; use a smaller one, or "
+            "smaller units of position"
         )
-    if quarter_turns < _frequencies.SMALLEST_FREQUENCY:
+    if quarter_turns < _frequencies.SMALLEST_FREQUENCY and w != 0.0:
         raise ValueError(
-            f"{text}: expected 0 or at least {SMALLEST} quarter turns per unit of position, got {w:.6g} "
-            f"{'turns' if full_turns else 'radians'}; frequencies=[..., 0.0] makes columns that stay the same"
+            f"{name}: expected at least {SMALLEST} quarter turns per unit of position, got {got}; use a larger one, or "
+            "frequencies=[0.0, ...] for columns that stay the same"
         )
 
 
@@ -481,7 +488,7 @@ def _check_progression(encoding: Encoding, width: int, first: float, growth: flo
 def _too_fast() -> ValueError:
     return ValueError(
         f"encoding: expected at most {LARGEST} quarter turns per unit of position, got a higher frequency; "
-        "use a smaller position_scale, a base nearer to 1, or scale the positions before the call"
+        "use a smaller position_scale or a base nearer to 1"
     )
 
 

@@ -24,7 +24,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
         return 0.0
     k, cosine = divmod(source, 2)
     negative = (position < 0.0) != (spectrum.frequencies[0, k] < 0.0)
-    mantissa, exponent, divisor = unpack(spectrum.numbers[k + 1])
+    mantissa, exponent, divisor = unpack(spectrum.numbers[k])
     integer, power = split(abs(position))
     low, exponent = integer * mantissa, exponent + power
     high = low if divisor else low + 2 * integer
@@ -61,7 +61,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
 
     digits = 0
     for bits in STAGES:
-        odd, power, decided = _value(low, high, exponent, in_quarters, is_cosine, unpack(spectrum.numbers[0]), bits)
+        odd, power, decided = _value(low, high, exponent, in_quarters, is_cosine, spectrum.factor, bits)
         digits = odd
         if decided:
             break
@@ -70,7 +70,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
 
 
 def _twenty_fourths(mantissa: int, exponent: int, divisor: int) -> int | None:
-    """mantissa * 2^exponent / divisor turns, if they are a whole number of twenty-fourths, modulo 24."""
+    """Mantissa * 2^exponent / divisor turns, if they are a whole number of twenty-fourths, modulo 24."""
     if mantissa == 0:
         return 0
     whole, rest = divmod(24 * mantissa, divisor)
@@ -100,9 +100,7 @@ def _value(
     if not cosine:
         below, above, power = below * low, above * high, power + exponent
     mantissa, amplitude_exponent, divisor = amplitude
-    a, a_high, amplitude_exponent = _shorten(
-        mantissa, mantissa if divisor else mantissa + 2, amplitude_exponent, bits
-    )
+    a, a_high, amplitude_exponent = _shorten(mantissa, mantissa if divisor else mantissa + 2, amplitude_exponent, bits)
     below, above, power = below * a, above * a_high, power + amplitude_exponent
     spare = max(0, below.bit_length() - 53)
     digits = below >> spare

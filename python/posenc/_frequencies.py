@@ -50,7 +50,7 @@ class Number(NamedTuple):
 
 
 def rational(mantissa: int, exponent: int, divisor: int = 1) -> Number | None:
-    """mantissa * 2^exponent / divisor exactly; None if its divisor is so large that no position takes it away.
+    """Mantissa * 2^exponent / divisor exactly; None if its divisor is so large that no position takes it away.
 
     A position is a double, whose integer has 53 bits. Only with a divisor that divides three times such an integer
     can a product be a tie, or a multiple of a twelfth of a turn.
@@ -90,18 +90,6 @@ def dyadic_root(square: Fraction) -> float | None:
     if top * top != square.numerator or bottom * bottom != square.denominator or bottom & (bottom - 1):
         return None
     return top / bottom
-
-
-def special_values(amplitude: float | Fraction) -> tuple[float, ...]:
-    """amplitude * sin(x) for sin(x)^2 = 0, 1/4, 1/2, 3/4, 1, or NaN where that is no double.
-
-    An amplitude that is a Fraction is the square of what is meant. At a rational number of turns no other angle has a
-    value that is a rational number (Niven's theorem).
-    """
-    square = Fraction(amplitude) ** 2 if isinstance(amplitude, float) else amplitude
-    sign = math.copysign(1.0, amplitude)
-    roots = [dyadic_root(square * j / 4) for j in range(5)]
-    return tuple(math.nan if value is None else sign * value + 0.0 for value in roots)
 
 
 def perfect_power(base: float) -> tuple[int, int, int]:

@@ -16,13 +16,13 @@ using TwoLimbs = unsigned __int128;
 constexpr int kBits = 64;
 constexpr int kConstantLimbs = 10;
 // floor(2^640 * 2/pi) and floor(2^640 * pi/2), lowest limbs first, from tools/minimax.py.
-constexpr Limb kTwoOverPi[kConstantLimbs] = {
+constexpr Limb kTwoOverPiLimbs[kConstantLimbs] = {
     0x3991d639835339f4, 0xe99c7026b45f7e41, 0xe88235f52ebb4484, 0xfe1deb1cb129a73e, 0x06492eea09d1921c,
     0xb7246e3a424dd2e0, 0xfe5163abdebbc561, 0xdb6295993c439041, 0xfc2757d1f534ddc0, 0xa2f9836e4e441529};
-constexpr Limb kHalfPi[kConstantLimbs + 1] = {0xe89885d34c6fdad6, 0xc90b6aecc4bcfd8d, 0x9fc26adadaa3848b,
-                                              0x605614dbe4be286e, 0xdf2a33679a748636, 0xa29410f31c6809bb,
-                                              0x04177d4c76273644, 0x52049c1114cf98e8, 0x898cc51701b839a2,
-                                              0x921fb54442d18469, 0x0000000000000001};
+constexpr Limb kHalfPiLimbs[kConstantLimbs + 1] = {0xe89885d34c6fdad6, 0xc90b6aecc4bcfd8d, 0x9fc26adadaa3848b,
+                                                   0x605614dbe4be286e, 0xdf2a33679a748636, 0xa29410f31c6809bb,
+                                                   0x04177d4c76273644, 0x52049c1114cf98e8, 0x898cc51701b839a2,
+                                                   0x921fb54442d18469, 0x0000000000000001};
 
 // A natural number of at most 2048 bits: no step below makes more than 1,700.
 struct Natural {
@@ -224,7 +224,7 @@ Reduced reduce(const Table& table, double position, std::int32_t source) {
     bool falls = false;                          // the rest of the angle lies below a whole number of quarter turns
     if (x.low.bit_length() + x.exponent >= 0) {  // at least half of one: reduce it to at most half a quarter turn
         if (!in_quarters) {
-            const Natural constant(kTwoOverPi, kConstantLimbs);
+            const Natural constant(kTwoOverPiLimbs, kConstantLimbs);
             x = {x.low * constant, x.high * (constant + 1), x.exponent - kBits * kConstantLimbs};
             in_quarters = true;
         }
@@ -248,7 +248,7 @@ Reduced reduce(const Table& table, double position, std::int32_t source) {
 Interval value(const Reduced& angle, const Number& amplitude, int bits) {
     Interval x = shortened(angle.x, bits);
     if (angle.in_quarters) {
-        const Natural half_pi = shift(Natural(kHalfPi, kConstantLimbs + 1), bits - kBits * kConstantLimbs);
+        const Natural half_pi = shift(Natural(kHalfPiLimbs, kConstantLimbs + 1), bits - kBits * kConstantLimbs);
         x = shortened({x.low * half_pi, x.high * (half_pi + 1), x.exponent - bits}, bits);
     }
     // sin(x) / x or cos(x) in units of 2^-bits, from the Taylor series: 1 - z/(n(n+1)) (1 - z/((n+2)(n+3)) (...)).

@@ -91,7 +91,7 @@ struct Target {
 //
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
-// f64: one fixed sequence of IEEE operations per element, never contracted; absolute error below 5e-16.
+// f64: one fixed sequence of IEEE operations per element, never contracted; errors are those of evaluate.
 // f16, bf16: filled, the correctly rounded value; added to, in float32 arithmetic on the encoding in float32, then
 // rounded once.
 // `workspace` comes from make_workspace(table) (table.hpp). No allocation, no exception, no global state.

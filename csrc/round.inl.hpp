@@ -27,9 +27,9 @@ struct Bound {
 // What is lost of an angle counted in quarter turns, in relation to it; with room for two turns.
 constexpr double kAngleLoss = 0x1p-103;
 
-// evaluate errs in relation to its result, by 4e-16 at most; that is 1.6e-16 absolute. evaluate_quickly by 1e-13.
+// docs/accuracy.md, sections 4 and 5.
 Bound evaluated_bound(double angle) { return {angle * kAngleLoss, 0x1p-50}; }
-Bound quick_bound(double angle) { return {angle * kAngleLoss, 0x1p-43}; }
+Bound quick_bound(double angle) { return {angle < kNear ? angle * kAngleLoss : 0x1p-50, 0x1p-43}; }
 
 // A step errs by 0.6e-16, and a turn by sqrt(2) times what it turns and by at most 1.4e-16 of rounding. An anchor is
 // turned once, and then again into a row. A factor that is not 1 is rounded once more, in the anchor.

@@ -25,7 +25,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0x58B9AC9D
+FORMULA = 0xD28BD95A
 
 # contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")

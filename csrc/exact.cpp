@@ -27,15 +27,23 @@ constexpr Limb kHalfPiLimbs[kConstantLimbs + 1] = {0xe89885d34c6fdad6, 0xc90b6ae
 // A natural number of at most 2048 bits: no step below makes more than 1,700.
 struct Natural {
     static constexpr int kCapacity = 32;
-    Limb limb[kCapacity]{};  // lowest first
-    int size = 0;            // the highest limb is not zero
+    Limb limb[kCapacity];  // lowest first
+    int size = 0;          // the highest limb is not zero
 
-    Natural() = default;
+    Natural() {}  // NOLINT(modernize-use-equals-default): limbs beyond `size` stay as they are
     Natural(Limb value) : size(value != 0 ? 1 : 0) { limb[0] = value; }
-    Natural(const Limb* from, int count) : size(count) {
+    Natural(const Limb* from, int count) { assign(from, count); }
+    Natural(const Natural& other) { assign(other.limb, other.size); }
+    Natural& operator=(const Natural& other) {
+        assign(other.limb, other.size);
+        return *this;
+    }
+
+    void assign(const Limb* from, int count) {
         for (int i = 0; i < count; ++i) {
             limb[i] = from[i];
         }
+        size = count;
         trim();
     }
 
@@ -93,6 +101,9 @@ Natural operator-(const Natural& a, const Natural& b) {
 Natural operator*(const Natural& a, const Natural& b) {
     Natural product;
     product.size = a.size + b.size;
+    for (int i = 0; i < product.size; ++i) {
+        product.limb[i] = 0;
+    }
     for (int i = 0; i < a.size; ++i) {
         Limb carry = 0;
         for (int j = 0; j < b.size; ++j) {

@@ -121,13 +121,12 @@ def progression(scale: float, base: float, divisor: Fraction, count: int) -> lis
     result = [first]
     for k in range(1, count):
         mantissa, power_of_two = _shortened(mantissa * factor, power_of_two + adjusted, BITS + GUARD)
+        top, bottom = k * divisor.denominator, divisor.numerator  # base^(-top / bottom)
         exact = None
-        ratio = k / divisor
-        if degree % ratio.denominator == 0:
-            n = power * ratio.numerator // ratio.denominator
+        if degree * top % bottom == 0:
+            n = power * top // bottom
             if n * r.bit_length() < 256:  # beyond, the divisor is too large, whatever the scale takes away
-                twos = exponent * ratio.numerator // ratio.denominator
-                exact = rational(first.mantissa, first.exponent - twos, r**n)
+                exact = rational(first.mantissa, first.exponent - exponent * top // bottom, r**n)
         if exact is None:
             rounded, rounded_exponent = _shortened(mantissa, power_of_two, BITS - 1)
             exact = Number(rounded - 1, rounded_exponent, 0)
@@ -138,9 +137,10 @@ def progression(scale: float, base: float, divisor: Fraction, count: int) -> lis
 def doubles(numbers: Iterable[Number], unit: int) -> NDArray[np.float64]:
     """Numbers times unit / 2^640 as unevaluated sums of two doubles (2, K): correctly rounded, then the rest."""
     parts, exponents = [], []
+    factor, factor_exponent = _shortened(unit, -CONSTANT_BITS, 256)
     for number in numbers:
-        mantissa, exponent = _centre(number)
-        rest, power = _shortened(mantissa * unit, exponent - CONSTANT_BITS, 256)
+        mantissa, exponent = _shortened(*_centre(number), 256)
+        rest, power = _shortened(mantissa * factor, exponent + factor_exponent, 256)
         high = float(rest)
         parts.append((high, float(rest - int(high))))
         exponents.append(power)

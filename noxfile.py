@@ -150,12 +150,13 @@ def originals(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, spelling and metadata are as configured."""
+    """Style, spelling and metadata are as configured, constants as mpmath has them."""
     group(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("clang-format", "--dry-run", "-Werror", *CPP)
     session.run("codespell")
+    session.run("python", "tools/minimax.py", "--check")
     session.run("validate-pyproject", "pyproject.toml")
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
 

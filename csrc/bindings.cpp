@@ -27,22 +27,26 @@ namespace posenc {
 namespace {
 
 // The same names stand in python/posenc/_core.pyi.
-using FrequencyArray = py::array_t<double, py::array::c_style>;     // (3, K)
-using SourceArray = py::array_t<std::int32_t, py::array::c_style>;  // (D,)
-using PositionArray = py::array_t<double, py::array::c_style>;      // starts: (1,) or (N,); positions: (1, L) or (N, L)
+using FrequencyArray = py::array_t<double, py::array::c_style>;      // (2, K)
+using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (K, 10)
+using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
+using PositionArray = py::array_t<double, py::array::c_style>;  // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 // What Python holds. Not pybind11's own shared_ptr: where it finds no memory for one, it frees the table twice.
 struct HeldTable {
     std::shared_ptr<const OwnedTable> owned;
 
-    HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude) {
-        if (frequencies.ndim() != 2 || frequencies.shape(0) != 3 || source.ndim() != 1) {
-            throw py::value_error("Table: expected frequencies of shape (3, K) and source of shape (D,)");
+    HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude, const NumberArray& factor,
+              const NumberArray& numbers, const std::array<double, 5>& special, bool full_turns) {
+        if (frequencies.ndim() != 2 || frequencies.shape(0) != 2 || source.ndim() != 1) {
+            throw py::value_error("Table: expected frequencies of shape (2, K) and source of shape (D,)");
         }
+        const auto all = [](const auto& array) {
+            return std::span{array.data(), static_cast<std::size_t>(array.size())};
+        };
         const Fallible fallible;
-        owned = std::make_shared<const OwnedTable>(
-            std::span{frequencies.data(), static_cast<std::size_t>(frequencies.size())},
-            std::span{source.data(), static_cast<std::size_t>(source.size())}, amplitude);
+        owned = std::make_shared<const OwnedTable>(all(frequencies), all(source), amplitude, all(factor), all(numbers),
+                                                   special, full_turns, active_level().prepare);
     }
 };
 
@@ -338,8 +342,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("flags") = POSENC_FLAGS;
 
     py::class_<HeldTable>(m, "Table")
-        .def(py::init<const FrequencyArray&, const SourceArray&, double>(), py::arg("frequencies").noconvert(),
-             py::arg("source").noconvert(), py::arg("amplitude"))
+        .def(py::init<const FrequencyArray&, const SourceArray&, double, const NumberArray&, const NumberArray&,
+                      const std::array<double, 5>&, bool>(),
+             py::arg("frequencies").noconvert(), py::arg("source").noconvert(), py::arg("amplitude"),
+             py::arg("factor").noconvert(), py::arg("numbers").noconvert(), py::arg("special"), py::arg("full_turns"))
         .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));

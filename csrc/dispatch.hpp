@@ -13,6 +13,7 @@ struct Level {
     bool (*supported)();
     Run run;
     Merge merge;
+    Prepare prepare;
 };
 
 std::span<const Level> levels() noexcept;  // fastest first; the last one runs everywhere

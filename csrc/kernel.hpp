@@ -11,6 +11,28 @@ namespace posenc {
 // second.
 enum class Order : std::uint8_t { interleaved, concatenated, any };
 
+// mantissa * 2^exponent / divisor exactly or, if the divisor is 0, a number strictly between mantissa * 2^exponent and
+// (mantissa + 2) * 2^exponent. As python/posenc/_frequencies.py packs it.
+struct Number {
+    static constexpr int kLimbs = 8;
+    std::uint64_t mantissa[kLimbs];  // lowest first
+    std::uint64_t divisor;           // odd, below 2^55
+    std::int64_t exponent;
+};
+
+// What the recurrence needs of the angles w between rows that are `step` apart, [K] each: with f the difference of w / 2
+// from the nearest quarter turn, sin 2f and 2 sin^2 f. Where that quarter turn is an odd one, cos w < 0; values alternate
+// then, and the second number has a negative sign.
+struct Steps {
+    double step;
+    const double* sin;
+    const double* versine;
+    const double* tile_sin;  // sin and cos of kTileRows w
+    const double* tile_cos;
+    bool has_quarters;  // whether some w is a whole number of quarter turns
+};
+constexpr std::size_t kStepArrays = 4;
+
 // One encoding at one width, along one axis. Built once (table.cpp), then shared read-only between calls and threads.
 //
 // Angles are counted in quarter turns: reducing one is a multiplication, a rounding and a subtraction, at any
@@ -22,20 +44,18 @@ struct Table {
     std::size_t padded_columns;      // kPadding more than D, or the multiple of kPadding after that
     std::size_t padded_frequencies;  // K or the multiple of kPadding after it
     std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
-    const double* frequency[3];      // [K] each: quarter turns per unit of position = their unevaluated sum (~159 bits)
+    const double* frequency[2];      // [K] each: quarter turns per unit of position = their sum, to 2^-106 of itself
+    const Number* number;            // [K] the same in radians or, with full_turns, turns, without their signs
+    const Number* factor;            // the amplitude, without its sign
+    const double* special;           // [5] amplitude * sin where that is a double, for 4 sin^2 = 0, 1, 2, 3, 4; or NaN
+    bool full_turns;                 // whether angles are rational multiples of pi (see docs/accuracy.md)
     double largest;                  // the largest frequency in magnitude
     const std::int32_t* source;      // [D] column -> 2k for sin(p w_k), 2k + 1 for cos(p w_k), -1 for a column of zeros
-    double amplitude;                // a factor of every column
+    double amplitude;                // a factor of every column, correctly rounded
     Order order;                     // what there is to know of `source`
     bool cos_first;                  // in both of the orders that are not `any`
     const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
-    // What the recurrence needs of each frequency w: sin w and 2 sin^2(w / 2) of the angle that turns a row into the next
-    // one. Where cos w < 0, they are those of w - pi, and the second bears a negative sign: values alternate.
-    const double* step_sin;
-    const double* step_versine;
-    const double* tile_sin;   // sin and cos of kTileRows w
-    const double* tile_cos;
-    bool has_quarters;        // whether some frequency is a whole number of quarter turns
+    Steps unit_steps;                // of rows whose positions are 1 apart
     std::size_t shared_rows;  // how many rows to make at a time where several arrays share them
 };
 
@@ -78,7 +98,7 @@ struct Target {
 //
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
-// f64: one fixed sequence of IEEE operations per element, never contracted; absolute error below 5e-16.
+// f64: one fixed sequence of IEEE operations per element, never contracted; errors are those of evaluate.
 // f16, bf16: filled, the correctly rounded value; added to, in float32 arithmetic on the encoding in float32, then
 // rounded once.
 // `workspace` comes from make_workspace(table) (table.hpp). No allocation, no exception, no global state.
@@ -95,18 +115,11 @@ struct Parts {
 // Writes rows [first, first + count) to every array of `target`. `workspace` holds merge_size(columns) doubles.
 using Merge = void (*)(const Parts&, std::size_t first, std::size_t count, const Target&, double* workspace) noexcept;
 
-// The value of one column at one position to about 100 bits, as a sum of two doubles (exact.cpp), less the amplitude.
-struct Sum {
-    double high, low;
-};
-Sum exact_value(const Table&, double position, std::int32_t source) noexcept;
-struct Turn {
-    Sum cos, sin;
-};
-Turn operator*(const Turn&, const Turn&) noexcept;
+// Makes the steps of a table in `memory`, kStepArrays times padded_frequencies.
+using Prepare = Steps (*)(const Table&, double step, double* memory) noexcept;
 
-// A double that rounds to any shorter format as the column's value does. Kernels call it for the one element in a
-// million whose rounding to f32 a double can't decide.
+// A double that rounds to any shorter format as the column's value does. Kernels call it for the few elements whose
+// rounding a double can't decide.
 double exact_odd(const Table&, double position, std::int32_t source) noexcept;
 
 }  // namespace posenc

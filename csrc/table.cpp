@@ -1,8 +1,9 @@
-// Frequencies come from Python to about 159 bits; here they get their padding and their rotation steps.
+// Frequencies come from Python; here they get their padding and their rotation steps.
 #include "table.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <ranges>
 #include <stdexcept>
@@ -36,9 +37,23 @@ bool is_concatenated(std::span<const std::int32_t> source, std::int32_t swap) {
 
 }  // namespace
 
-OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude)
+OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
+                       std::span<const std::uint64_t> factor, std::span<const std::uint64_t> numbers,
+                       std::span<const double> special, bool full_turns, Prepare prepare)
     : source_(source.begin(), source.end()) {
-    const std::size_t count = frequencies.size() / 3, columns = source.size();
+    const std::size_t count = frequencies.size() / 2, columns = source.size();
+    if (factor.size_bytes() != sizeof(Number) || numbers.size_bytes() != count * sizeof(Number) ||
+        special.size() != 5) {
+        throw std::invalid_argument("factor, numbers, special: expected ten words a number, and five values");
+    }
+    std::memcpy(&factor_, factor.data(), sizeof(Number));
+    numbers_.resize(count);
+    std::memcpy(numbers_.data(), numbers.data(), numbers.size_bytes());
+    std::ranges::copy(special, special_);
+    table_.factor = &factor_;
+    table_.number = numbers_.data();
+    table_.special = special_;
+    table_.full_turns = full_turns;
     if (std::ranges::any_of(source,
                             [&](std::int32_t s) { return s < -1 || s >= static_cast<std::int64_t>(2 * count); })) {
         throw std::invalid_argument("source: expected twice a frequency's index, one more, or -1");
@@ -51,7 +66,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
 
-    doubles_ = 7 * table_.padded_frequencies;
+    doubles_ = (2 + kStepArrays) * table_.padded_frequencies;
     memory_ = make_aligned(doubles_);
     std::fill_n(memory_.get(), doubles_, 0.0);
 
@@ -74,7 +89,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.sixteenths[1] = sixteenths_[1];
 
     double* free = memory_.get();
-    for (std::size_t part = 0; part < 3; ++part, free += table_.padded_frequencies) {
+    for (std::size_t part = 0; part < 2; ++part, free += table_.padded_frequencies) {
         std::ranges::copy(frequencies.subspan(part * count, count), free);
         table_.frequency[part] = free;
     }
@@ -85,31 +100,12 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 
     table_.source = source_.data();
 
-    double* const step_sin = free;
-    double* const step_versine = step_sin + table_.padded_frequencies;
-    double* const tile_sin = step_versine + table_.padded_frequencies;
-    double* const tile_cos = tile_sin + table_.padded_frequencies;
-    for (std::size_t k = 0; k < count; ++k) {
-        const auto source_of_k = static_cast<std::int32_t>(2 * k);
-        const Sum sin = exact_value(table_, 1.0, source_of_k), cos = exact_value(table_, 1.0, source_of_k + 1);
-        tile_sin[k] = exact_value(table_, kTileRows, source_of_k).high;
-        tile_cos[k] = exact_value(table_, kTileRows, source_of_k + 1).high;
-        const Sum half = exact_value(table_, 0.5, source_of_k + (cos.high < 0.0 ? 1 : 0));
-        step_sin[k] = cos.high < 0.0 ? -sin.high : sin.high;
-        const double square = half.high * half.high;
-        const double rest = std::fma(half.high, half.high, -square) + 2.0 * half.high * half.low;
-        step_versine[k] = (cos.high < 0.0 ? -2.0 : 2.0) * (square + rest);
-    }
-    table_.has_quarters = std::any_of(step_sin, step_sin + count,
-                                      [](double s) { return s == 0.0 || std::abs(s) == 1.0; });
-    table_.step_sin = step_sin;
-    table_.step_versine = step_versine;
-    table_.tile_sin = tile_sin;
-    table_.tile_cos = tile_cos;
+    table_.unit_steps = prepare(table_, 1.0, free);
 }
 
 std::size_t OwnedTable::nbytes() const noexcept {
-    return sizeof *this + doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t);
+    return sizeof *this + doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) +
+           numbers_.size() * sizeof(Number);
 }
 
 std::size_t workspace_size(const Table& table) noexcept {

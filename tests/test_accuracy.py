@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -80,6 +81,21 @@ def test_run(start: int, backend: str) -> None:
 def test_whole_positions_near_quarter_turns(k: int, backend: str) -> None:
     positions = [p + step for p in truth.near_quarter_turns(k, 8) for step in (-1, 0, 1) if abs(p + step) <= 2**53]
     check_positions(positions, 8, backend)
+
+
+@pytest.mark.parametrize("dim", [2, 6, 64])
+def test_small_values_at_single_positions(dim: int, backend: str) -> None:
+    # Lists are evaluated quickly, and from 2^44 quarter turns on in another way, whose error is absolute.
+    places = [(44042936442063.0, 0)]
+    for k in range(0, dim // 2, max(1, dim // 16)):
+        near = [p for p in truth.near_quarter_turns(k, dim) if p > 2**30]
+        places += [(float(m * p), k) for p in near for m in range(1, 14) if m * p <= 2**53]
+        places += [(float(p + q), k) for p, q in itertools.pairwise(near) if p + q <= 2**53]
+    positions = [p for p, _ in places]
+    got = posenc.encode(positions, dim, backend=backend)
+    for row, (p, k) in zip(got, places, strict=True):
+        true = [truth.nearest(truth.element(p, 2 * k + j, dim), 24, -149) for j in (0, 1)]
+        assert row[2 * k : 2 * k + 2].tolist() == true, (p, k)
 
 
 def test_the_convergents_are_those_of_pi() -> None:

@@ -12,6 +12,7 @@ from mpmath import mp, mpf
 from posenc import _conventions, _encoding
 
 from .arrays import assert_same_bits, noise
+from .backends import frequency
 from .golden import CASES, Case, Row
 from .truth import Truth
 
@@ -32,9 +33,13 @@ def from_spectra(encoding: posenc.Encoding, position: object, dim: int) -> Row:
         for column, source in enumerate(spectrum.source.tolist()):
             if source >= 0:
                 assert row[column] == 0, "a column of two axes"
-                frequency = mp.fsum(mpf(part) for part in spectrum.frequencies[:, source >> 1].tolist())
-                angle = (mpf(p) + mpf(spectrum.offset)) * frequency
-                row[column] = spectrum.amplitude * (mp.cos if source & 1 else mp.sin)(angle * mp.pi / 2)
+                angle = (mpf(p) + mpf(spectrum.offset)) * frequency(spectrum, source >> 1)
+                factor = (
+                    mpf(spectrum.amplitude)
+                    if spectrum.square is None
+                    else mp.sqrt(mpf(spectrum.square.numerator) / spectrum.square.denominator)
+                )
+                row[column] = factor * (mp.cos if source & 1 else mp.sin)(angle * mp.pi / 2)
     return row
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import posenc
 import pytest
@@ -131,13 +133,21 @@ def test_ready_rows(dim: int, compiled_backend: str) -> None:
     assert_same_bits(got, posenc.encode(9, dim, start=0.5, backend="numpy"))
 
 
-@pytest.mark.parametrize("table", [np.zeros((2, 3)), np.zeros(3)])
+REST = (np.zeros((1, 10), np.uint64), np.zeros((3, 10), np.uint64), (0.0, 0.5, math.nan, math.nan, 1.0), False)
+
+
+@pytest.mark.parametrize("table", [np.zeros((3, 3)), np.zeros(3)])
 def test_tables_are_checked(table: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected frequencies of shape"):
-        _core.Table(table, np.zeros(6, np.int32), 1.0)
+        _core.Table(table, np.zeros(6, np.int32), 1.0, *REST)
 
 
 @pytest.mark.parametrize("source", [[6], [-2], [0, 1, 2**31 - 1]])
 def test_sources_are_checked(source: list[int]) -> None:
     with pytest.raises(ValueError, match="source: expected"):
-        _core.Table(np.zeros((3, 3)), np.array(source, np.int32), 1.0)
+        _core.Table(np.zeros((2, 3)), np.array(source, np.int32), 1.0, *REST)
+
+
+def test_numbers_are_checked() -> None:
+    with pytest.raises(ValueError, match="factor, numbers, special: expected"):
+        _core.Table(np.zeros((2, 2)), np.zeros(4, np.int32), 1.0, *REST)

@@ -17,6 +17,7 @@ import numpy as np
 import posenc
 import pytest
 from posenc import _encoding
+from posenc._frequencies import pack
 
 from . import backends
 
@@ -63,8 +64,10 @@ def write_tables(directory: Path) -> list[Path]:
             paths.append(directory / f"{len(paths)}.bin")
             with paths[-1].open("wb") as file:
                 np.array([dim, spectrum.frequencies.shape[1]], "<u8").tofile(file)
-                np.array([spectrum.amplitude], "<f8").tofile(file)
+                np.array([spectrum.amplitude, spectrum.full_turns, *spectrum.special], "<f8").tofile(file)
+                pack([spectrum.factor]).astype("<u8").tofile(file)
                 spectrum.frequencies.astype("<f8").tofile(file)
+                spectrum.numbers.astype("<u8").tofile(file)
                 spectrum.source.astype("<i4").tofile(file)
     return paths
 

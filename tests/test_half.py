@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from posenc._half import narrow, to_odd, widen
+from posenc._half import narrow, narrow_unsigned, to_odd, widen
 
 from . import truth
 from .arrays import assert_same_bits, noise
@@ -61,3 +61,13 @@ def test_to_odd() -> None:
     spacing = 2.0**-23
     values = np.array([1 + spacing / 9, 1 + spacing * 1.9, -1 - spacing / 9, 1e-300, -1e-300])
     assert to_odd(values).tolist() == [1 + spacing, 1 + spacing, -1 - spacing, 2.0**-149, -(2.0**-149)]
+
+
+@pytest.mark.parametrize("dtype", DIGITS)
+def test_no_negative_zeros(dtype: type) -> None:
+    values = np.array([-0.0, -(2.0**-149), -(2.0**-26), -(2.0**-24), -1.0, np.nan], np.float32)
+    got, want = narrow_unsigned(values, np.dtype(dtype)), narrow(values, np.dtype(dtype))
+    zero = widen(want) == 0
+    assert zero.sum() >= 2
+    assert not np.signbit(widen(got)[zero]).any()
+    assert_same_bits(got[~zero], want[~zero])

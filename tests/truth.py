@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -107,6 +107,63 @@ def _encoding(positions: tuple[float | int, ...], dim: int) -> Truth:
 def encoding(positions: Iterable[float | int], dim: int) -> Truth:
     """The encoding of `positions`, PE(p, 2k) = sin(p w_k), PE(p, 2k + 1) = cos(p w_k), as (L, dim)."""
     return _encoding(tuple(positions), dim)
+
+
+ELEMENT_BITS = 800  # and twice as many as an angle has zeros after the point: cos(x) is about 1 - x^2 / 2
+
+
+def element(
+    position: float,
+    column: int,
+    dim: int,
+    *,
+    base: float = 10000.0,
+    freq_shift: float = 0.0,
+    frequencies: Sequence[float] | None = None,
+    full_turns: bool = False,
+    position_scale: float = 1.0,
+    amplitude: float | str = 1.0,
+) -> Fraction:
+    """One element of an interleaved encoding: exact if it is a number of a few bits, else to thousands of bits."""
+    k, cosine = divmod(column, 2)
+
+    def angle() -> mpf:
+        if frequencies is None:
+            w = mpf(base) ** (-mpf(k) / (mpf(dim) / 2 - mpf(freq_shift))) if k else mpf(1)
+        else:
+            w = mpf(frequencies[k])
+        return mpf(position) * mpf(position_scale) * w
+
+    bits = ELEMENT_BITS + 2 * max(0, -int(mp.mag(angle() or 1)))
+    with mp.workprec(bits + 200):
+        if full_turns:
+            value = (mp.cospi if cosine else mp.sinpi)(2 * angle())
+        else:
+            value = (mp.cos if cosine else mp.sin)(angle())
+        if abs(value) < mpf(2) ** -bits:
+            return Fraction(0)
+        roots = {"rsqrt_dim": mpf(1) / dim, "sqrt_2_over_dim": mpf(2) / dim}
+        value *= mp.sqrt(roots[amplitude]) if isinstance(amplitude, str) else mpf(amplitude)
+        mantissa, exponent = value.man_exp
+        exact = int(mp.sign(value)) * Fraction(int(abs(mantissa))) * Fraction(2) ** exponent
+    few = _few_bits(exact)
+    return few if abs(few - exact) <= abs(exact) / 2**bits else exact
+
+
+def _few_bits(x: Fraction) -> Fraction:
+    """The nearest number of about 120 bits."""
+    unit = Fraction(2) ** (abs(x.numerator).bit_length() - x.denominator.bit_length() - 120)
+    return round(x / unit) * unit
+
+
+def nearest(x: Fraction, digits: int, smallest: int) -> float:
+    """The correctly rounded number of `digits` bits that is a multiple of 2^smallest; ties go to even."""
+    if x == 0:
+        return 0.0
+    exponent = abs(x.numerator).bit_length() - x.denominator.bit_length()
+    exponent -= abs(x) < Fraction(2) ** exponent  # 2^exponent <= |x| < 2^(exponent + 1)
+    unit = Fraction(2) ** max(exponent + 1 - digits, smallest)
+    return float(round(x / unit) * unit) + 0.0
 
 
 def near_quarter_turns(k: int, dim: int, limit: int = 2**53) -> Iterator[int]:

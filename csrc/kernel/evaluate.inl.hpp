@@ -5,13 +5,13 @@ namespace posenc {
 namespace {
 
 // sin(pi/2 f) = f pi/2 + f (kHalfPiLow + f^2 kSine(f^2)) and cos(pi/2 f) = 1 + f^2 kCosine(f^2) for |f| <= 1/2.
-// Minimax polynomials, error 8e-18 and 2e-19; the same constants stand in python/posenc/_formula.py.
+// Minimax polynomials from tools/minimax.py, errors 3.7e-18 of the sine and 3.1e-19 of 1.
 constexpr double kHalfPi = 0x1.921fb54442d18p+0, kHalfPiLow = 0x1.1a62633145c07p-54;
-constexpr double kSine[] = {-0x1.4abbce625be4fp-1, 0x1.466bc67759a74p-4,   -0x1.32d2cce40f1b9p-8,
-                            0x1.507830eb89329p-13, -0x1.e3015b8c137e7p-19, 0x1.e43f0379f9b5cp-25};
-constexpr double kCosine[] = {-0x1.3bd3cc9be45dep+0, 0x1.03c1f081b5ac3p-2,   -0x1.55d3c7e3cb985p-6,
-                              0x1.e1f50687729d1p-11, -0x1.a6d1efcb6c960p-16, 0x1.f9cedc2e2b86ep-22,
-                              -0x1.b32f42e57faddp-28};
+constexpr double kSine[] = {-0x1.4abbce625be46p-1, 0x1.466bc67758c4cp-4,   -0x1.32d2cce31bf06p-8,
+                            0x1.5078300347734p-13, -0x1.e3008fadf5d18p-19, 0x1.e3fbe42b26fbep-25};
+constexpr double kCosine[] = {-0x1.3bd3cc9be45dep+0, 0x1.03c1f081b5a4fp-2,   -0x1.55d3c7e3bf5abp-6,
+                              0x1.e1f506749a430p-11, -0x1.a6d1e138cec4bp-16, 0x1.f9c3d3caad3eep-22,
+                              -0x1.afee49c6dfe8cp-28};
 
 template <bool fuse, std::size_t count>
 f64s polynomial(const double (&coefficient)[count], f64s z) {
@@ -22,21 +22,21 @@ f64s polynomial(const double (&coefficient)[count], f64s z) {
     return sum;
 }
 
-struct Angle {
-    f64s sin, cos;
-    f64s rest;  // of the angle, in quarter turns, beyond the nearest whole number of them
+// An angle in quarter turns: the nearest whole number of them, in the last two bits, and the rest f + f_low.
+struct Reduced {
+    u64s quadrant;
+    f64s f, f_low;
 };
 
-// sin and cos of position * w, w in quarter turns, as w + w_low. Absolute error: below 2e-16, and below 4e-16 near
-// 2^53, where the angle itself is only known to 2^-53 quarter turns.
+// position * w, w in quarter turns, as w + w_low.
 template <bool fuse>
-Angle evaluate(f64s position, f64s w, f64s w_low) {
+Reduced reduce(f64s position, f64s w, f64s w_low) {
     constexpr double kInteger = 0x1.8p52;    // adding and subtracting it rounds to a whole number
     constexpr double kManyTurns = 0x1.8p79;  // the same, to a multiple of 2^27 quarter turns
-    constexpr double kTiny = 0x1p-800;       // below it, two_product is inexact: its error term underflows
+    constexpr double kTiny = 0x1p-400;       // below it, two_product is inexact: its error term may underflow
     const f64s p = position + 0.0;           // a negative zero is the position zero
     const f64s product = p * w;
-    const f64s exact = (f64s)((u64s)product_error(p, w, product) & (u64s)(magnitude(p) >= kTiny));
+    const f64s exact = (f64s)((i64s)product_error(p, w, product) & (i64s)(magnitude(p) >= kTiny));
     const f64s low = multiply_add<fuse>(p, w_low, exact);
     const f64s angle = product - ((product + kManyTurns) - kManyTurns);
     const f64s whole = angle + kInteger;
@@ -45,18 +45,28 @@ Angle evaluate(f64s position, f64s w, f64s w_low) {
     const f64s back = sum - part;
     const f64s error = (part - (sum - back)) + (low - back);
     const f64s carry = sum + kInteger;
-    const f64s f = (sum - (carry - kInteger)) + error;
+    const f64s high = sum - (carry - kInteger), f = high + error;
+    return {(u64s)whole + (u64s)carry, f, (high - f) + error};
+}
 
-    const f64s z = f * f;
+struct Angle {
+    f64s sin, cos;
+};
+
+// sin and cos of position * w. Error: at most 2^-51 of the value, and 2^-103 times the angle in quarter turns
+// (docs/accuracy.md, section 4).
+template <bool fuse>
+Angle evaluate(f64s position, f64s w, f64s w_low) {
+    const Reduced angle = reduce<fuse>(position, w, w_low);
+    const f64s f = angle.f, z = f * f;
     const f64s tail = multiply_add<fuse>(z, polynomial<fuse>(kSine, z), kHalfPiLow + f64s{});
     const f64s sine = multiply_add<fuse>(f, tail, f * kHalfPi);
     const f64s cosine = multiply_add<fuse>(z, polynomial<fuse>(kCosine, z), 1.0 + f64s{});
 
-    const u64s quadrant = (u64s)whole + (u64s)carry;  // in its last two bits
-    const u64s odd = -(quadrant & 1);
+    const u64s odd = -(angle.quadrant & 1);
     const u64s s = ((u64s)sine & ~odd) | ((u64s)cosine & odd);
     const u64s c = ((u64s)cosine & ~odd) | ((u64s)sine & odd);
-    return {(f64s)(s ^ ((quadrant & 2) << 62)), (f64s)(c ^ (((quadrant + 1) & 2) << 62)), f};
+    return {(f64s)(s ^ ((angle.quadrant & 2) << 62)), (f64s)(c ^ (((angle.quadrant + 1) & 2) << 62))};
 }
 
 // trig[2k], trig[2k + 1] = sin, cos of position * w_k, for every k.

@@ -77,15 +77,16 @@ double farthest(double first, std::size_t rows) {
 
 // Calls make(done, tile) for tiles of rows, after it has made their anchor.
 template <class Make>
-void walk_tiles(const Table& table, double position, std::size_t rows, const Anchor& anchor, const Make& make) {
+void walk_tiles(const Table& table, const Steps& steps, double position, std::size_t rows, const Anchor& anchor,
+                const Make& make) {
     std::size_t since = kRotations;
     for (std::size_t done = 0; done < rows;) {
         const std::size_t left = rows - done;
         const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
         const double first = position + static_cast<double>(done);
-        Tile tile{table, first, height, farthest(first, height + 1), __builtin_inf()};
+        Tile tile{table, steps, first, height, farthest(first, height + 1), __builtin_inf()};
         if (since < kRotations) {
-            rotate_anchor(table, anchor);
+            rotate_anchor(table, steps, anchor);
             ++since;
         } else {
             evaluate_anchor(table, first, anchor);
@@ -103,7 +104,7 @@ template <class Consumer>
 void walk_run(const Table& table, double position, std::size_t rows, char* to, const char* from, const Workspace& work,
               Consumer consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
-    walk_tiles(table, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
+    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
         const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(tile.rows);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
@@ -126,7 +127,7 @@ void stream_run(const Table& table, double position, std::size_t rows, char* to,
     const auto stride = static_cast<std::ptrdiff_t>(table.columns) * size;
     const std::size_t shift = (0 - reinterpret_cast<std::uintptr_t>(to)) % kLine / sizeof(E);
     const Fill<E, true> consumer{stride, stride};
-    walk_tiles(table, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
+    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             make_start(tile, work.anchor, j, count, work.start);
@@ -377,4 +378,18 @@ void merge(const Parts& parts, std::size_t first, std::size_t count, const Targe
 }
 
 }  // namespace
+
+void POSENC_LEVEL(run)(const Table& table, const Rows& rows, const Target& target, double* workspace) noexcept {
+    run(table, rows, target, workspace);
+}
+
+void POSENC_LEVEL(merge)(const Parts& parts, std::size_t first, std::size_t count, const Target& target,
+                         double* workspace) noexcept {
+    merge(parts, first, count, target, workspace);
+}
+
+Steps POSENC_LEVEL(prepare)(const Table& table, double step, double* memory) noexcept {
+    return prepare(table, step, memory);
+}
+
 }  // namespace posenc

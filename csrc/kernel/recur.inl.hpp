@@ -15,11 +15,11 @@ namespace {
 constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close to a tie and results below the floor
 
 constexpr std::size_t kRows = kTileRows;  // of a strip
-constexpr std::size_t kRotations = 8;  // tiles whose anchor is rotated from the one before, until it is evaluated again
+constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
-// After n rows a value errs by (2 + 8.8 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
+// After n rows a value errs by (2 + 3.4 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
 // column can have in these rows (docs/accuracy.md).
-constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 8.8 : 10.8, kStartError = 48.0;
+constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 48.0;
 
 // sin and cos of the first row of a tile at every frequency.
 struct Anchor {
@@ -35,14 +35,41 @@ void evaluate_anchor(const Table& table, double position, const Anchor& anchor) 
     }
 }
 
-// Turns an anchor by kRows positions.
-void rotate_anchor(const Table& table, const Anchor& anchor) {
+// Turns an anchor by kRows rows.
+void rotate_anchor(const Table& table, const Steps& steps, const Anchor& anchor) {
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
         const f64s sin = load<f64s>(anchor.sin + k), cos = load<f64s>(anchor.cos + k);
-        const f64s tile_sin = load<f64s>(table.tile_sin + k), tile_cos = load<f64s>(table.tile_cos + k);
+        const f64s tile_sin = load<f64s>(steps.tile_sin + k), tile_cos = load<f64s>(steps.tile_cos + k);
         store(anchor.sin + k, fused(sin, tile_cos, cos * tile_sin));
         store(anchor.cos + k, fused(-sin, tile_sin, cos * tile_cos));
     }
+}
+
+Steps prepare(const Table& table, double step, double* memory) {
+    const std::size_t size = table.padded_frequencies;
+    double *const sin = memory, *const versine = sin + size, *const tile_sin = versine + size;
+    double* const tile_cos = tile_sin + size;
+    bool has_quarters = false;
+    for (std::size_t k = 0; k < size; k += kLanes) {
+        const f64s w = load<f64s>(table.frequency[0] + k), w_low = load<f64s>(table.frequency[1] + k);
+        const Reduced half = reduce<true>(0.5 * step + f64s{}, w, w_low);
+        // sin f to 2^-56 of itself, as high + low.
+        const f64s f = half.f, z = f * f, leading = f * kHalfPi;
+        const f64s cosine = multiply_add<true>(z, polynomial<true>(kCosine, z), 1.0 + f64s{});
+        const f64s tail = multiply_add<true>(z, polynomial<true>(kSine, z), kHalfPiLow + f64s{});
+        const f64s rest = f * tail + (product_error(f, kHalfPi + f64s{}, leading) + half.f_low * kHalfPi * cosine);
+        const f64s high = leading + rest, low = (leading - high) + rest;
+        const f64s square = high * high, square_low = product_error(high, high, square) + 2.0 * high * low;
+        const u64s odd = half.quadrant << 63;
+        store(sin + k, 2.0 * high * cosine);
+        store(versine + k, (f64s)((u64s)(2.0 * (square + square_low)) | odd));
+        const Angle tile = evaluate<true>(step * static_cast<double>(kRows) + f64s{}, w, w_low);
+        store(tile_sin + k, tile.sin);
+        store(tile_cos + k, tile.cos);
+        // f is 0 or half a quarter turn, exactly.
+        has_quarters |= any((u32s)((i64s)(w_low == 0.0) & ((i64s)(f == 0.0) | (i64s)(magnitude(f) == 0.5))));
+    }
+    return {step, sin, versine, tile_sin, tile_cos, has_quarters};
 }
 
 // Where a strip begins: values of columns in the order of an array's, [kBlock + kStrip] each.
@@ -60,6 +87,7 @@ struct StartPair {
 
 struct Tile {
     const Table& table;
+    const Steps& steps;
     double position;   // of the first row
     std::size_t rows;  // at most kRows
     double farthest;   // the largest magnitude of a position
@@ -77,7 +105,8 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
     const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
     f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
     f64s sine_error = cosine_error * reach;
-    if (table.has_quarters) {  // at whole numbers of quarter turns everything is exact, if the amplitude is
+    const double top = table.special[4];                            // the amplitude, if it is exact
+    if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
         const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
                                ((i64s)(sin_step == 0.0) | (i64s)(magnitude(sin_step) == 1.0)));
         cosine_error = (f64s)((i64s)cosine_error & inexact);
@@ -116,9 +145,10 @@ void weave_pair(const Start& to, std::size_t at, const StartPair& pair) {
 // The start of columns [first, first + count) of a row; the kStrip lanes behind them are those of no column.
 void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::size_t count, const Start& to) {
     const Table& table = tile.table;
+    const Steps& steps = tile.steps;
     const auto pair_at = [&](std::size_t k) {
-        return start_pair(tile, load<f64s>(table.frequency[0] + k), load<f64s>(table.step_sin + k),
-                          load<f64s>(table.step_versine + k), load<f64s>(anchor.sin + k), load<f64s>(anchor.cos + k));
+        return start_pair(tile, load<f64s>(table.frequency[0] + k), load<f64s>(steps.sin + k),
+                          load<f64s>(steps.versine + k), load<f64s>(anchor.sin + k), load<f64s>(anchor.cos + k));
     };
     if (table.order == Order::interleaved) {
         for (std::size_t k = first / 2; 2 * k < first + count; k += kLanes) {
@@ -141,8 +171,8 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
                     w[i] = table.frequency[0][k];
                     sin[i] = anchor.sin[k];
                     cos[i] = anchor.cos[k];
-                    sin_step[i] = table.step_sin[k];
-                    versine[i] = table.step_versine[k];
+                    sin_step[i] = steps.sin[k];
+                    versine[i] = steps.versine[k];
                     second[i] = -static_cast<std::int64_t>((source & 1) != static_cast<std::int32_t>(table.cos_first));
                     shown[i] = -1;
                 }
@@ -247,7 +277,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
             for (std::size_t v = 0; v < vectors; ++v) {
                 const f64s low = error_of(2 * v), high = error_of(2 * v + 1);
                 const f32s other = round_both(y[2 * v] - low, y[2 * v + 1] - high, Value{});
-                value[v] = round_both(y[2 * v] + low, y[2 * v + 1] + high, Value{}) + 0.0F;  // no negative zeros
+                value[v] = round_both(y[2 * v] + low, y[2 * v + 1] + high, Value{});
                 same &= !any((u32s)(other != value[v]));
             }
             if (__builtin_expect(!same, 0)) {

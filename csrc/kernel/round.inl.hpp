@@ -8,7 +8,7 @@
 namespace posenc {
 namespace {
 
-constexpr double kEvaluateError = 0x1p-50;  // of evaluate, relative to the result
+constexpr double kEvaluateError = 0x1p-50;  // of evaluate and multiplication by the amplitude, relative to the result
 constexpr double kLarge = 0x1p127;          // stands in lanes of no column: it passes every rounding test
 constexpr double kAngleError = 0x1p-103;    // relative to the angle in quarter turns: frequencies count to 2^-106
 
@@ -57,9 +57,18 @@ f32h round_to_odd(f64s y) {
     return (f32h)(((i32h)nearest + too_large) | (inexact & 1));
 }
 
-f32h rounded(f64s y, float) { return __builtin_convertvector(y, f32h); }
-f32h rounded(f64s y, f16) { return round_to_odd(y); }
-f32h rounded(f64s y, bf16) { return round_to_odd(y); }
+// Half of the smallest number of a narrow format: what is no larger narrows to 0, which has no sign.
+constexpr float half_of_smallest(f16) { return 0x1p-25F; }
+constexpr float half_of_smallest(bf16) { return 0x1p-134F; }
+
+// What narrows to the rounded number; a 0 is a positive one.
+f32h rounded(f64s y, float) { return __builtin_convertvector(y, f32h) + 0.0F; }
+template <class E>
+f32h rounded(f64s y, E) {
+    const f32h odd = round_to_odd(y);
+    const i32h large = (i32h)(odd > half_of_smallest(E{})) | (i32h)(odd < -half_of_smallest(E{}));
+    return (f32h)((i32h)odd & large);
+}
 
 template <class E>
 f32s round_both(f64s a, f64s b, E format) {
@@ -68,7 +77,7 @@ f32s round_both(f64s a, f64s b, E format) {
 
 // The number that narrows to the correctly rounded one.
 float exact(const Table& table, double position, std::int32_t source, float) {
-    return static_cast<float>(exact_odd(table, position, source));
+    return static_cast<float>(exact_odd(table, position, source)) + 0.0F;
 }
 
 template <class E>
@@ -77,7 +86,7 @@ float exact(const Table& table, double position, std::int32_t source, E) {
     const f64s odd = exact_odd(table, position, source) + f64s{};
     E narrowed[2 * kLanes];
     narrow(narrowed, join(round_to_odd(odd), round_to_odd(odd)));
-    return widen(narrowed)[0];
+    return widen(narrowed)[0] + 0.0F;
 }
 
 // Lanes of a row: columns column, column + 1, ... at `position`, of which `count` are wanted. Columns past the last one
@@ -127,7 +136,7 @@ template <class E>
     for (std::size_t half = 0; half < 2; ++half, y += kLanes, error += kLanes, result += kLanes) {
         const f64s value = load<f64s>(y), e = load<f64s>(error);
         const f32h low = rounded(value - e, E{}), high = rounded(value + e, E{});
-        store(result, high + 0.0F);  // no negative zeros
+        store(result, high);
         if (any((u32s)join(low, high) ^ (u32s)join(high, low))) {
             std::int32_t source[kLanes];
             double position[kLanes];
@@ -136,7 +145,7 @@ template <class E>
             const f32h high_again = rounded(again.value + again.error, E{});
             for (std::size_t i = 0; i < kLanes && half * kLanes + i < place.count; ++i) {
                 if (low[i] != high[i]) {
-                    result[i] = low_again[i] == high_again[i] ? high_again[i] + 0.0F
+                    result[i] = low_again[i] == high_again[i] ? high_again[i]
                                                               : exact(place.table, position[i], source[i], E{});
                 }
             }

@@ -4,7 +4,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-FrequencyArray: TypeAlias = NDArray[np.float64]  # (3, K)
+FrequencyArray: TypeAlias = NDArray[np.float64]  # (2, K)
+NumberArray: TypeAlias = NDArray[np.uint64]  # (K, 10)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -13,7 +14,16 @@ compiler: str
 flags: str
 
 class Table:
-    def __init__(self, frequencies: FrequencyArray, source: SourceArray, amplitude: float) -> None: ...
+    def __init__(
+        self,
+        frequencies: FrequencyArray,
+        source: SourceArray,
+        amplitude: float,
+        factor: NumberArray,
+        numbers: NumberArray,
+        special: tuple[float, ...],
+        full_turns: bool,
+    ) -> None: ...
     @property
     def nbytes(self) -> int: ...
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._cache import Cache
 from ._encoding import Encoding, Spectrum, spectra
+from ._frequencies import pack
 
 # Beyond this size an output no longer fits the caches it shares, and is written past them.
 STREAM_BYTES = 32 * 2**20
@@ -19,7 +20,8 @@ LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far f
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
-    return _core.Table(spectrum.frequencies, spectrum.source, spectrum.amplitude)
+    s = spectrum
+    return _core.Table(s.frequencies, s.source, s.amplitude, pack([s.factor]), s.numbers, s.special, s.full_turns)
 
 
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)

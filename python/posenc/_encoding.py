@@ -10,30 +10,17 @@ import functools
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
-from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _validate
+from . import _frequencies, _validate
 from ._cache import Cache
 
-# Frequencies are computed with this many leading bits and rounded to so many, whereby a whole number of quarter turns
-# becomes one again; then they are cut into three doubles of 53 bits each.
-BITS = 256
-ROUNDED_BITS = 200
-DIGITS = 90
-CONTEXT = Context(prec=DIGITS)  # whatever rounding and traps the user has set for his own decimals
-TWO_OVER_PI = Decimal(
-    "0.63661977236758134307553505349005744813783858296182579499066937623558719053690614036045521106501234382"
-)
-
-LARGEST_FREQUENCY = 2.0**24  # quarter turns per unit of position: what the reduction of angles is made for
 LARGEST_DIM = 2**20
 LARGEST_OFFSET = 2.0**53
-SMALLEST_EXPONENT = -4096  # far below what makes a difference at any position
 
 LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
 NESTINGS = ("akt", "atk", "tak", "kat", "kta")
@@ -66,7 +53,7 @@ class Encoding:
     position_scale, position_offset : float, or one per axis, default 1.0 and 0.0
         See above; the offset is added in float64. A negative scale counts backwards.
     amplitude : float, "rsqrt_dim" or "sqrt_2_over_dim", default 1.0
-        Factor of every column; the names are sqrt(1 / dim) and sqrt(2 / dim).
+        Factor of every column; the names are sqrt(1 / dim) and sqrt(2 / dim), not rounded to a double.
     odd : {"error", "zero", "extra", "truncate"}, default "extra"
         What to do with an odd width. "error": refuse it. "zero": K is rounded down, the last column is 0. "extra": one
         more sine than cosines (if not `cos_first`), and w_k keep the real half, K = dim / 2. "truncate": that of
@@ -88,7 +75,18 @@ class Encoding:
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of the kind or value described above, or arguments contradict each other.
+        If an argument is not of the kind or value described above, arguments contradict each other, or the encoding
+        lies outside the domain below. Where only the width tells, the call with that width raises.
+
+    Notes
+    -----
+    float32, float16 and bfloat16 results are correctly rounded, and float64 results are the same on every backend, for
+    every finite position up to 2**53 in magnitude and
+
+    - frequencies, `position_scale` included, that are 0 or from 2**-560 to 2**24 quarter turns per unit of position,
+    - amplitudes from 2**-256 to 2**127 in magnitude.
+
+    Other encodings are refused. docs/accuracy.md has the proof.
 
     Examples
     --------
@@ -151,6 +149,9 @@ class Encoding:
                 values["nesting"] = None
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        for axis in range(axes):
+            for w in (None,) if self.frequencies is None else _explicit(self, axis):
+                _check_frequency(_at(self.position_scale, axis), w, self.full_turns)
         object.__setattr__(self, "_hash", hash(tuple(values.values())))
 
     @classmethod
@@ -232,7 +233,9 @@ class Encoding:
         which = _validate.integer(axis, "axis", minimum=0)
         if which >= self.axes:
             raise ValueError(f"axis: expected less than {self.axes}, the number of axes, got {which}")
-        frequencies: NDArray[np.float64] = _frequencies(self, _widths(self, width)[which], which, radians=True)[0]
+        frequencies: NDArray[np.float64] = _doubles(
+            self, _numbers(self, _widths(self, width)[which], which), which, radians=True
+        )[0]
         return frequencies
 
     def wavelengths(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
@@ -280,29 +283,54 @@ class Spectrum:
 
     Attributes
     ----------
-    frequencies : ndarray of shape (3, K), float64
-        Quarter turns per unit of position: each frequency is the unevaluated sum of a column.
+    frequencies : ndarray of shape (2, K), float64
+        Quarter turns per unit of position: each frequency is the unevaluated sum of a column, to 2^-106 of itself.
     source : ndarray of shape (dim,), int32
         For each column, 2k where it is sin(p w_k) and 2k + 1 where it is cos(p w_k); -1 where it is 0, or another
         axis's.
     amplitude : float
-        Factor of every column.
+        Factor of every column, correctly rounded.
     offset : float
         What is added to a position, in float64, before anything else.
+    numbers : ndarray of shape (K, 10), uint64
+        The frequencies for the last stage of rounding, without their signs (`_frequencies.pack`): in radians or, with
+        `full_turns`, turns per unit of position.
+    full_turns : bool
+        See `numbers`.
+    square : Fraction, optional
+        What the exact amplitude is the square root of, if it is not `amplitude` itself.
     """
 
     frequencies: NDArray[np.float64]
     source: NDArray[np.int32]
-    amplitude: float = 1.0
-    offset: float = 0.0
+    amplitude: float
+    offset: float
+    numbers: NDArray[np.uint64]
+    full_turns: bool
+    square: Fraction | None = None
 
     @property
     def dim(self) -> int:
         return len(self.source)
 
+    @functools.cached_property
+    def factor(self) -> _frequencies.Number:
+        """The exact amplitude, without its sign."""
+        return _frequencies.product(self.amplitude, 1.0) if self.square is None else _frequencies.root(self.square)
+
+    @functools.cached_property
+    def special(self) -> tuple[float, ...]:
+        """Amplitude * sin(x) for 4 sin(x)^2 = 0, 1, 2, 3, 4, or NaN where that is no double.
+
+        At a rational number of turns no other angle has such a value (docs/accuracy.md).
+        """
+        square = Fraction(self.amplitude) ** 2 if self.square is None else self.square
+        roots = [_frequencies.dyadic_root(square * j / 4) for j in range(5)]
+        return tuple(math.nan if root is None else math.copysign(root, self.amplitude) + 0.0 for root in roots)
+
     @property
     def nbytes(self) -> int:
-        return self.frequencies.nbytes + self.source.nbytes
+        return self.frequencies.nbytes + self.source.nbytes + self.numbers.nbytes
 
 
 class Spectra(tuple[Spectrum, ...]):
@@ -343,20 +371,31 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
     encoding, dim = key
     widths = _widths(encoding, dim)
     owner, source = columns(encoding, dim)
-    amplitude = encoding.amplitude
+    amplitude, square = encoding.amplitude, None
     if isinstance(amplitude, str):
         square = AMPLITUDES[amplitude] / dim
-        with localcontext(CONTEXT):
-            amplitude = float((Decimal(square.numerator) / square.denominator).sqrt())
-    return Spectra(
-        Spectrum(
-            _frequencies(encoding, width, axis),
-            np.where(owner == axis, source, np.int32(-1)),
-            amplitude,
-            _at(encoding.position_offset, axis),
+        amplitude = float(_frequencies.doubles([_frequencies.root(square)], 1 << _frequencies.CONSTANT_BITS)[0, 0])
+    result = []
+    for axis, width in enumerate(widths):
+        numbers = _numbers(encoding, width, axis)
+        frequencies = _doubles(encoding, numbers, axis, radians=False)
+        magnitudes = np.abs(frequencies[0])
+        if magnitudes.max() > _frequencies.LARGEST_FREQUENCY:
+            raise _too_fast()
+        if (magnitudes[magnitudes > 0.0] < _frequencies.SMALLEST_FREQUENCY).any():
+            raise _too_slow(encoding, width, len(numbers))
+        result.append(
+            Spectrum(
+                frequencies,
+                np.where(owner == axis, source, np.int32(-1)),
+                amplitude,
+                _at(encoding.position_offset, axis),
+                _frequencies.pack(numbers),
+                encoding.full_turns,
+                square,
+            )
         )
-        for axis, width in enumerate(widths)
-    )
+    return Spectra(result)
 
 
 def _widths(encoding: Encoding, dim: int) -> list[int]:
@@ -396,75 +435,81 @@ def _halves(encoding: Encoding, width: int) -> tuple[int, int, Fraction]:
     return width // 2 + 1, width // 2, half if encoding.odd == "extra" else Fraction(width // 2 + 1)
 
 
-def _frequencies(encoding: Encoding, width: int, axis: int, radians: bool = False) -> NDArray[np.float64]:
-    """The frequencies of one axis, each as three doubles (3, K), in quarter turns or radians per unit of position."""
+def _numbers(encoding: Encoding, width: int, axis: int) -> list[_frequencies.Number]:
+    """The frequencies of one axis in magnitude: radians or, with full_turns, turns per unit of position."""
     count, _, half = _halves(encoding, width)
     scale = _at(encoding.position_scale, axis)
-    mantissa, exponent = _split(abs(scale))
-    with localcontext(CONTEXT):
-        unit = (4 if encoding.full_turns else TWO_OVER_PI) / (TWO_OVER_PI if radians else Decimal(1))
-        mantissa, exponent = mantissa * int(unit * 2**BITS), exponent - BITS
-        if encoding.frequencies is None:
-            numbers = _progression(mantissa, exponent, count, _at(encoding.base, axis), half, encoding.freq_shift)
-        else:
-            explicit = _explicit(encoding, axis)
-            if len(explicit) != count:
-                raise ValueError(
-                    f"encoding: expected a width of K = {len(explicit)} frequencies, got {width}, whose K is {count}"
-                )
-            numbers = [(mantissa * digits, exponent + power) for digits, power in map(_split, explicit)]
-    parts, exponents = np.empty((3, count)), np.empty((count,), np.int32)
-    for k, (mantissa, exponent) in enumerate(numbers):
-        spare = max(0, mantissa.bit_length() - ROUNDED_BITS)
-        rest, exponents[k] = (mantissa + (1 << spare >> 1)) >> spare, exponent + spare
-        for part in range(3):
-            leading = float(rest)
-            parts[part, k] = leading
-            rest -= int(leading)
-    with np.errstate(all="ignore"):
-        result: NDArray[np.float64] = np.ldexp(math.copysign(1.0, scale) * parts, exponents) + 0.0
-    if not np.abs(result[0]).max() <= LARGEST_FREQUENCY * (math.pi / 2 if radians else 1.0):
-        raise _too_fast()
+    if encoding.frequencies is None:
+        base = _at(encoding.base, axis)
+        divisor = half - Fraction(encoding.freq_shift)
+        if count > 1 and divisor <= 0:
+            raise ValueError(f"encoding: expected freq_shift below K = {float(half)}, got {encoding.freq_shift}")
+        last = -math.log2(base) * (count - 1) / float(divisor) if count > 1 else 0.0
+        _check_progression(encoding, width, math.frexp(scale)[1], last, count)
+        return _frequencies.progression(scale, base, divisor, count)
+    explicit = _explicit(encoding, axis)
+    if len(explicit) != count:
+        raise ValueError(
+            f"encoding: expected a width of K = {len(explicit)} frequencies, got {width}, whose K is {count}"
+        )
+    return [_frequencies.product(scale, w) for w in explicit]
+
+
+def _doubles(encoding: Encoding, numbers: list[_frequencies.Number], axis: int, radians: bool) -> NDArray[np.float64]:
+    """Frequencies as two doubles each (2, K), in quarter turns or radians per unit of position, with their signs."""
+    one = 1 << _frequencies.CONSTANT_BITS
+    if encoding.full_turns:
+        unit = 4 * (_frequencies.HALF_PI if radians else one)
+    else:
+        unit = one if radians else _frequencies.TWO_OVER_PI
+    signs = np.sign(_at(encoding.position_scale, axis))
+    if encoding.frequencies is not None:
+        signs = signs * np.where(np.array(_explicit(encoding, axis)) < 0.0, -1.0, 1.0)
+    result: NDArray[np.float64] = signs * _frequencies.doubles(numbers, unit) + 0.0
     return result
 
 
-def _progression(
-    mantissa: int, exponent: int, count: int, base: float, half: Fraction, shift: float
-) -> list[tuple[int, int]]:
-    """Numbers mantissa * 2^exponent * base^(-k / (half - shift)), k = 0 .. count - 1, as pairs like those two."""
-    result = [(mantissa, exponent)]
-    if count == 1:
-        return result
-    divisor = half - Fraction(shift)
-    if divisor <= 0:
-        raise ValueError(f"encoding: expected freq_shift below K = {float(half)}, got {shift}")
-    growth = -math.log2(base) / float(divisor)  # in bits, from one to the next
-    if mantissa.bit_length() + exponent + growth * (count - 1) > 64:
+SMALLEST, LARGEST = "2**-560", "2**24"  # of _frequencies, as messages name them
+
+
+def _check_frequency(scale: float, w: float | None, full_turns: bool) -> None:
+    """Refuse position_scale, or an explicit frequency times it, beyond the domain of correct rounding."""
+    quarter_turns = abs(scale if w is None else scale * w) * (4.0 if full_turns else 2.0 / math.pi)
+    name, got = ("position_scale", f"{scale}") if w is None else ("frequencies times position_scale", f"{w} * {scale}")
+    got += " turns" if full_turns else " radians"
+    if quarter_turns > _frequencies.LARGEST_FREQUENCY:
+        raise ValueError(
+            f"{name}: expected at most {LARGEST} quarter turns per unit of position, got {got}; use a smaller one, or "
+            "smaller units of position"
+        )
+    if quarter_turns < _frequencies.SMALLEST_FREQUENCY and w != 0.0:
+        raise ValueError(
+            f"{name}: expected at least {SMALLEST} quarter turns per unit of position, got {got}; use a larger one, or "
+            "frequencies=[0.0, ...] for columns that stay the same"
+        )
+
+
+def _check_progression(encoding: Encoding, width: int, first: float, growth: float, count: int) -> None:
+    """Refuse a base that leads beyond the domain at this width; exponents of two, to one or so."""
+    if first + growth > 24.0 + 1.0:
         raise _too_fast()
-    if growth < SMALLEST_EXPONENT:
-        return result + [(0, 0)] * (count - 1)
-    exact_step = (-Decimal(base).ln() * divisor.denominator / divisor.numerator).exp()
-    step_exponent = math.floor(growth) - BITS
-    step = int(exact_step * Decimal(2) ** -step_exponent)
-    for _ in range(1, count):
-        mantissa *= step
-        exponent += step_exponent
-        spare = mantissa.bit_length() - BITS
-        mantissa, exponent = mantissa >> spare, exponent + spare
-        if exponent < SMALLEST_EXPONENT:
-            mantissa, exponent = 0, 0
-        result.append((mantissa, exponent))
-    return result
+    if first + growth < math.log2(_frequencies.SMALLEST_FREQUENCY) - 4.0:
+        raise _too_slow(encoding, width, count)
 
 
 def _too_fast() -> ValueError:
-    return ValueError("encoding: expected at most 2**24 quarter turns per unit of position, got a higher frequency")
+    return ValueError(
+        f"encoding: expected at most {LARGEST} quarter turns per unit of position, got a higher frequency; "
+        "use a smaller position_scale or a base nearer to 1"
+    )
 
 
-def _split(value: float) -> tuple[int, int]:
-    """`value` as an integer and a power of two."""
-    mantissa, exponent = math.frexp(value)
-    return int(mantissa * 2**53), exponent - 53
+def _too_slow(encoding: Encoding, width: int, count: int) -> ValueError:
+    return ValueError(
+        f"encoding: expected frequencies of at least {SMALLEST} quarter turns per unit of position, got a lower one: "
+        f"the last of {count} at a width of {width} with base={encoding.base} and freq_shift={encoding.freq_shift}; "
+        "use a base nearer to 1 or a smaller freq_shift, or frequencies=[..., 0.0] for columns that stay the same"
+    )
 
 
 # Fields. Each function returns a field's value in the one form that equal encodings have, or raises.
@@ -519,7 +564,15 @@ def _offset(value: Any, name: str) -> float:
 
 
 def _amplitude(value: Any) -> float | str:
-    return _one_of(value, "amplitude", AMPLITUDES) if isinstance(value, str) else _not_zero(value, "amplitude")
+    if isinstance(value, str):
+        return _one_of(value, "amplitude", AMPLITUDES)
+    number = _not_zero(value, "amplitude")
+    if not _frequencies.SMALLEST_AMPLITUDE <= abs(number) <= _frequencies.LARGEST_AMPLITUDE:
+        raise ValueError(
+            f"amplitude: expected a magnitude from 2**-256 to 2**127, got {number}; multiply the result of an encoding "
+            "with amplitude 1 instead"
+        )
+    return number
 
 
 def _listed(value: Any) -> Any:

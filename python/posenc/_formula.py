@@ -17,32 +17,33 @@ Real: TypeAlias = Any  # a float, or an array of floats
 INTEGER = 1.5 * 2.0**52
 MANY_TURNS = 1.5 * 2.0**79
 
-# Minimax polynomials on [-1/2, 1/2] with errors of 8e-18 and 2e-19:
+# Minimax polynomials on [-1/2, 1/2] from tools/minimax.py, with errors of 3.7e-18 of the sine and 3.1e-19 of 1:
 # sin(pi/2 f) = f pi/2 + f (HALF_PI_LOW + z S(z)),  cos(pi/2 f) = 1 + z C(z),  z = f f.
 HALF_PI = float.fromhex("0x1.921fb54442d18p+0")
 HALF_PI_LOW = float.fromhex("0x1.1a62633145c07p-54")
-S0 = float.fromhex("-0x1.4abbce625be4fp-1")
-S1 = float.fromhex("0x1.466bc67759a74p-4")
-S2 = float.fromhex("-0x1.32d2cce40f1b9p-8")
-S3 = float.fromhex("0x1.507830eb89329p-13")
-S4 = float.fromhex("-0x1.e3015b8c137e7p-19")
-S5 = float.fromhex("0x1.e43f0379f9b5cp-25")
+S0 = float.fromhex("-0x1.4abbce625be46p-1")
+S1 = float.fromhex("0x1.466bc67758c4cp-4")
+S2 = float.fromhex("-0x1.32d2cce31bf06p-8")
+S3 = float.fromhex("0x1.5078300347734p-13")
+S4 = float.fromhex("-0x1.e3008fadf5d18p-19")
+S5 = float.fromhex("0x1.e3fbe42b26fbep-25")
 C0 = float.fromhex("-0x1.3bd3cc9be45dep+0")
-C1 = float.fromhex("0x1.03c1f081b5ac3p-2")
-C2 = float.fromhex("-0x1.55d3c7e3cb985p-6")
-C3 = float.fromhex("0x1.e1f50687729d1p-11")
-C4 = float.fromhex("-0x1.a6d1efcb6c960p-16")
-C5 = float.fromhex("0x1.f9cedc2e2b86ep-22")
-C6 = float.fromhex("-0x1.b32f42e57faddp-28")
+C1 = float.fromhex("0x1.03c1f081b5a4fp-2")
+C2 = float.fromhex("-0x1.55d3c7e3bf5abp-6")
+C3 = float.fromhex("0x1.e1f506749a430p-11")
+C4 = float.fromhex("-0x1.a6d1e138cec4bp-16")
+C5 = float.fromhex("0x1.f9c3d3caad3eep-22")
+C6 = float.fromhex("-0x1.afee49c6dfe8cp-28")
 
-# A double made with them is within 16 units of its last place, and what a large angle lacks, of the truth; one turned
-# from others by angle addition within 1e-15 and the same; both times the amplitude.
-BOUND = 2.0**-49
-TURNED_BOUND = 1e-15
-ANGLE_BOUND = 2.0**-103  # times the angle
+# Of a column made with them, times its amplitude: the error is at most BOUND times the value, and ANGLE_BOUND times the
+# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by angle addition:
+# TURNED_BOUND times the amplitude, and the latter for both angles.
+BOUND = 2.0**-50
+TURNED_BOUND = 2.0**-49
+ANGLE_BOUND = 2.0**-103
 
 SPLITTER = 2.0**27 + 1.0
-TINY = 2.0**-800  # positions below it: a product's error is not always a double
+TINY = 2.0**-400  # positions below it: a product's error is not always a double
 
 
 def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[Real, Real]:
@@ -79,13 +80,13 @@ def reduce_angle(position: Real, frequency: Real, frequency_low: Real) -> tuple[
 
 
 def sine(f: Real) -> Real:
-    """sin(pi/2 f) for |f| <= 1/2, error below 2e-16."""
+    """sin(pi/2 f) for |f| <= 1/2, error at most 2^-51 of it."""
     z = f * f
     tail = z * (((((S5 * z + S4) * z + S3) * z + S2) * z + S1) * z + S0) + HALF_PI_LOW
     return f * tail + f * HALF_PI
 
 
 def cosine(f: Real) -> Real:
-    """cos(pi/2 f) for |f| <= 1/2, error below 2e-16."""
+    """cos(pi/2 f) for |f| <= 1/2, error at most 2^-51 of it."""
     z = f * f
     return z * ((((((C6 * z + C5) * z + C4) * z + C3) * z + C2) * z + C1) * z + C0) + 1.0

@@ -26,6 +26,13 @@ def narrow(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.where(np.isnan(values), bits >> 16 | 0x40, rounded).astype(np.uint16)
 
 
+def narrow_unsigned(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The same, but what becomes 0 is a positive zero."""
+    result = narrow(values, dtype)
+    result[result == (0x8000 if dtype == np.uint16 else 0.0)] = 0
+    return result
+
+
 def to_odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """`values` cut to float32, with the last bit set where that lost something.
 

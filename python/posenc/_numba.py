@@ -25,7 +25,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0x0124858B
+FORMULA = 0xD28BD95A
 
 # contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -54,8 +54,8 @@ def arrange(trig, source, weight, row):  # type: ignore[no-untyped-def]
 
 @compiled
 def rounded(y, odd):  # type: ignore[no-untyped-def]
-    """`y` in float32: the nearest, or as `_half.to_odd`."""
-    nearest = np.float32(y)
+    """`y` in float32, no negative zero: the nearest, or as `_half.to_odd`."""
+    nearest = np.float32(np.float32(y) + np.float32(0.0))
     if not odd:
         return nearest
     bits = nearest.view(np.int32) - np.int32(abs(nearest) > abs(y))
@@ -70,7 +70,7 @@ def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignor
         a, b = value[j] * cos[j], derivative[j] * sin[j]
         before_low, before_high = rounded((a - b) - bound[j], odd), rounded((a - b) + bound[j], odd)
         after_low, after_high = rounded((a + b) - bound[j], odd), rounded((a + b) + bound[j], odd)
-        before[j], after[j] = before_high, after_high  # where the bound is 0, y + 0 is no negative zero
+        before[j], after[j] = before_high, after_high
         doubt |= (before_low != before_high) | (after_low != after_high)
     return doubt
 
@@ -79,9 +79,8 @@ def turn(value, derivative, cos, sin, bound, odd, before, after):  # type: ignor
 def settle(value, angle_bound, position, odd, out):  # type: ignore[no-untyped-def]
     """An evaluated row in float32; tells whether it may be rounded the wrong way."""
     doubt = False
-    relative = _formula.BOUND if position != 0.0 else 0.0
     for j in range(len(out)):
-        bound = abs(value[j]) * relative + abs(position) * angle_bound[j]
+        bound = abs(value[j]) * _formula.BOUND + abs(position) * angle_bound[j]
         low, high = rounded(value[j] - bound, odd), rounded(value[j] + bound, odd)
         out[j] = high
         doubt |= low != high

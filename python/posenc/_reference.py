@@ -25,12 +25,15 @@ Rounding: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 
 def nearest(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return values.astype(np.float32)
+    """`values` in float32, none of them a negative zero."""
+    result = values.astype(np.float32)
+    result += 0.0
+    return result
 
 
 def pairs(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.complex128]:
     """sin(p w_k) + i cos(p w_k) for `positions` (L,), as (L, K)."""
-    frequency, frequency_low, _ = spectrum.frequencies
+    frequency, frequency_low = spectrum.frequencies
     f, quarters = reduce_angle(positions[:, None] + 0.0, frequency, frequency_low)  # + 0.0: no negative zero
     s, c = sine(f), cosine(f)
     odd = np.abs(quarters) == 1.0
@@ -71,11 +74,11 @@ def rows_float32(
     """The same in float32, as if rounded from the true values."""
     values = rows_float64(spectrum, positions)
     distance = np.abs(positions[:, None])
-    bound = np.abs(values) * (BOUND * (distance > 0.0)) + distance * angle_bounds(spectrum)
+    bound = np.abs(values) * BOUND + distance * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
     doubtful = np.nonzero(low != high)
     high[doubtful] = rounding(np.array([exact(spectrum, positions[i], j) for i, j in zip(*doubtful, strict=True)]))
-    return high  # where they are both zero, `low` may be a negative one
+    return high
 
 
 def turned_float32(
@@ -87,7 +90,8 @@ def turned_float32(
     anchors = offset % len(steps) == 0
     turned = pairs(spectrum, positions[anchors])[np.cumsum(anchors) - 1] * steps[offset % len(steps)]
     values = columns(spectrum, turned)
-    bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
+    farthest = 3.0 * np.abs(positions).max()  # more than the anchor's distance and that from it together
+    bound = np.abs(weights(spectrum)) * TURNED_BOUND + farthest * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
     doubtful = np.flatnonzero((low != high).any(axis=1))
     high[doubtful] = rows_float32(spectrum, positions[doubtful], rounding)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._encoding import Spectrum
-from ._half import narrow, widen
+from ._half import narrow, narrow_unsigned, widen
 
 TILE_ELEMENTS = 2**16  # a float32 tile of this size, and what it is made from, stay in the second-level cache
 
@@ -59,7 +59,7 @@ def fill(
             if tile.masked is not None:
                 values[tile.masked] = 0.0
             if tile.direct is None:
-                out[tile.where] = narrow(values, out.dtype) if out.itemsize == 2 else values
+                out[tile.where] = narrow_unsigned(values, out.dtype) if out.itemsize == 2 else values
 
 
 def add(

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -201,9 +202,13 @@ std::vector<T> read(std::istream& file, std::size_t count) {
 
 OwnedTable read_table(std::istream& file) {
     const auto size = read<std::uint64_t>(file, 2);  // D, K
-    const auto amplitude = read<double>(file, 1);
-    const auto frequencies = read<double>(file, 3 * size[1]);
-    return {frequencies, read<std::int32_t>(file, size[0]), amplitude[0]};
+    const auto amplitude = read<double>(file, 7);    // itself, whether angles count full turns, and its special values
+    constexpr std::size_t kWords = sizeof(Number) / sizeof(std::uint64_t);
+    const auto factor = read<std::uint64_t>(file, kWords);
+    const auto frequencies = read<double>(file, 2 * size[1]);
+    const auto numbers = read<std::uint64_t>(file, kWords * size[1]);
+    const auto source = read<std::int32_t>(file, size[0]);
+    return {frequencies, source, amplitude[0], factor, numbers, std::span{amplitude}.subspan(2), amplitude[1] != 0.0};
 }
 
 void run_all(const OwnedTable& table, Session& session) {

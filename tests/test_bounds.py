@@ -1,0 +1,87 @@
+"""The error bounds of the doubles, as docs/accuracy.md derives them: measured against mpmath, true and not slack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import posenc
+import pytest
+from mpmath import mp, mpf
+from posenc import Encoding, _formula
+from posenc._encoding import spectra
+
+from . import truth
+
+# A column's error before and after the product with an amplitude, relative to it: sections 4 and 5.
+RELATIVE = 2.0**-51
+assert RELATIVE * 2 == _formula.BOUND
+
+
+def errors(encoding: Encoding, positions: np.ndarray, backend: str | None) -> Iterator[tuple[float, float, float]]:
+    """Of the sines and cosines of one frequency, in turn: the error, the magnitude, and that of the angle."""
+    got = posenc.encode(positions, 2, encoding=encoding, dtype=np.float64, backend=backend)
+    scale = mpf(encoding.position_scale) * 2 / mp.pi
+    with mp.workprec(220):
+        amplitude = mp.sqrt(mpf(1) / 2) if isinstance(encoding.amplitude, str) else mpf(encoding.amplitude)
+        for position, values in zip(positions.tolist(), got.tolist(), strict=True):
+            angle = mpf(position) * encoding.position_scale
+            for value, true in zip(values, (mp.sin(angle), mp.cos(angle)), strict=True):
+                yield float(abs(value - amplitude * true)), float(abs(amplitude * true)), float(abs(position * scale))
+
+
+def test_small_angles(backend: str | None) -> None:
+    positions = np.random.default_rng(5).uniform(-8, 8, 6000)
+    ratios = [
+        error / (RELATIVE * size + _formula.ANGLE_BOUND * angle)
+        for error, size, angle in errors(Encoding(), positions, backend)
+    ]
+    assert max(ratios) <= 1
+    assert max(ratios) > 0.5  # half of the bound would be too little
+
+
+@pytest.mark.parametrize("amplitude", ["rsqrt_dim", 0.7, -3.1])
+def test_amplitudes(amplitude: float | str, backend: str | None) -> None:
+    positions = np.random.default_rng(6).uniform(-8, 8, 3000)
+    size = math.sqrt(0.5) if isinstance(amplitude, str) else abs(amplitude)
+    measured = errors(Encoding(amplitude=amplitude), positions, backend)
+    ratios = [
+        error / (_formula.BOUND * value + _formula.ANGLE_BOUND * angle * size) for error, value, angle in measured
+    ]
+    assert 0.25 < max(ratios) <= 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**20, 1647099.3291654119])
+def test_large_angles(scale: float, backend: str | None) -> None:
+    # The last of these frequencies and the positions make every term of the reduction's error large.
+    positions = 2.0**52 + np.floor(np.random.default_rng(7).uniform(0, 2.0**46, 3000))
+    encoding = Encoding(position_scale=scale)
+    ratios = [
+        error / (RELATIVE * size + _formula.ANGLE_BOUND * angle)
+        for error, size, angle in errors(encoding, positions, backend)
+    ]
+    assert 0.25 < max(ratios) <= 1
+
+
+def test_small_values_at_large_positions(backend: str | None) -> None:
+    # Where an angle is nearest to a whole number of quarter turns, its error is all there is.
+    positions = np.array([float(p) for p in truth.near_quarter_turns(0, 2) if p > 2**30])
+    for error, size, angle in errors(Encoding(), positions, backend):
+        assert error <= RELATIVE * size + _formula.ANGLE_BOUND * angle
+
+
+def test_angle_addition() -> None:
+    # What the Python backends add to the angles of evaluated rows: a row of 64 from one of them.
+    numpy = pytest.importorskip("posenc._reference")
+    spectrum = spectra(Encoding(), 2)[0]
+    positions = np.random.default_rng(8).integers(0, 1000, 200)
+    worst = 0.0
+    with mp.workprec(200):
+        for position in positions.tolist():
+            rows = np.arange(position, position + 64.0)
+            turned = numpy.pairs(spectrum, rows[:1]) * numpy._steps[spectrum]
+            for row, value in zip(rows.tolist(), turned[:, 0].tolist(), strict=True):
+                worst = max(worst, float(abs(value.real - mp.sin(row))), float(abs(value.imag - mp.cos(row))))
+    assert worst <= _formula.TURNED_BOUND
+    assert worst > _formula.TURNED_BOUND / 8

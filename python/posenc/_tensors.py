@@ -32,8 +32,17 @@ def _torch() -> Any:
 
 
 def differentiable(x: Any) -> bool:
-    """Whether autograd has to follow what becomes of `x`."""
-    return is_tensor(x) and x.requires_grad and _torch().is_grad_enabled()
+    """Whether autograd has to follow what becomes of `x`, backwards or forwards."""
+    return is_tensor(x) and (_requires_grad(x) or _has_tangent(x))
+
+
+def _requires_grad(x: Any) -> bool:
+    return bool(x.requires_grad and _torch().is_grad_enabled())
+
+
+def _has_tangent(x: Any) -> bool:
+    forward = _torch().autograd.forward_ad
+    return bool(forward._current_level >= 0 and forward.unpack_dual(x).tangent is not None)
 
 
 @functools.cache
@@ -59,7 +68,7 @@ def view(x: Any, name: str, write: bool) -> NDArray[Any]:
         kind = dtype(x.dtype)
         if kind is None:
             raise TypeError(f"{name}.dtype: expected {EXPECTED}, got {x.dtype}; {_to_floats(x, name)}")
-        if differentiable(x):
+        if _requires_grad(x):
             raise ValueError(
                 f"{name}: expected a tensor without gradient, got one that requires grad; {_ways.training(name, write)}"
             )
@@ -150,13 +159,14 @@ def _refuse_strange(x: Any, name: str) -> None:
         raise TypeError(f"{own} {type_name(x)}; {_ways.instead(name)}")
     if x._is_zerotensor():
         raise TypeError(f"{own} zeros that torch keeps without any; use `{name} = {name}.clone()`")
-    forward = torch.autograd.forward_ad
-    if forward._current_level >= 0 and forward.unpack_dual(x).tangent is not None:
-        primal = f"use `{name} = torch.autograd.forward_ad.unpack_dual({name}).primal`"
-        raise TypeError(
-            f"{name}: expected a tensor without tangent, got one of forward-mode differentiation; "
-            f"{_ways.instead(name) if name in ('x', 'out') else primal}"
-        )
+    if _has_tangent(x):
+        if name == "x":
+            way = "`x = posenc.add(x)` has one"
+        elif name == "out":
+            way = _ways.instead(name)
+        else:
+            way = f"use `{name} = torch.autograd.forward_ad.unpack_dual({name}).primal`"
+        raise TypeError(f"{name}: expected a tensor without tangent, got one of forward-mode differentiation; {way}")
     if x.numel():
         last = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
         needed = (x.storage_offset() + last + 1) * x.element_size()

@@ -123,10 +123,12 @@ def _scalar(value: Any) -> Any:
             "x_scale: expected a number without gradient, got a tensor that requires grad; multiply first, "
             "`posenc.add(x * x_scale)`"
         )
-    if _arrays.is_tensor(value) or hasattr(type(value), "__array__"):
+    if _arrays.is_tensor(value) or hasattr(type(value), "__array__") or isinstance(value, (list, tuple)):
         array = _arrays.numbers(value, "x_scale")
         if array.ndim:
-            way = "use `x_scale = x_scale.item()`" if array.size == 1 else "multiply first, `posenc.add(x * x_scale)`"
+            factors = "x_scale" if _arrays.is_tensor(value) else "np.asarray(x_scale, x.dtype)"
+            one = "use `x_scale = np.asarray(x_scale).item()`"
+            way = one if array.size == 1 else f"multiply first, `posenc.add(x * {factors})`"
             raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value, array)}; {way}")
         value = array.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):

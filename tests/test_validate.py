@@ -282,7 +282,7 @@ SCALES: list[tuple[dict[str, Any], type[Exception], str, str]] = [
     ({"x_scale": np.True_}, TypeError, "a number or 'sqrt_dim'", "True"),
     ({"x_scale": None}, TypeError, "a number or 'sqrt_dim'", "None"),
     ({"x_scale": 1j}, TypeError, "a number or 'sqrt_dim'", "1j"),
-    ({"x_scale": [2.0]}, TypeError, "a number or 'sqrt_dim'", "2.0"),
+    ({"x_scale": [2.0]}, TypeError, "a number or 'sqrt_dim'", "array of float64"),
     ({"x_scale": np.ones(6)}, TypeError, "a number or 'sqrt_dim'", "array of float64"),
     ({"x_scale": decimal.Decimal(2)}, TypeError, "a number or 'sqrt_dim'", "Decimal"),
     ({"x_scale": NAN}, ValueError, "finite", "nan"),

@@ -118,7 +118,8 @@ def _numpy(plain: Any, name: str) -> NDArray[Any]:
 
 def _to_floats(x: Any, name: str) -> str:
     if x.is_complex():
-        return f"pass its parts one by one, `{name}.real` and `{name}.imag`"
+        imaginary = f"{name}.imag.resolve_neg()" if x.is_conj() else f"{name}.imag"
+        return f"pass its parts one by one, `{name}.real` and `{imaginary}`"
     if x.is_quantized:
         return f"use `{name} = {name}.dequantize()`"
     wide = x.element_size() > 2

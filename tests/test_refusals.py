@@ -135,6 +135,11 @@ def test_what_numpy_can_read_is_added_to(module: str, backend: str) -> None:
     assert_same_bits(x.own, ones())
 
 
+def test_what_has_no_items_to_set() -> None:
+    for code, result in follow_all("x", of("pyarrow.lib", Immutable), posenc.add_).items():
+        assert_same_bits(result, ones() + ROWS_OF_PE, code)
+
+
 def test_a_lazy_array_stays_lazy() -> None:
     for result in follow_all("x", of("dask.array.core", Immutable), posenc.add).values():
         assert_same_bits(result, ones() + ROWS_OF_PE)
@@ -301,6 +306,64 @@ def test_objects_beyond(beyond: int, beside: float) -> None:
     objects = np.array([beside, beyond], object)
     with pytest.raises(ValueError, match=rf"^positions: expected at most 2\*\*53 in magnitude, got {beyond}"):
         posenc.encode(objects, DIM)
+
+
+# ---- the libraries themselves, where they are installed -------------------------------------------------------------
+
+
+def _h5py(path: Path) -> Any:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    return h5py.File(path / f"{len(list(path.iterdir()))}.h5", "w").create_dataset("x", data=ones())
+
+
+def _zarr(path: Path) -> Any:
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    return zarr.array(ones(), store=str(path / f"{len(list(path.iterdir()))}.zarr"))
+
+
+def _pandas(_: Path) -> Any:
+    return pytest.importorskip("pandas", reason="pandas is not installed").DataFrame(ones())
+
+
+def _pandas_values(path: Path) -> Any:
+    return _pandas(path).to_numpy()
+
+
+def _xarray(_: Path) -> Any:
+    return pytest.importorskip("xarray", reason="xarray is not installed").DataArray(ones(), dims=("t", "c"))
+
+
+def _dask(_: Path) -> Any:
+    return pytest.importorskip("dask.array", reason="dask is not installed").from_array(ones())
+
+
+def _pyarrow(_: Path) -> Any:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    return pyarrow.array(ones().ravel()).to_numpy().reshape(ROWS, DIM)
+
+
+@pytest.mark.parametrize("make", [_h5py, _zarr, _pandas, _pandas_values, _xarray, _dask, _pyarrow])
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_libraries(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    want = ones() + ROWS_OF_PE
+    if make is _pandas_values and make(tmp_path).flags.writeable:  # before pandas 3
+        assert_same_bits(posenc.add_(make(tmp_path)), want)
+        return
+    for code, result in follow_all("x", lambda: make(tmp_path), posenc.add_).items():
+        assert_same_bits(np.asarray(result), want, code)
+    for code, result in follow_all("out", lambda: make(tmp_path), posenc.fill_).items():
+        assert_same_bits(np.asarray(result), ROWS_OF_PE, code)
+    if make is not _dask:
+        assert_same_bits(posenc.add(make(tmp_path)), want)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_times_of_pandas(zone: str | None) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    times = pandas.date_range("2024-02-28", periods=3, freq="h", tz=zone)
+    for make in (lambda: times, lambda: pandas.Series(times)):
+        for result in follow_all("positions", make, lambda p: posenc.encode(p, DIM)).values():
+            assert_same_bits(result, posenc.encode([0, 3600, 7200], DIM))
 
 
 # ---- attacks --------------------------------------------------------------------------------------------------------

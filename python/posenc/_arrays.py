@@ -48,7 +48,7 @@ def view(x: Any, name: str, *, write: bool) -> NDArray[Any]:
         return array.view(BFLOAT16)
     raise TypeError(
         f"{name}.dtype: expected {EXPECTED} in native byte order, got {dtype_name(array.dtype)}; "
-        f"{_ways.floats(array.dtype, name, isinstance(x, np.ndarray))}"
+        f"{_ways.floats(array, name, isinstance(x, np.ndarray))}"
     )
 
 
@@ -194,9 +194,8 @@ def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
     if hasattr(type(x), "__array__"):
         if not write:
             return _read(x, name, "pass an array")
-        raise TypeError(
-            f"{name}: expected {arrays}, got {type_name(x)}, which NumPy can only copy; {_ways.back(name, library)}"
-        )
+        way = _ways.back(name, library, bool(getattr(type(x), "__setitem__", None)))
+        raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}, which NumPy can only copy; {way}")
     way = (
         f"make an array of it, `{name} = np.asarray({name}, float)`"
         if isinstance(x, (list, tuple))

@@ -73,8 +73,10 @@ def lazy(name: str) -> str:
     return f"posenc.dask works lazily; or make a new one, `{new}`"
 
 
-def back(name: str, library: str) -> str:
-    """For what NumPy gets a copy of."""
+def back(name: str, library: str, takes: bool) -> str:
+    """For what NumPy gets a copy of, of the class of a `library`; `takes` tells whether it has items to set."""
+    if name == "x" and not takes:
+        return "make a new array, `x = posenc.add(x)`"
     if name == "x" and library in FILES:
         return "read a part, change it and write it back, `block = x[:]; posenc.add_(block); x[:] = block`"
     if name == "x":
@@ -84,8 +86,17 @@ def back(name: str, library: str) -> str:
     return f"write to a copy, `{name} = np.array({name})`"
 
 
-def floats(dtype: np.dtype[Any], name: str, is_array: bool) -> str:
-    """For arrays of another dtype; those that are no ndarray may lack its methods."""
+def _are_numbers(array: NDArray[Any]) -> bool:
+    """Whether objects or texts can be converted to finite numbers."""
+    try:
+        return bool(np.isfinite(array.astype(np.float64)).all())
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def floats(values: NDArray[Any], name: str, is_array: bool) -> str:
+    """For arrays of another dtype, read as `values`; those that are no ndarray may lack its methods."""
+    dtype = values.dtype
     array = name if is_array else f"np.asarray({name})"
     if dtype.newbyteorder("=") in FLOATS:
         return f'use `{name} = {array}.astype({name}.dtype.newbyteorder("="))`'
@@ -95,6 +106,8 @@ def floats(dtype: np.dtype[Any], name: str, is_array: bool) -> str:
         return f"pass one of its fields, as `{array}[{dtype.names[0]!r}]`"
     if dtype.kind in "Mm":
         return f"times are positions; make an array of floats, `{name} = np.zeros({name}.shape, np.float32)`"
+    if dtype.kind in "OSUTV" and not _are_numbers(values):
+        return "pass an array of numbers"
     wide = dtype.itemsize > 2 or dtype.kind not in "biu"
     return f"convert it, `{name} = {array}.astype(np.{'float64' if wide else 'float32'})`"
 
@@ -108,8 +121,8 @@ def numbers(array: NDArray[Any], name: str) -> str:
             f"`{name} = np.asarray({name}).astype(np.float32)`"
         )
     if kind.kind == "M":
-        since = f"np.min({name})" if array.ndim else 'np.datetime64(0, "s")'
-        return f'; use `{name} = (np.asarray({name}) - {since}) / np.timedelta64(1, "s")`: (t - t0) in seconds'
+        since = "t.min()" if array.ndim else 'np.datetime64(0, "s")'
+        return f'; use `t = np.asarray({name}); {name} = (t - {since}) / np.timedelta64(1, "s")`: (t - t0) in seconds'
     if kind.kind == "m":
         return f'; use `{name} = np.asarray({name}) / np.timedelta64(1, "s")`'
     if kind.kind == "b":
@@ -124,12 +137,12 @@ def numbers(array: NDArray[Any], name: str) -> str:
         if not array.ndim:
             return f'; use `{name} = (np.datetime64({name}) - np.datetime64(0, "s")) / np.timedelta64(1, "s")`'
         return (
-            f"; use `t = np.asarray({name}, object); {name} = ((t - t.min()) / datetime.timedelta(seconds=1))"
-            ".astype(float)`: (t - t0) in seconds"
+            f"; use `t = np.asarray({name}, object); {name} = "
+            "((t - np.full_like(t, t.min())) / datetime.timedelta(seconds=1)).astype(float)`: (t - t0) in seconds"
         )
     if kind.kind == "O" and items and all(isinstance(item, datetime.timedelta) for item in items):
         return f'; use `{name} = np.asarray({name}, "m8[us]") / np.timedelta64(1, "s")`'
-    if kind.kind == "O" and not all(hasattr(type(item), "__float__") or isinstance(item, str) for item in items):
+    if not _are_numbers(array):
         return "; every one must be a number"
     return f"; round them to float64, `{name} = np.asarray({name}, float)`"
 
@@ -137,7 +150,7 @@ def numbers(array: NDArray[Any], name: str) -> str:
 def nearer(array: NDArray[Any], name: str) -> str:
     """For positions beyond 2**53: most often nanoseconds since 1970."""
     if array.ndim and array.dtype.kind in "iu":
-        return f"; take nanoseconds as seconds since the first, `{name} = (np.asarray({name}) - np.min({name})) / 1e9`"
+        return f"; take nanoseconds as seconds since the first, `t = np.asarray({name}); {name} = (t - t.min()) / 1e9`"
     return "; subtract the first, and divide, before"
 
 

@@ -135,7 +135,7 @@ def of_inference() -> Any:
         return torch.ones(4, 6)
 
 
-GRAD = r"without gradient, got one that requires grad; use torch\.no_grad\(\) or detach\(\)"
+GRAD = r"without gradient, got one that requires grad; in a forward pass .*outside of training, .*torch\.no_grad\(\)"
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "meta": (lambda: torch.empty(4, 6, device="meta"), TypeError, "a tensor on the CPU, got one on device meta"),
     "leaf": (lambda: torch.ones(4, 6, requires_grad=True), ValueError, GRAD),
@@ -150,10 +150,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "negated": (
         lambda: torch.ones(4, 6, dtype=torch.complex64).conj().imag,
         ValueError,
-        r"negated view; use resolve_neg\(\)",
+        r"negated view; use `(x = x|out = out)\.resolve_neg\(\)`",
     ),
     "fake": (fake, TypeError, "memory of its own, got .*FakeTensor"),
-    "of inference": (of_inference, ValueError, r"got one of inference mode; clone\(\) it first"),
+    "of inference": (of_inference, ValueError, r"got one of inference mode; use `(x = x|out = out)\.clone\(\)`"),
     "expanded": (lambda: torch.ones(1, 6).expand(4, 6), ValueError, "do not overlap"),
     "one dimension": (lambda: torch.ones(6), ValueError, r"at least 2 dimensions .*shape \(6,\)"),
 }
@@ -166,7 +166,7 @@ def memory(x: Any) -> bytes:
     return bytes(x.detach().untyped_storage().tolist())
 
 
-READABLE = {"expanded", "of inference"}
+READABLE = {"expanded", "of inference", "leaf", "parameter", "result"}
 
 
 @pytest.mark.parametrize(

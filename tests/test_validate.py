@@ -57,7 +57,7 @@ def broadcast_writeable() -> np.ndarray:
 UNWRITABLE = {
     "read-only": (read_only, "a writeable array", "a read-only one"),
     "broadcast_to": (lambda: np.broadcast_to(floats(1, DIM), (ROWS, DIM)), "a writeable array", "a read-only one"),
-    "stride 0": (broadcast_writeable, "elements that do not overlap", r"strides \(0, 4\); copy it first"),
+    "stride 0": (broadcast_writeable, "elements that do not overlap", r"strides \(0, 4\); .*write to a copy"),
     "sliding window": (
         lambda: sliding_window_view(floats(20), DIM, writeable=True),
         "elements that do not overlap",
@@ -119,8 +119,13 @@ NO_ARRAYS = {
     "float": (1.0, "builtins.float"),
     "object": (object(), "builtins.object"),
     "masked array": (np.ma.array(floats(ROWS, DIM), mask=True), "numpy.ma.*MaskedArray"),
-    "lookalike": (Lookalike(), "Lookalike"),
 }
+
+
+@pytest.mark.parametrize("function", WRITERS)
+def test_what_numpy_can_only_copy(function: str) -> None:
+    call, name = WRITERS[function]
+    refused(lambda: call(Lookalike()), TypeError, name, "numpy.ndarray", "Lookalike, which NumPy can only copy")
 
 
 @pytest.mark.parametrize("kind", UNWRITABLE)
@@ -277,9 +282,8 @@ SCALES: list[tuple[dict[str, Any], type[Exception], str, str]] = [
     ({"x_scale": np.True_}, TypeError, "a number or 'sqrt_dim'", "True"),
     ({"x_scale": None}, TypeError, "a number or 'sqrt_dim'", "None"),
     ({"x_scale": 1j}, TypeError, "a number or 'sqrt_dim'", "1j"),
-    ({"x_scale": [2.0]}, TypeError, "a number or 'sqrt_dim'", "2.0"),
+    ({"x_scale": [2.0]}, TypeError, "a number or 'sqrt_dim'", "array of float64"),
     ({"x_scale": np.ones(6)}, TypeError, "a number or 'sqrt_dim'", "array of float64"),
-    ({"x_scale": np.array(2.0)}, TypeError, "a number or 'sqrt_dim'", "array of float64"),
     ({"x_scale": decimal.Decimal(2)}, TypeError, "a number or 'sqrt_dim'", "Decimal"),
     ({"x_scale": NAN}, ValueError, "finite", "nan"),
     ({"x_scale": INF}, ValueError, "finite", "inf"),

@@ -4,6 +4,7 @@ from ._api import add, add_, encode, fill_
 from ._backend import BackendError, info
 from ._backend import version as _version
 from ._conventions import convert_layout_, get_encoding, list_encodings
+from ._dynamo import install as _install
 from ._encoding import Encoding
 from ._grid import grid
 from ._positions import positions_from_mask
@@ -25,6 +26,8 @@ __all__ = [
     "positions_from_mask",
     "set_num_threads",
 ]
+
+_install()
 
 
 def __getattr__(name: str) -> str:

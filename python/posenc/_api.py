@@ -6,6 +6,7 @@ PE(p, 2k) = sin(p w_k), PE(p, 2k + 1) = cos(p w_k), w_k = 10000^(-2k / D); `Enco
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -218,7 +219,8 @@ def add(
     Returns
     -------
     array
-        `out`; or a new tensor if `x` is one, and a new NumPy array otherwise.
+        `out`; or a new tensor if `x` is one, and a new NumPy array otherwise. Where `x` requires grad, so does the new
+        tensor: its gradient, times `x_scale`, is that of `x`.
 
     Raises
     ------
@@ -232,6 +234,22 @@ def add(
     >>> posenc.add(x), x
     (array([[0., 1.]], dtype=float32), array([[0., 0.]], dtype=float32))
     """
+    if out is None and _arrays.differentiable(x):
+        autograd = importlib.import_module("posenc._autograd")
+        return autograd.add(
+            add,
+            x,
+            x_scale,
+            start=start,
+            positions=positions,
+            mask=mask,
+            cu_seqlens=cu_seqlens,
+            encoding=encoding,
+            seq_axis=seq_axis,
+            channel_axis=channel_axis,
+            threads=threads,
+            backend=backend,
+        )
     source = _validate.readable(x, "x")
     rule = _conventions.resolve(encoding)
     axes = _positions.axes(source.shape, "x", rule.axes, positions, seq_axis, channel_axis)

@@ -7,7 +7,6 @@ no such type. Nothing is ever copied, since a copy would be written in the array
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from typing import Any
@@ -15,10 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BFLOAT16 = np.dtype(np.uint16)
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
-EXPECTED = "float32, float64, float16 or bfloat16"
-TOO_COARSE = "; half precision can't tell one position from the next"
+from . import _tensors, _ways
+from ._dtypes import BFLOAT16 as BFLOAT16
+from ._dtypes import EXPECTED, FLOATS
+from ._dtypes import dtype_name as dtype_name
+from ._dtypes import float_name as float_name
+from ._dtypes import is_bfloat16 as is_bfloat16
+from ._dtypes import type_name as type_name
+from ._tensors import differentiable as differentiable
+from ._tensors import is_tensor as is_tensor
+from ._tensors import tensor as tensor
+from ._ways import TOO_COARSE as TOO_COARSE
+
+LARGEST = 2**53
 
 # Their arrays can't be written, although some buffers and DLPack exports of theirs look as if they could.
 IMMUTABLE = ("jax", "jaxlib", "tensorflow")
@@ -27,24 +35,27 @@ DLPACK_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # whether an impo
 
 
 def view(x: Any, name: str, *, write: bool) -> NDArray[Any]:
-    """`x` as an ndarray of the same memory, of one of the dtypes above."""
+    """`x` as an ndarray of the same memory, of one of the dtypes above; a copy will do unless `write`."""
     if type(x) is np.ndarray:
         array = x
     elif is_tensor(x):
-        return _of_tensor(x, name, write)
+        return _tensors.view(x, name, write)
     else:
         array = _borrowed(x, name, write)
     if array.dtype in FLOATS:
         return array
     if is_bfloat16(array.dtype):
         return array.view(BFLOAT16)
-    raise TypeError(f"{name}.dtype: expected {EXPECTED} in native byte order, got {dtype_name(array.dtype)}")
+    raise TypeError(
+        f"{name}.dtype: expected {EXPECTED} in native byte order, got {dtype_name(array.dtype)}; "
+        f"{_ways.floats(array, name, isinstance(x, np.ndarray))}"
+    )
 
 
 def dtype(value: Any) -> tuple[np.dtype[Any], Any]:
     """What a user means by a dtype: that of the view, and that of the array."""
-    if _is_of("torch", value, "dtype"):
-        kind = _tensor_dtype(value)
+    if _tensors.is_of("dtype", value):
+        kind = _tensors.dtype(value)
         if kind is not None:
             return kind, value
         raise TypeError(f"dtype: expected {EXPECTED}, got {value}")
@@ -71,7 +82,7 @@ def dtype(value: Any) -> tuple[np.dtype[Any], Any]:
 
 def wrap(array: NDArray[Any], own: Any) -> Any:
     """The new `array`, of the first dtype that `dtype` returns, as an array or tensor of the second."""
-    if _is_of("torch", own, "dtype"):
+    if _tensors.is_of("dtype", own):
         return tensor(array)
     return array if array.dtype == own else array.view(own)
 
@@ -83,134 +94,140 @@ def like(array: NDArray[Any], x: Any) -> Any:
     return array.view(np.asarray(x).dtype) if array.dtype == BFLOAT16 else array
 
 
-def tensor(array: NDArray[Any]) -> Any:
-    """`array` as a torch tensor of the same memory."""
-    torch: Any = sys.modules["torch"]
-    if array.dtype == BFLOAT16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+def copying(x: Any, name: str) -> str:
+    """The code that copies `x`, which `view` takes."""
+    if is_tensor(x):
+        return f"{name}.clone()"
+    if hasattr(type(x), "__dlpack__") and not hasattr(type(x), "__array__"):
+        return f"np.from_dlpack({name}).copy()"
+    return f"np.array({name})"
 
 
 def written(x: Any) -> None:
-    """Let torch know that `x` will have been written, as autograd may have kept it for a backward pass."""
+    """Let the library of `x` know that it will have been written."""
     if is_tensor(x):
-        sys.modules["torch"].autograd.graph.increment_version(x)
+        _tensors.written(x)
 
 
 def numbers(value: Any, name: str) -> NDArray[Any]:
     """Any array-like thing to read from, possibly as a copy."""
     if is_masked(value):
-        raise TypeError(f"{name}: expected plain numbers, got a masked array; pass its .data")
+        raise TypeError(f"{name}: expected plain numbers, got a masked array; pass `{name}.data`")
     if is_tensor(value):
-        _refuse_elsewhere(value, name)
-        if str(value.dtype) == "torch.bfloat16":
-            raise TypeError(f"{name}: expected integers or float32 or float64 numbers, got {value.dtype}{TOO_COARSE}")
-        value = value.detach().resolve_neg()
-    elif hasattr(type(value), "__dlpack__") and not hasattr(type(value), "__array__"):
+        return _tensors.read(value, name)
+    if hasattr(type(value), "__dlpack__") and not hasattr(type(value), "__array__"):
         return _of_dlpack(value, name, False)
     try:
         array: NDArray[Any] = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name}: expected numbers, got sequences of different lengths") from None
-    return array
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
+            raise ValueError(
+                f"{name}: expected numbers, got sequences of different lengths; pad them to one length and pass mask=, "
+                f"or take them as packed, `{name} = np.concatenate({name})`"
+            ) from None
+        raise TypeError(f"{name}: expected numbers, got {type_name(value)}, which NumPy can't read: {error}") from error
+    return _unboxed(array, name) if array.dtype == object else array
 
 
-def is_tensor(x: Any) -> bool:
-    return type(x) is not np.ndarray and _is_of("torch", x, "Tensor")
+def _unboxed(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Objects that are all Python's or NumPy's numbers, or all truths, in a dtype of their own; others as they are."""
+    items = list(array.flat)
+    if items and all(isinstance(item, (bool, np.bool_)) for item in items):
+        return array.astype(np.bool_)
+    integers = [
+        int(item)
+        for item in items
+        if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.timedelta64))
+    ]
+    reals = sum(isinstance(item, (float, np.float32)) for item in items)
+    if len(integers) + reals < len(items):
+        return array
+    if reals or not items:
+        worst = max(integers, key=abs, default=0)
+        if abs(worst) > LARGEST:  # which float64 would round
+            raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}")
+        return array.astype(np.float64)
+    plain = np.array(integers, object).reshape(array.shape)
+    try:
+        return plain.astype(np.int64)
+    except OverflowError:
+        return plain
 
 
 def is_masked(x: Any) -> bool:
-    return _is_of("numpy.ma", x, "MaskedArray")
+    ma = sys.modules.get("numpy.ma")
+    return isinstance(x, getattr(ma, "MaskedArray", ()))
 
 
-def is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """Whether it is the bfloat16 of ml_dtypes, or of somebody who registered his own."""
-    return dtype.kind == "V" and dtype.name == "bfloat16"
-
-
-def type_name(x: Any) -> str:
-    return f"{type(x).__module__}.{type(x).__qualname__}"
-
-
-def float_name(dtype: np.dtype[Any]) -> str:
-    """The name of a view's dtype."""
-    return "bfloat16" if dtype == BFLOAT16 else dtype.name
-
-
-def dtype_name(dtype: np.dtype[Any]) -> str:
-    return dtype.name if dtype.isnative else f"{dtype.name} in foreign byte order ({dtype.str})"
-
-
-def _is_of(module: str, x: Any, kind: str) -> bool:
-    return isinstance(x, getattr(sys.modules.get(module), kind, ()))
-
-
-@functools.cache
-def _tensor_dtype(dtype: Any) -> np.dtype[Any] | None:
-    name = str(dtype).removeprefix("torch.")
-    return BFLOAT16 if name == "bfloat16" else next((kind for kind in FLOATS if kind.name == name), None)
-
-
-def _refuse_elsewhere(x: Any, name: str) -> None:
-    """Refuse a tensor that is not one block of this machine's memory."""
-    if x.device.type != "cpu":
-        raise TypeError(f"{name}: expected a tensor on the CPU, got one on device {x.device}")
-    if x.layout != sys.modules["torch"].strided or x.is_nested:
-        raise TypeError(f"{name}: expected a dense tensor, got {'a nested one' if x.is_nested else x.layout}")
-
-
-def _of_tensor(x: Any, name: str, write: bool) -> NDArray[Any]:
-    torch = sys.modules["torch"]
-    _refuse_elsewhere(x, name)
-    kind = _tensor_dtype(x.dtype)
-    if kind is None:
-        raise TypeError(f"{name}.dtype: expected {EXPECTED}, got {x.dtype}")
-    if x.requires_grad and torch.is_grad_enabled():
-        raise ValueError(
-            f"{name}: expected a tensor without gradient, got one that requires grad; use torch.no_grad() or detach()"
-        )
-    if x.is_neg():
-        raise ValueError(f"{name}: expected a tensor as it lies in memory, got a negated view; use resolve_neg()")
-    if write and x.is_inference() and not torch.is_inference_mode_enabled():
-        raise ValueError(f"{name}: expected a normal tensor, got one of inference mode; clone() it first")
-    plain = x.detach()
-    try:
-        array: NDArray[Any] = (plain.view(torch.int16) if kind == BFLOAT16 else plain).numpy()
-    except (RuntimeError, TypeError) as error:  # fake, wrapped, functional ...
-        raise TypeError(f"{name}: expected a tensor with memory of its own, got {type_name(x)}: {error}") from error
-    return array.view(kind) if kind == BFLOAT16 else array
+def _library(x: Any) -> str:
+    return type(x).__module__.partition(".")[0]
 
 
 def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
-    """An array of any dtype from whoever lends one."""
+    """An array of any dtype from whoever lends one, or, unless `write`, can be read."""
     if is_masked(x):
-        raise TypeError(f"{name}: expected a plain numpy.ndarray, got {type_name(x)}; pass its .data, and mask=")
+        raise TypeError(
+            f"{name}: expected a plain numpy.ndarray, got {type_name(x)}; pass `{name}.data`, and perhaps mask="
+        )
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
-    if type(x).__module__.partition(".")[0] in IMMUTABLE:
+    library = _library(x)
+    if library in IMMUTABLE:
         if write:
-            raise ValueError(f"{name}: expected a writeable array, got {type_name(x)}, which is immutable")
-        return np.asarray(x)
+            raise ValueError(
+                f"{name}: expected a writeable array, got {type_name(x)}, which is immutable; {_ways.immutable(name)}"
+            )
+        return _read(x, name, _ways.immutable(name))
+    if library == "dask":
+        raise TypeError(f"{name}: expected an array in memory, got {type_name(x)}; {_ways.lazy(name)}")
     try:
         return np.asarray(memoryview(x))
-    except (TypeError, ValueError, BufferError):
-        if hasattr(type(x), "__dlpack__"):
-            return _of_dlpack(x, name, write)
-        raise TypeError(
-            f"{name}: expected a numpy.ndarray, a torch.Tensor, or an object with the buffer protocol or __dlpack__, "
-            f"got {type_name(x)}"
-        ) from None
+    except MemoryError:
+        raise
+    except Exception:  # no buffer, or none that NumPy understands
+        pass
+    if hasattr(type(x), "__dlpack__"):
+        return _of_dlpack(x, name, write)
+    arrays = "a numpy.ndarray, a torch.Tensor, or an object with the buffer protocol or __dlpack__"
+    if hasattr(type(x), "__array__"):
+        if not write:
+            return _read(x, name, "pass an array")
+        way = _ways.back(name, library, bool(getattr(type(x), "__setitem__", None)))
+        raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}, which NumPy can only copy; {way}")
+    way = (
+        f"make an array of it, `{name} = np.asarray({name}, float)`"
+        if isinstance(x, (list, tuple))
+        else "pass an array"
+    )
+    raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}; {way}")
+
+
+def _read(x: Any, name: str, way: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.asarray(x)
+    except MemoryError:
+        raise
+    except Exception as error:  # as a tracer of JAX
+        raise TypeError(f"{name}: expected an array that NumPy can read, got {type_name(x)}: {error}; {way}") from error
+    return array
 
 
 def _of_dlpack(x: Any, name: str, write: bool) -> NDArray[Any]:
-    device = tuple(int(part) for part in x.__dlpack_device__())
-    if device[0] != DLPACK_CPU:
-        raise TypeError(f"{name}: expected an array on the CPU, got {type_name(x)} on DLPack device {device}")
-    options: dict[str, Any] = {"copy": False} if DLPACK_TELLS and write else {}
     try:
-        array: NDArray[Any] = np.from_dlpack(x, **options)
-    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        device = tuple(int(part) for part in x.__dlpack_device__())
+        if device[0] == DLPACK_CPU:
+            options: dict[str, Any] = {"copy": False} if DLPACK_TELLS and write else {}
+            array: NDArray[Any] = np.from_dlpack(x, **options)
+            return array
+    except MemoryError:
+        raise
+    except Exception as error:
         raise TypeError(
-            f"{name}: expected an array that NumPy takes through DLPack, got {type_name(x)}: {error}"
+            f"{name}: expected an array that NumPy takes through DLPack, got {type_name(x)}: {error}; pass a copy as "
+            "an ndarray"
         ) from error
-    return array
+    raise TypeError(
+        f"{name}: expected an array on the CPU, got {type_name(x)} on DLPack device {device}; copy it to the CPU first"
+    )

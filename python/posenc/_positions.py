@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _validate
+from . import _arrays, _validate, _ways
 
 LARGEST = 2**53
 LAST = -1  # Python has only one of it, as of other small integers
@@ -229,9 +229,9 @@ def numbers(value: Any, name: str) -> NDArray[np.float64]:
         worst = max(array.flat, key=abs, default=0)  # an integer that no integer dtype holds
         raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}")
     if kind.kind not in "iuf" or (kind.kind == "f" and kind.itemsize not in (4, 8)):
-        reason = _arrays.TOO_COARSE if kind == np.float16 or _arrays.is_bfloat16(kind) else ""
         raise TypeError(
-            f"{name}: expected integers or float32 or float64 numbers, got {_validate.shown(value, array)}{reason}"
+            f"{name}: expected integers or float32 or float64 numbers, got {_validate.shown(value, array)}"
+            f"{_ways.numbers(array, name)}"
         )
     if array.size:
         low, high = array.min().item(), array.max().item()  # both NaN if any is
@@ -239,7 +239,8 @@ def numbers(value: Any, name: str) -> NDArray[np.float64]:
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]}")
             worst = high if high > LARGEST else low
-            raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}")
+            way = _ways.nearer(array, name)
+            raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}{way}")
     result: NDArray[np.float64] = array.astype(np.float64)
     return result
 
@@ -250,7 +251,8 @@ def truths(mask: Any) -> NDArray[np.bool_]:
     if array.dtype.kind == "b":
         return array
     if array.dtype.kind not in "iu":
-        raise TypeError(f"mask: expected True or False, or 1 or 0, got {_validate.shown(mask, array)}")
+        way = _ways.truths(array, "mask")
+        raise TypeError(f"mask: expected True or False, or 1 or 0, got {_validate.shown(mask, array)}{way}")
     others = (array != 0) & (array != 1)
     if others.any():
         raise ValueError(f"mask: expected True or False, or 1 or 0, got {array[others].flat[0]}")

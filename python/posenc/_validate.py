@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays
+from . import _arrays, _ways
 
 
 def readable(x: Any, name: str) -> NDArray[Any]:
@@ -23,17 +23,19 @@ def readable(x: Any, name: str) -> NDArray[Any]:
 
 def writable(x: Any, name: str) -> NDArray[Any]:
     """`x` as a view that may be written."""
-    return alone(_arrays.view(x, name, write=True), name)
+    return alone(_arrays.view(x, name, write=True), name, x)
 
 
-def alone(view: NDArray[Any], name: str) -> NDArray[Any]:
-    """`view` if it may be written, each element without touching another."""
+def alone(view: NDArray[Any], name: str, x: Any = None) -> NDArray[Any]:
+    """`view` of `x` if it may be written, each element without touching another."""
     if not view.flags.writeable:
-        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
+        raise ValueError(
+            f"{name}: expected a writeable array, got a read-only one; {_ways.copy(name, _arrays.copying(x, name))}"
+        )
     if _may_overlap(view):
         raise ValueError(
             f"{name}: expected elements that do not overlap in memory, got shape {view.shape} with strides "
-            f"{view.strides}; copy it first"
+            f"{view.strides}; {_ways.copy(name, _arrays.copying(x, name))}"
         )
     return view
 
@@ -98,10 +100,10 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
         return value
     if isinstance(value, str):
         if value != "sqrt_dim":
-            raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}")
+            raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}; use `x_scale = float(x_scale)`")
         value = math.sqrt(dim)
-    elif isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value)}")
+    else:
+        value = _scalar(value)
     kind = np.float64 if dtype == np.float64 else np.float32
     try:
         with np.errstate(over="ignore"):
@@ -111,6 +113,28 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
     if not math.isfinite(factor):
         raise ValueError(f"x_scale: expected a finite number in {kind.__name__}, got {value}")
     return factor
+
+
+def _scalar(value: Any) -> Any:
+    """A factor as a number, of which NumPy or torch may have made an array without dimensions."""
+    given = value
+    if _arrays.differentiable(value):
+        raise ValueError(
+            "x_scale: expected a number without gradient, got a tensor that requires grad; multiply first, "
+            "`posenc.add(x * x_scale)`"
+        )
+    if _arrays.is_tensor(value) or hasattr(type(value), "__array__") or isinstance(value, (list, tuple)):
+        array = _arrays.numbers(value, "x_scale")
+        if array.ndim:
+            factors = "x_scale" if _arrays.is_tensor(value) else "np.asarray(x_scale, x.dtype)"
+            one = "use `x_scale = np.asarray(x_scale).item()`"
+            way = one if array.size == 1 else f"multiply first, `posenc.add(x * {factors})`"
+            raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value, array)}; {way}")
+        value = array.item()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        way = "; use `x_scale = float(x_scale)`" if hasattr(type(value), "__float__") else ""
+        raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(given)}{way}")
+    return value
 
 
 def shown(value: Any, array: NDArray[Any] | None = None) -> str:

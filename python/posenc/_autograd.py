@@ -1,0 +1,53 @@
+"""`add` as torch's autograd sees it. Imported only for a tensor that requires grad, so torch is there."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _validate
+
+torch: Any = importlib.import_module("torch")
+
+
+class _Add(torch.autograd.Function):  # type: ignore[misc]
+    """x * scale + PE; where `scaled` (None: everywhere) is False, x."""
+
+    generate_vmap_rule = True  # so that it is `add` that refuses a batched tensor, and tells the way out
+
+    @staticmethod
+    def forward(x: Any, call: Callable[[Any], Any], scale: float, scaled: Any) -> Any:
+        return call(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, _, ctx.scale, ctx.scaled = inputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None, None]:
+        return _scaled(ctx, gradient), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
+        return _scaled(ctx, tangent)
+
+
+def _scaled(ctx: Any, change: Any) -> Any:
+    """What a change of the sum is for one of `x`, and the other way round: both are linear."""
+    product = change * ctx.scale
+    return product if ctx.scaled is None else torch.where(ctx.scaled, product, change)
+
+
+def add(call: Callable[..., Any], x: Any, x_scale: Any, **keywords: Any) -> Any:
+    """call(x, x_scale=x_scale, **keywords), where `call` is `posenc.add`, with a gradient for `x`."""
+    scale, scaled = 1.0, None
+    if not (type(x_scale) is float and x_scale == 1.0):
+        axis = _validate.integer(keywords["channel_axis"], "channel_axis")
+        kind = np.dtype(np.float64 if x.dtype == torch.float64 else np.float32)
+        scale = _validate.x_scale(x_scale, kind, x.shape[axis] if -x.ndim <= axis < x.ndim else 1)
+        if keywords["mask"] is not None or keywords.get("prefix"):  # infinity changes its sign where it is scaled
+            scaled = torch.from_numpy(call(np.full(x.shape, np.inf, np.float32), x_scale=-1.0, **keywords) < 0)
+    return _Add.apply(x, lambda plain: call(plain, x_scale=x_scale, **keywords), scale, scaled)

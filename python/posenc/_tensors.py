@@ -1,0 +1,180 @@
+"""torch's tensors as NumPy views of the same memory, and which of them are refused.
+
+torch is not imported here: somebody who has a tensor has imported it. A tensor may have no memory of its own (fake,
+functional, batched, wrapped by a transform, a storage that was freed), or be more than its memory says (it requires
+grad, carries a tangent, is a lazy negation): none of these may be written behind torch's back.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _ways
+from ._dtypes import BFLOAT16, EXPECTED, FLOATS, type_name
+
+
+def is_tensor(x: Any) -> bool:
+    return type(x) is not np.ndarray and is_of("Tensor", x)
+
+
+def is_of(kind: str, x: Any) -> bool:
+    """Whether `x` is of torch's class `kind`."""
+    return isinstance(x, getattr(sys.modules.get("torch"), kind, ()))
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]
+
+
+def differentiable(x: Any) -> bool:
+    """Whether autograd has to follow what becomes of `x`, backwards or forwards."""
+    return is_tensor(x) and (_requires_grad(x) or _has_tangent(x))
+
+
+def _requires_grad(x: Any) -> bool:
+    return bool(x.requires_grad and _torch().is_grad_enabled())
+
+
+def _has_tangent(x: Any) -> bool:
+    forward = _torch().autograd.forward_ad
+    return bool(forward._current_level >= 0 and forward.unpack_dual(x).tangent is not None)
+
+
+@functools.cache
+def dtype(kind: Any) -> np.dtype[Any] | None:
+    """The dtype of views of tensors of dtype `kind`, if there are any."""
+    name = str(kind).removeprefix("torch.")
+    return BFLOAT16 if name == "bfloat16" else next((own for own in FLOATS if own.name == name), None)
+
+
+def tensor(array: NDArray[Any]) -> Any:
+    """`array` as a torch tensor of the same memory."""
+    torch = _torch()
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def view(x: Any, name: str, write: bool) -> NDArray[Any]:
+    """The memory of `x`."""
+    torch = _torch()
+    with torch._C.DisableTorchFunctionSubclass():  # a subclass may do anything else
+        _refuse_strange(x, name)
+        kind = dtype(x.dtype)
+        if kind is None:
+            raise TypeError(f"{name}.dtype: expected {EXPECTED}, got {x.dtype}; {_to_floats(x, name)}")
+        if _requires_grad(x):
+            raise ValueError(
+                f"{name}: expected a tensor without gradient, got one that requires grad; {_ways.training(name, write)}"
+            )
+        if x.is_neg():
+            raise ValueError(
+                f"{name}: expected a tensor as it lies in memory, got a negated view; "
+                f"use `{name} = {name}.resolve_neg()`"
+            )
+        if write and x.is_inference() and not torch.is_inference_mode_enabled():
+            raise ValueError(
+                f"{name}: expected a normal tensor, got one of inference mode; use `{name} = {name}.clone()`"
+            )
+        return _numpy(x.detach(), name).view(kind)
+
+
+def read(x: Any, name: str) -> NDArray[Any]:
+    """Positions, masks ..., which are only read."""
+    torch = _torch()
+    with torch._C.DisableTorchFunctionSubclass():
+        _refuse_strange(x, name)
+        if x.dtype == torch.bfloat16:
+            raise TypeError(
+                f"{name}: expected integers or float32 or float64 numbers, got {x.dtype}{_ways.TOO_COARSE}: make them "
+                f"in float32 or as integers from the start, or, if they are exact, use `{name} = {name}.float()`"
+            )
+        if x.is_quantized:
+            raise TypeError(f"{name}: expected plain numbers, got {x.dtype}; use `{name} = {name}.dequantize()`")
+        return _numpy(x.detach().resolve_conj().resolve_neg(), name)
+
+
+def written(x: Any) -> None:
+    """Let torch know that `x` will have been written, as autograd may have kept it for a backward pass."""
+    _torch().autograd.graph.increment_version(x)
+
+
+def _numpy(plain: Any, name: str) -> NDArray[Any]:
+    torch = _torch()
+    try:
+        array: NDArray[Any] = (plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}: expected a tensor that NumPy can view, got {type_name(plain)} of {plain.dtype}: {error}; "
+            f"{_ways.instead(name)}"
+        ) from error
+    return array
+
+
+def _to_floats(x: Any, name: str) -> str:
+    if x.is_complex():
+        imaginary = f"{name}.imag.resolve_neg()" if x.is_conj() else f"{name}.imag"
+        return f"pass its parts one by one, `{name}.real` and `{imaginary}`"
+    if x.is_quantized:
+        return f"use `{name} = {name}.dequantize()`"
+    wide = x.element_size() > 2
+    return f"convert it, `{name} = {name}.to(torch.{'float64' if wide else 'float32'})`"
+
+
+def _refuse_strange(x: Any, name: str) -> None:
+    """Refuse a tensor that is not, as it stands, one block of this machine's memory."""
+    torch = _torch()
+    if torch.nn.parameter.is_lazy(x):
+        raise ValueError(
+            f"{name}: expected a tensor with memory of its own, got {type_name(x)}; run its module once, or give it a "
+            f"shape by {name}.materialize(shape)"
+        )
+    own = f"{name}: expected a tensor with memory of its own, got"
+    functorch = torch._C._functorch
+    if (
+        torch._is_functional_tensor(x)
+        or functorch.is_functionaltensor(x)
+        or functorch.is_batchedtensor(x)
+        or functorch.is_gradtrackingtensor(x)
+    ):
+        raise TypeError(f"{own} one within a transform of torch (functionalize, vmap, grad ...); {_ways.instead(name)}")
+    if x.device.type == "meta":
+        raise TypeError(
+            f"{name}: expected a tensor on the CPU, got one on device meta; give it memory, "
+            f'`{name} = torch.zeros_like({name}, device="cpu")`'
+        )
+    if x.device.type != "cpu":
+        raise TypeError(f"{name}: expected a tensor on the CPU, got one on device {x.device}; {_ways.elsewhere(name)}")
+    if x.is_nested:
+        each = f"{ {'x': 'posenc.add_', 'out': 'posenc.fill_'}.get(name) }(part)"
+        way = f"take its parts, `for part in {name}.unbind(): {each}`" if name in ("x", "out") else "pad it"
+        raise TypeError(f"{name}: expected a dense tensor, got a nested one; {way}")
+    if x.layout != torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got {x.layout}; use `{name} = {name}.to_dense()`")
+    if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise TypeError(f"{own} {type_name(x)}; {_ways.instead(name)}")
+    if x._is_zerotensor():
+        raise TypeError(f"{own} zeros that torch keeps without any; use `{name} = {name}.clone()`")
+    if _has_tangent(x):
+        if name == "x":
+            way = "`x = posenc.add(x)` has one"
+        elif name == "out":
+            way = _ways.instead(name)
+        else:
+            way = f"use `{name} = torch.autograd.forward_ad.unpack_dual({name}).primal`"
+        raise TypeError(f"{name}: expected a tensor without tangent, got one of forward-mode differentiation; {way}")
+    if x.numel():
+        last = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+        needed = (x.storage_offset() + last + 1) * x.element_size()
+        storage = x.untyped_storage()
+        if storage.nbytes() < needed or not storage.data_ptr():
+            raise ValueError(
+                f"{name}: expected a tensor whose storage holds it, got {storage.nbytes()} bytes for shape "
+                f"{tuple(x.shape)} (FSDP frees parameters so): gather it first, or give it memory, "
+                f"`{name}.untyped_storage().resize_({needed})`"
+            )

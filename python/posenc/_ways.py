@@ -1,0 +1,165 @@
+"""The ways out that refusals name: what to write instead.
+
+What stands in backquotes is Python that works as it is, given the refused argument under its name, `np` and `torch`
+(tests/test_refusals.py runs it): a statement mends the argument, or does what the call should have done; an expression
+is what to pass instead. `name` is "x" for `add_` and `add`, "out" for `fill_`, and otherwise the argument's.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._dtypes import FLOATS, is_bfloat16
+
+FILES = ("h5py", "zarr", "netCDF4", "tensorstore")  # whose arrays lie in files: a slice is read, changed, written back
+TOO_COARSE = "; half precision can't tell one position from the next"
+
+
+def rows(name: str, dtype: str = "dtype") -> str:
+    """The encoding that would have been added or written, as an array of its own."""
+    return f"posenc.encode({name}.shape[-2], {name}.shape[-1], dtype={name}.{dtype})"
+
+
+def instead(name: str) -> str:
+    """For tensors whose memory can't be written, but which can be added and copied to."""
+    if name == "x":
+        return f"use `x = x + {rows('x')}`"
+    if name == "out":
+        return f"use `out.copy_({rows('out')})`"
+    return "pass a plain tensor"
+
+
+def elsewhere(name: str) -> str:
+    """For tensors on another device."""
+    if name == "x":
+        return f"posenc.torch works there; or use `x = x + {rows('x')}.to(x.device)`"
+    if name == "out":
+        return f"posenc.torch works there; or use `out.copy_({rows('out')})`"
+    return f"use `{name} = {name}.cpu()`"
+
+
+def training(name: str, write: bool) -> str:
+    """For tensors that require grad."""
+    if not write:
+        return "leave out= away, `posenc.add(x)`"
+    outside = "; outside of training, say to initialise a parameter, call it within torch.no_grad()"
+    if name == "x":
+        return f"in a forward pass use `x = posenc.add(x)`, or `x = x + {rows('x')}`, which are differentiable{outside}"
+    if name == "out":
+        return f"in a forward pass write to a new one, `out = torch.empty_like(out)`{outside}"
+    return "call it outside of training, within torch.no_grad()"
+
+
+def copy(name: str, made: str) -> str:
+    """For arrays that can be read only, whose copy is `made` so."""
+    new = "make a new one, `x = posenc.add(x)`, or " if name == "x" else ""
+    return f"{new}write to a copy, `{name} = {made}`"
+
+
+def immutable(name: str) -> str:
+    """For the arrays of JAX and TensorFlow, whose dtypes have names that `encode` takes."""
+    if name == "x":
+        return f"use `x = x + {rows('x', 'dtype.name')}`"
+    return f"make a new one, `{name} = {rows(name, 'dtype.name')}`"
+
+
+def lazy(name: str) -> str:
+    """For dask's arrays."""
+    new = f"x = x + {rows('x')}" if name == "x" else f"{name} = {rows(name)}"
+    return f"posenc.dask works lazily; or make a new one, `{new}`"
+
+
+def back(name: str, library: str, takes: bool) -> str:
+    """For what NumPy gets a copy of, of the class of a `library`; `takes` tells whether it has items to set."""
+    if name == "x" and not takes:
+        return "make a new array, `x = posenc.add(x)`"
+    if name == "x" and library in FILES:
+        return "read a part, change it and write it back, `block = x[:]; posenc.add_(block); x[:] = block`"
+    if name == "x":
+        return "make a new array, `x = posenc.add(x)`; `x[:] = posenc.add(x)` writes it back"
+    if library in FILES:
+        return f"write the rows to it, `{name}[:] = {rows(name)}`"
+    return f"write to a copy, `{name} = np.array({name})`"
+
+
+def _are_numbers(array: NDArray[Any]) -> bool:
+    """Whether objects or texts can be converted to finite numbers."""
+    try:
+        return bool(np.isfinite(array.astype(np.float64)).all())
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def floats(values: NDArray[Any], name: str, is_array: bool) -> str:
+    """For arrays of another dtype, read as `values`; those that are no ndarray may lack its methods."""
+    dtype = values.dtype
+    array = name if is_array else f"np.asarray({name})"
+    if dtype.newbyteorder("=") in FLOATS:
+        return f'use `{name} = {array}.astype({name}.dtype.newbyteorder("="))`'
+    if dtype.kind == "c":
+        return f"pass its parts one by one, `{array}.real` and `{array}.imag`"
+    if dtype.kind == "V" and dtype.names:
+        return f"pass one of its fields, as `{array}[{dtype.names[0]!r}]`"
+    if dtype.kind in "Mm":
+        return f"times are positions; make an array of floats, `{name} = np.zeros({name}.shape, np.float32)`"
+    if dtype.kind in "OSUTV" and not _are_numbers(values):
+        return "pass an array of numbers"
+    wide = dtype.itemsize > 2 or dtype.kind not in "biu"
+    return f"convert it, `{name} = {array}.astype(np.{'float64' if wide else 'float32'})`"
+
+
+def numbers(array: NDArray[Any], name: str) -> str:
+    """For what are no positions, starts ..., whose argument NumPy read as `array`; starts with a semicolon."""
+    kind = array.dtype
+    if kind == np.float16 or is_bfloat16(kind):
+        return (
+            f"{TOO_COARSE}: make them in float32 or as integers from the start, or, if they are exact, use "
+            f"`{name} = np.asarray({name}).astype(np.float32)`"
+        )
+    if kind.kind == "M":
+        since = "t.min()" if array.ndim else 'np.datetime64(0, "s")'
+        return f'; use `t = np.asarray({name}); {name} = (t - {since}) / np.timedelta64(1, "s")`: (t - t0) in seconds'
+    if kind.kind == "m":
+        return f'; use `{name} = np.asarray({name}) / np.timedelta64(1, "s")`'
+    if kind.kind == "b":
+        return f"; a mask is passed as mask=; positions of its rows are `{name} = posenc.positions_from_mask({name})`"
+    if kind.kind == "c":
+        return f"; use `{name} = np.real({name})`"
+    if kind.kind == "V":
+        field = f"{kind.names[0]!r}" if kind.names else "..."
+        return f"; pass one of its fields, as `{name}[{field}]`"
+    items = list(array.flat)
+    if kind.kind == "O" and items and all(isinstance(item, datetime.date) for item in items):
+        if not array.ndim:
+            return f'; use `{name} = (np.datetime64({name}) - np.datetime64(0, "s")) / np.timedelta64(1, "s")`'
+        return (
+            f"; use `t = np.asarray({name}, object); {name} = "
+            "((t - np.full_like(t, t.min())) / datetime.timedelta(seconds=1)).astype(float)`: (t - t0) in seconds"
+        )
+    if kind.kind == "O" and items and all(isinstance(item, datetime.timedelta) for item in items):
+        return f'; use `{name} = np.asarray({name}, "m8[us]") / np.timedelta64(1, "s")`'
+    if not _are_numbers(array):
+        return "; every one must be a number"
+    return f"; round them to float64, `{name} = np.asarray({name}, float)`"
+
+
+def nearer(array: NDArray[Any], name: str) -> str:
+    """For positions beyond 2**53: most often nanoseconds since 1970."""
+    if array.ndim and array.dtype.kind in "iu":
+        return f"; take nanoseconds as seconds since the first, `t = np.asarray({name}); {name} = (t - t.min()) / 1e9`"
+    return "; subtract the first, and divide, before"
+
+
+def truths(array: NDArray[Any], name: str) -> str:
+    """For masks of floats."""
+    if array.dtype.kind != "f":
+        return ""
+    if (array <= 0).all() and (array < 0).any():
+        return f"; of one that is added to scores, 0 where a row is real, use `{name} = np.asarray({name}) == 0`"
+    if ((array == 0) | (array == 1)).all():
+        return f"; use `{name} = np.asarray({name}) != 0`"
+    return f"; choose where to cut, as `{name} = np.asarray({name}) > 0.5`"

@@ -103,8 +103,15 @@ def fill_(
            [0.    , 1.    , 0.    , 1.    ],
            [0.8415, 0.5403, 0.    , 1.    ]], dtype=float32)
     """
-    if _plain(positions, mask, cu_seqlens, seq_axis, grid, backend, channel_axis, prefix, threads) and (
-        _backend.fill_small(out, start, encoding)
+    if (  # the plainest calls, at once
+        positions is mask is cu_seqlens is None
+        and seq_axis is grid is None
+        and backend is None
+        and type(channel_axis) is type(prefix) is int
+        and channel_axis == -1
+        and prefix == 0
+        and (threads is None or (type(threads) is int and threads >= 1))
+        and _backend.fill_small(out, start, encoding)
     ):
         return out
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
@@ -164,8 +171,17 @@ def add_(
            [2.8415, 2.5403, 2.01  , 3.    ],
            [2.9093, 1.5839, 2.02  , 2.9998]], dtype=float32)
     """
-    if _plain(positions, mask, cu_seqlens, seq_axis, grid, backend, channel_axis, prefix, threads) and (
-        type(x_scale) is float and x_scale == 1.0 and _backend.add_small(x, start, encoding)
+    if (  # the plainest calls, at once
+        positions is mask is cu_seqlens is None
+        and seq_axis is grid is None
+        and backend is None
+        and type(channel_axis) is type(prefix) is int
+        and channel_axis == -1
+        and prefix == 0
+        and (threads is None or (type(threads) is int and threads >= 1))
+        and type(x_scale) is float
+        and x_scale == 1.0
+        and _backend.add_small(x, start, encoding)
     ):
         return x
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
@@ -319,25 +335,3 @@ def encode(
     shape, given = _apply.length_or_positions(positions, _conventions.resolve(encoding))
     where = Where(start, given, mask, cu_seqlens)
     return _apply.apply(_apply.created((*shape, width), kind, own), where, How(encoding, threads, backend))
-
-
-def _plain(
-    positions: Any,
-    mask: Any,
-    cu_seqlens: Any,
-    seq_axis: Any,
-    grid: Any,
-    backend: Any,
-    channel_axis: Any,
-    prefix: Any,
-    threads: Any,
-) -> bool:
-    """Whether a call is one of the plainest, which `_backend` may do at once."""
-    return (
-        positions is mask is cu_seqlens is seq_axis is grid is backend is None
-        and type(channel_axis) is int
-        and channel_axis == -1
-        and type(prefix) is int
-        and prefix == 0
-        and (threads is None or (type(threads) is int and threads >= 1))
-    )

@@ -137,9 +137,9 @@ def place(
         cells = axes.spread(given, "positions", count)
     own = any(array is not None and array.ndim > rank for array, rank in ((cells, len(inner) + 1), (mask, len(inner))))
     shape = (*axes.leading, *inner) if own else inner
-    if mask is not None:
+    if mask is not None and mask.shape != shape:
         mask = np.broadcast_to(mask, shape)
-    if cells is not None:
+    if cells is not None and cells.shape[:-1] != shape:
         cells = np.broadcast_to(cells, (*shape, count))
     places = Places(shape, inner, offsets, lines, cells, mask)
     if cells is not None:

@@ -50,7 +50,8 @@ def beyond(array: NDArray[Any], length: int = 1, offset: float = 0.0) -> Any:
     """
     if not array.size:
         return None
-    low, high = array.min().item(), array.max().item()  # both NaN if any is
+    # both NaN if any is
+    low, high = (array.min().item(), array.max().item()) if array.ndim else (array.item(),) * 2
     if low >= -LARGEST and high <= LARGEST:
         if not offset and high <= LARGEST - max(length - 1, 0):
             return None

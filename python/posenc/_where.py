@@ -82,18 +82,22 @@ class Axes(NamedTuple):
         common = (*self.sequence, *last)
         if values.shape == common:
             return values
-        size = values.ndim - len(last)
-        rows, k = values.shape[:size], (*last, 0)[0]
-        if len(self.sequence) == 1 and size == k > 1 and rows != self.shape and math.prod(rows) == self.sequence[0]:
-            return values.reshape(common)  # the cells of a grid as a list
-        if not fits(values.shape[:size], self.shape) or values.shape[size:] != last:
-            raise _refusals.shape(name, values.shape, common, whole, self.leading if self.order is None else None)
-        order = self.outer_order()
-        values = values.transpose(*order, *range(len(order), values.ndim))
+        if values.shape != whole:
+            size = values.ndim - len(last)
+            rows, k = values.shape[:size], (*last, 0)[0]
+            if len(self.sequence) == 1 and size == k > 1 and rows != self.shape and math.prod(rows) == self.sequence[0]:
+                return values.reshape(common)  # the cells of a grid as a list
+            if not fits(rows, self.shape) or values.shape[size:] != last:
+                raise _refusals.shape(name, values.shape, common, whole, self.leading if self.order is None else None)
+        if self.order is not None:
+            order = self.outer_order()
+            values = values.transpose(*order, *range(len(order), values.ndim))
         count = len(self.leading)
         if math.prod(values.shape[:count]) == 1:
-            return np.broadcast_to(values[(0,) * count], common)
-        return np.broadcast_to(values, (*self.leading, *common))
+            values, wanted = values[(0,) * count], common
+        else:
+            wanted = (*self.leading, *common)
+        return values if values.shape == wanted else np.broadcast_to(values, wanted)
 
     def outer_order(self) -> tuple[int, ...]:
         """The axes of `shape` in the order (*leading, *sequence)."""
@@ -265,27 +269,31 @@ class Rows(NamedTuple):
         The index is None if it is all. Positions are as backends take them, float64: (1,) or (N,), the start of all
         sequences, or of each; (1, L) or (N, L): every position, NaN for a masked row.
         """
+        own = self.own_values or self.own_mask
+        count = math.prod(self.leading)
+        if count <= SEQUENCES and (not self.explicit or self.length * (count if own else 1) <= POSITIONS):
+            yield None, self.at((), 0, self.length)
+            return
         rows = min(self.length, POSITIONS) if self.explicit else self.length
         spans = [(first, min(first + rows, self.length)) for first in range(0, self.length, rows)]
-        if self.own_values or self.own_mask:
+        if own:
             most = max(1, POSITIONS // rows) if self.explicit else SEQUENCES
             for index in blocks(self.leading, most):
                 for span in spans:
-                    whole = not index and len(spans) == 1
-                    yield None if whole else (*index, ..., slice(*span), slice(None)), self.at(index, *span)
+                    yield (*index, ..., slice(*span), slice(None)), self.at(index, *span)
         else:
             for span in spans:
                 positions = self.at((), *span)
                 for index in blocks(self.leading, SEQUENCES):
-                    whole = not index and len(spans) == 1
-                    yield None if whole else (*index, ..., slice(*span), slice(None)), positions
+                    yield (*index, ..., slice(*span), slice(None)), positions
 
     def at(self, index: tuple[Any, ...], first: int, last: int) -> NDArray[np.float64]:
         """The positions of rows [first, last) of the sequences at an index of `leading`, as backends take them."""
+        if not self.explicit:
+            starts = np.array(self.values[index] if index else self.values, np.float64, order="C").reshape(-1)
+            return starts + self.offset if self.offset else starts
         values, counted = self._bare(index, first, last)
         positions = np.array(values, np.float64, order="C")
-        if not self.explicit:
-            return positions.reshape(-1) + self.offset if self.offset else positions.reshape(-1)
         if counted is not None:
             positions = positions + counted
         if self.offset:
@@ -335,6 +343,10 @@ def place(axes: Axes, offset: float, where: Where, given: NDArray[Any] | None, t
     What shares memory with `target`, the array to be written, is copied; so has been `given`.
     """
     (length,) = axes.inner
+    start = where.start
+    plain = type(start) in (int, float) and -LARGEST <= start <= LARGEST
+    if plain and given is where.mask is where.cu_seqlens is None and start <= LARGEST - length and offset == 0.0:
+        return Rows(axes.leading, length, "start", np.array(start))  # the usual case, and a fast one
     mask = None
     if where.mask is not None:
         mask = axes.cells(axes.spread(owned(_positions.truths(where.mask), target), "mask"))
@@ -345,20 +357,17 @@ def place(axes: Axes, offset: float, where: Where, given: NDArray[Any] | None, t
         name, values = "positions", axes.spread(given, "positions")
     else:
         name = "start"
-        start = where.start
-        if type(start) in (int, float) and -LARGEST <= start <= LARGEST:
-            values = np.array(start)
-        else:
-            values = owned(_positions.numbers(start, name), target)
+        values = np.array(start) if plain else owned(_positions.numbers(start, name), target)
         if where.cu_seqlens is not None:
             bounds = owned(_bounds(where, values, length), target)
             values = np.broadcast_to(values, (len(bounds) - 1,))
         else:
             values = _starts(values, axes)
-    rows = Rows(axes.leading, length, name, values, given is not None, bounds, mask, offset)
+    every = given is not None
+    explicit = every or bounds is not None or mask is not None or not (offset == 0.0 or _counts_on(values, offset))
+    rows = Rows(axes.leading, length, name, values, every, bounds, mask, offset, explicit)
     _check(rows)
-    explicit = rows.every or bounds is not None or mask is not None or not (offset == 0.0 or _counts_on(rows))
-    return rows._replace(explicit=explicit)
+    return rows
 
 
 def refuse_both(where: Where) -> None:
@@ -404,15 +413,18 @@ def _starts(values: NDArray[Any], axes: Axes) -> NDArray[Any]:
         (place,) = axes.outer_order()[len(axes.leading) :]
         if shape[place] == 1:
             shape = (*shape[:place], *shape[place + 1 :])
-    if not fits(shape, wanted):
+    if shape != wanted and not fits(shape, wanted):
         raise _refusals.starts(values.shape, wanted)
-    values = values.reshape(shape)
-    return values.reshape(()) if values.size == 1 else np.broadcast_to(values, wanted)
+    if shape != values.shape:
+        values = values.reshape(shape)
+    if values.size == 1:
+        return values.reshape(())
+    return values if shape == wanted else np.broadcast_to(values, wanted)
 
 
-def _counts_on(rows: Rows) -> bool:
+def _counts_on(values: NDArray[Any], offset: float) -> bool:
     """Whether (start + i) + offset is (start + offset) + i in float64, for every row i."""
-    values, offset = once(rows.values), rows.offset
+    values = once(values)
     for index in blocks(values.shape, _positions.CHECKED):
         starts = values[index].astype(np.float64)
         moved = starts + offset
@@ -456,6 +468,8 @@ def _first_fall(bounds: NDArray[Any]) -> tuple[int, int] | None:
 
 def _beyond_packed(values: NDArray[Any], bounds: NDArray[Any], offset: float) -> tuple[Any, int]:
     """The start of a packed sequence that is not allowed, or None, and the length of that sequence."""
+    if _positions.beyond(once(values), int(bounds[-1]), offset) is None:
+        return None, 0  # not even if one sequence had all rows
     worst = _positions.beyond(once(values))
     if worst is not None:
         return worst, 1

@@ -111,6 +111,13 @@ def prefix_without_grid(prefix: int, sequence: tuple[int, ...], count: int) -> V
     return ValueError(f"{text}mask= for rows that have no position")
 
 
+def grid_axes(expected: str, sizes: tuple[int, ...], count: int) -> ValueError:
+    return ValueError(
+        f"grid: expected {expected}, got {sizes}; `grid={_sizes(math.prod(sizes), count)}` has as many cells, or take an "
+        f"encoding over {len(sizes)} axes"
+    )
+
+
 def token_grid(sizes: tuple[int, ...], prefix: int, length: int) -> ValueError:
     cells = math.prod(sizes)
     came = f"{prefix} + {' * '.join(map(str, sizes))} = {prefix + cells}"

@@ -125,7 +125,10 @@ def axes(shape: tuple[int, ...], name: str, count: int, where: Where, coordinate
     if where.grid is not None:
         inner = outer[-1:] if seq_axis is None else _sequence_axes(seq_axis, name, shape, channel)
         if len(inner) != 1:
-            raise TypeError(f"seq_axis: expected one axis, that of the tokens, with grid=, got {seq_axis!r}")
+            raise TypeError(
+                f"seq_axis: expected one axis, that of the tokens, with grid=, got {seq_axis!r}; several axes that are a "
+                "grid need no grid="
+            )
     elif seq_axis is not None:
         inner = _sequence_axes(seq_axis, name, shape, channel)
         if len(inner) != count and (len(inner) > 1 or coordinates is None):
@@ -205,7 +208,7 @@ def _token_grid(where: Where, count: int, length: int) -> tuple[tuple[int, ...],
     given = where.grid if count > 1 or not isinstance(where.grid, (int, np.integer)) else (where.grid,)
     sizes = tuple(_validate.integer(n, "grid", minimum=0) for n in _validate.sequence(given, "grid", expected))
     if len(sizes) != count:
-        raise ValueError(f"grid: expected {expected} (the encoding has {count} axes), got {where.grid!r}")
+        raise _refusals.grid_axes(expected, sizes, count)
     prefix = _validate.integer(where.prefix, "prefix", minimum=0)
     if where.positions is not None:
         raise ValueError(

@@ -113,8 +113,8 @@ def prefix_without_grid(prefix: int, sequence: tuple[int, ...], count: int) -> V
 
 def grid_axes(expected: str, sizes: tuple[int, ...], count: int) -> ValueError:
     return ValueError(
-        f"grid: expected {expected}, got {sizes}; `grid={_sizes(math.prod(sizes), count)}` has as many cells, or take an "
-        f"encoding over {len(sizes)} axes"
+        f"grid: expected {expected}, got {sizes}; `grid={_sizes(math.prod(sizes), count)}` has as many cells, or take "
+        f"an encoding over {len(sizes)} axes"
     )
 
 

@@ -126,8 +126,8 @@ def axes(shape: tuple[int, ...], name: str, count: int, where: Where, coordinate
         inner = outer[-1:] if seq_axis is None else _sequence_axes(seq_axis, name, shape, channel)
         if len(inner) != 1:
             raise TypeError(
-                f"seq_axis: expected one axis, that of the tokens, with grid=, got {seq_axis!r}; several axes that are a "
-                "grid need no grid="
+                f"seq_axis: expected one axis, that of the tokens, with grid=, got {seq_axis!r}; several axes that are "
+                "a grid need no grid="
             )
     elif seq_axis is not None:
         inner = _sequence_axes(seq_axis, name, shape, channel)

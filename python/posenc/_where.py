@@ -303,7 +303,7 @@ class Rows(NamedTuple):
             positions += self.offset
         if self.mask is not None:
             positions = np.where(self._real(index, first, last), positions, np.nan)
-        return positions.reshape(math.prod(positions.shape[:-1]), last - first)
+        return np.ascontiguousarray(positions.reshape(math.prod(positions.shape[:-1]), last - first))
 
     def _bare(self, index: tuple[Any, ...], first: int, last: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The values as they were given, of rows (..., last - first), or starts (..., 1) and what to count on."""

@@ -182,3 +182,33 @@ WORDS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 def test_there_is_a_way_out(shape: tuple[int, ...], keywords: dict[str, Any]) -> None:
     text = refusal(posenc.fill_, {"out": noise(shape, np.float32)}, keywords)
     assert re.match(r"\w+: expected .*got .*; .", text), text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "dim", "text"),
+    [
+        ("nerf", 63, "got 21.* of 63 channels, shared by 3 axes; 60 channels would do"),
+        ("nerf", 512, "got 512 for 3 axes.*; 60 channels would do"),
+        ("mae", 62, "got 31 .*; 60 or 64 channels would do"),
+        (posenc.Encoding(odd="error"), 7, "got 7 .*; 6 or 8 channels would do"),
+        (posenc.Encoding(odd="error"), 1, "got 1 .*; 2 channels would do"),
+        (posenc.Encoding(odd="error", tile=3), 7, "got 7; 6 or 12 channels would do"),
+        (posenc.Encoding(axes=3, axis_widths=(2, 1, 1)), 30, "got 30 .*; 28 or 32 channels would do"),
+        (posenc.Encoding(axes=2, axis_widths="floor"), 3, "got 3 .*; 4 channels would do"),
+        (posenc.Encoding(frequencies=[1.0, 0.1]), 8, "got 8, whose K is 4; 4 channels would do"),
+        (posenc.Encoding(), 2**20 + 1, "got 1048577; 1048576 channels would do"),
+    ],
+)
+def test_widths_that_would_do(encoding: Any, dim: int, text: str) -> None:
+    axes = (posenc.get_encoding(encoding) if isinstance(encoding, str) else encoding).axes
+    positions = np.zeros((1, axes)) if axes > 1 else [0]
+    with pytest.raises(ValueError, match=rf"^encoding: expected .*{text}$") as caught:
+        posenc.encode(positions, dim, encoding=encoding)
+    widths = re.findall(r"\d+", str(caught.value).rpartition(";")[2])
+    for width in widths:
+        assert posenc.encode(positions, int(width), encoding=encoding).shape == (1, int(width))
+
+
+def test_other_errors_of_an_encoding_say_nothing_of_widths() -> None:
+    with pytest.raises(ValueError, match=r"got a higher frequency$"):
+        posenc.encode(1, 4, encoding=posenc.Encoding(position_scale=1e30))

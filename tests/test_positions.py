@@ -268,6 +268,27 @@ def test_masked_integers_may_be_anything(backend: str | None) -> None:
     assert_same_bits(last, posenc.add(x, positions=[LAST - 1, LAST, 0, 0], mask=[1, 1, 0, 0], backend=backend))
 
 
+class Counted:
+    """Positions that count how often they are read."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.reads = np.asarray(values), 0
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        self.reads += 1
+        return self.values.copy()
+
+
+@pytest.mark.parametrize(("axes", "form"), [(1, (9,)), (1, (2, 9)), (2, (9, 2)), (2, (2, 9, 2)), (2, (3, 3, 2))])
+def test_arguments_are_read_once(axes: int, form: tuple[int, ...]) -> None:
+    positions, mask = Counted(noise(form, np.float64)), Counted([1, 0, 0, 1, 1, 1, 0, 1, 1])
+    x = noise((2, 9, 8), np.float32)
+    got = posenc.add(x, positions=positions, mask=mask, encoding=Encoding(axes=axes))
+    assert (positions.reads, mask.reads) == (1, 1)
+    want = posenc.add(x, positions=positions.values, mask=mask.values, encoding=Encoding(axes=axes))
+    assert_same_bits(got, want)
+
+
 # ---- whatever is passed may be what is written ------------------------------------------------------------------
 
 

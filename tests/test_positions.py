@@ -281,7 +281,7 @@ class Counted:
 
 @pytest.mark.parametrize(("axes", "form"), [(1, (9,)), (1, (2, 9)), (2, (9, 2)), (2, (2, 9, 2)), (2, (3, 3, 2))])
 def test_arguments_are_read_once(axes: int, form: tuple[int, ...]) -> None:
-    positions, mask = Counted(noise(form, np.float64)), Counted([1, 0, 0, 1, 1, 1, 0, 1, 1])
+    positions, mask = Counted(noise(form, np.float64)), Counted([[1, 0, 0, 1, 1, 1, 0, 1, 1]])
     x = noise((2, 9, 8), np.float32)
     got = posenc.add(x, positions=positions, mask=mask, encoding=Encoding(axes=axes))
     assert (positions.reads, mask.reads) == (1, 1)

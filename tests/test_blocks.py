@@ -9,7 +9,7 @@ import posenc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posenc import Encoding, _axes, _positions, _where
+from posenc import Encoding, _axes, _positions, _rows
 from posenc._blocks import blocks
 
 from .arrays import assert_same_bits, noise
@@ -54,8 +54,8 @@ WHERE: dict[str, dict[str, Any]] = {
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so small that every array has many."""
     for module, name, size in [
-        (_where, "SEQUENCES", 2),
-        (_where, "POSITIONS", 7),
+        (_rows, "SEQUENCES", 2),
+        (_rows, "POSITIONS", 7),
         (_positions, "CHECKED", 3),
         (_axes, "SEQUENCES", 2),
         (_axes, "CHECKED", 3),

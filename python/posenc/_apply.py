@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _threads, _validate, _where
+from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
 from ._encoding import Encoding
 from ._where import Where
 
@@ -85,7 +85,7 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     rule = _conventions.resolve(how.encoding)
     given = None
     if where.positions is not None:
-        given = _where.owned(_positions.numbers(where.positions, "positions"), target)
+        given = _rows.owned(_positions.numbers(where.positions, "positions"), target)
     axes = _where.axes(shape, name, rule.axes, where, None if given is None else given.shape)
     dim = shape[-1 if axes.order is None else axes.order[-1]]
     spectra = _encoding.spectra(rule, dim)
@@ -93,9 +93,9 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     run = _backend.get(how.backend)
 
     # place
-    rows: _where.Rows | None = None
+    rows: _rows.Rows | None = None
     if len(spectra) == 1:
-        rows = _where.place(axes, spectra[0].offset, where, given, target)
+        rows = _rows.place(axes, spectra[0].offset, where, given, target)
     else:
         places = _axes.place(axes, [spectrum.offset for spectrum in spectra], where, given, target)
 
@@ -138,7 +138,7 @@ def _write_rows(
     x: NDArray[Any] | None,
     out: NDArray[Any],
     spectrum: _encoding.Spectrum,
-    rows: _where.Rows,
+    rows: _rows.Rows,
     scale: float,
     threads: int,
 ) -> None:

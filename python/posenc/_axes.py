@@ -18,7 +18,8 @@ from . import _positions, _refusals
 from ._blocks import blocks
 from ._encoding import Spectrum
 from ._positions import CHECKED, LARGEST
-from ._where import SEQUENCES, Axes, Where, once, owned, refuse_both
+from ._rows import SEQUENCES, once, owned, refuse_both
+from ._where import Axes, Where
 
 AXIS_ELEMENTS = 2**19  # of the rows of one axis that are ready at a time
 TILE_ELEMENTS = 2**16  # of the rows of scattered cells that are
@@ -117,7 +118,7 @@ def place(
 ) -> Places:
     """Where the cells of an array stand, for an encoding over as many axes as there are `offsets`; all checked.
 
-    As `_where.place`.
+    As `_rows.place`.
     """
     count, inner = len(offsets), axes.inner
     if where.cu_seqlens is not None:

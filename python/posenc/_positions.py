@@ -1,7 +1,7 @@
 """What a position is: numbers of some dtype, finite and at most 2^53 in magnitude. Masks, and positions made from them.
 
 What users pass is kept in its own dtype, as a view where it is an array: the float64 copies that backends take are made
-of one block at a time (_where.py, _axes.py).
+of one block at a time (_rows.py, _axes.py).
 """
 
 from __future__ import annotations

@@ -210,5 +210,5 @@ def test_widths_that_would_do(encoding: Any, dim: int, text: str) -> None:
 
 
 def test_other_errors_of_an_encoding_say_nothing_of_widths() -> None:
-    with pytest.raises(ValueError, match=r"got a higher frequency$"):
-        posenc.encode(1, 4, encoding=posenc.Encoding(position_scale=1e30))
+    with pytest.raises(ValueError, match=r"^encoding: expected freq_shift below K = 2.0, got 3.0[^;]*$"):
+        posenc.encode(1, 4, encoding=posenc.Encoding(freq_shift=3.0))

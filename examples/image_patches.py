@@ -43,7 +43,7 @@ def main() -> None:
     table = usual_table(height, width, dim)
     want = x + table
     ways = {
-        'posenc.add_(x, encoding="mae")': lambda: posenc.add_(x, encoding="mae"),
+        'posenc.add_(x[None], encoding="mae")': lambda: posenc.add_(x[None], encoding="mae"),
         "x += table": lambda: np.add(x, table, out=x),
         "x += make_table()": lambda: np.add(x, usual_table(height, width, dim), out=x),
     }

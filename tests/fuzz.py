@@ -128,8 +128,10 @@ def calls(draw: st.DrawFn) -> Call:
     where = draw(places(rows, seq, generator, keywords))
     real = np.ones(rows, bool)
     if draw(st.integers(0, 3)) == 0:
-        mask = generator.random(draw(st.sampled_from([rows, (length,)]))) < draw(st.sampled_from([0.0, 0.2, 0.8, 1.0]))
-        real[...] = mask if mask.shape == rows else along(mask, seq, len(rows))
+        form = draw(st.sampled_from([rows, thinner(draw, rows), (length,)]))
+        mask = generator.random(form) < draw(st.sampled_from([0.0, 0.2, 0.8, 1.0]))
+        real[...] = mask if mask.ndim == len(rows) else along(mask, seq, len(rows))
+        hide(draw, keywords, real)
         keywords["mask"] = draw(st.sampled_from([mask, mask.astype(np.int8), mask.tolist()])) if mask.size else mask
     if draw(st.booleans()):
         keywords["encoding"] = draw(encodings(dim))
@@ -162,6 +164,7 @@ def grid_calls(draw: st.DrawFn) -> Call:
 
     cells = np.stack(np.meshgrid(*(np.arange(float(n)) for n in sizes), indexing="ij"), axis=-1)
     place = draw(st.sampled_from(["nothing", "start", "starts", "grid", "scattered"]))
+    tokens = place in ("nothing", "start", "starts") and draw(st.booleans())
     if place == "start":
         keywords["start"] = draw(st.floats(-1e6, 1e6))
         cells = keywords["start"] + cells
@@ -171,12 +174,29 @@ def grid_calls(draw: st.DrawFn) -> Call:
     elif place == "grid":
         cells = keywords["positions"] = cells * draw(st.sampled_from([1.0, 0.25])) - 3
     elif place == "scattered":
-        cells = keywords["positions"] = generator.standard_normal((*rows, count)) * 1e3
+        form = draw(st.sampled_from([rows, thinner(draw, rows)]))
+        cells = keywords["positions"] = generator.standard_normal((*form, count)) * 1e3
     where = np.broadcast_to(cells, (*rows, count))
+    common: tuple[int, ...] = sizes
+    prefix = 0
+    if tokens:  # rows of a list, some of them before those of the grid
+        keywords["grid"], prefix = sizes, draw(st.integers(0, 3))
+        if prefix or draw(st.booleans()):
+            keywords["prefix"] = prefix
+        where = where.reshape(*leading, math.prod(sizes), count)
+        where = np.concatenate([np.zeros((*leading, prefix, count)), where], axis=-2)
+        rows, common = where.shape[:-1], where.shape[-2:-1]
+        shape = (*leading, dim, *common) if channel < len(shape) - 1 else (*rows, dim)
+        channel = len(leading) if "channel_axis" in keywords else len(shape) - 1
+    elif not leading and "positions" not in keywords:  # which may be a batch of sequences as well
+        keywords["seq_axis"] = tuple(axis for axis in range(len(shape)) if axis != channel)
     real = np.ones(rows, bool)
     if draw(st.integers(0, 3)) == 0:
-        keywords["mask"] = generator.random(rows if draw(st.booleans()) else sizes) < 0.6
+        form = draw(st.sampled_from([rows, common, thinner(draw, rows)]))
+        keywords["mask"] = generator.random(form) < 0.6
         real[...] = keywords["mask"]
+        hide(draw, keywords, real)
+    real[..., :prefix] &= not tokens
     x = draw(layouts(shape, kind)) if function == "add" else None
     return Call(function, draw(layouts(shape, kind)), keywords, channel, where, real, x)
 
@@ -185,6 +205,19 @@ def grid_calls(draw: st.DrawFn) -> Call:
 def layouts(draw: st.DrawFn, shape: tuple[int, ...], kind: Any) -> Case:
     made = itertools.islice(arrays.awkward(shape, kind), draw(st.integers(0, 15)), None)
     return next(made, None) or arrays.contiguous(shape, kind)
+
+
+def thinner(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with some axes of length 1, which stand for all."""
+    return tuple(1 if draw(st.booleans()) else n for n in shape)
+
+
+def hide(draw: st.DrawFn, keywords: dict[str, Any], real: NDArray[np.bool_]) -> None:
+    """Put anything at the positions of rows that are not real."""
+    given = keywords.get("positions")
+    if isinstance(given, np.ndarray) and given.dtype == np.float64 and given.shape[: real.ndim] == real.shape:
+        keywords["positions"] = given.copy()
+        keywords["positions"][~real] = draw(st.sampled_from([np.nan, np.inf, -1e300]))
 
 
 def along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
@@ -207,9 +240,12 @@ def places(
         return np.zeros(rows) + (float(keywords["start"]) + count)
     scale = 2.0 ** draw(st.integers(-30, 49))
     if kind == "starts":
-        each = generator.standard_normal(rows[:seq] + rows[seq + 1 :]) * scale
-        keywords["start"] = np.round(each) if draw(st.booleans()) else each
-        return np.expand_dims(keywords["start"], seq) + count
+        each = rows[:seq] + rows[seq + 1 :]
+        each = generator.standard_normal(draw(st.sampled_from([each, thinner(draw, each)]))) * scale
+        start = np.round(each) if draw(st.booleans()) else each
+        beside = np.expand_dims(start, seq)
+        keywords["start"] = draw(st.sampled_from([start, beside]))
+        return np.broadcast_to(beside + count, rows)
     if kind == "packed":
         ends = np.sort(generator.integers(0, length + 1, draw(st.integers(0, 6))))
         bounds = np.concatenate([[0], ends, [length]])
@@ -220,7 +256,10 @@ def places(
         for i, (a, b) in enumerate(itertools.pairwise(bounds)):
             values[a:b] = (first[i] if np.ndim(first) else float(first)) + np.arange(b - a)
         return np.zeros(rows) + along(values, seq, len(rows))
-    values = generator.standard_normal(rows if kind == "all positions" else length) * scale
+    shape = draw(st.sampled_from([rows, thinner(draw, rows)])) if kind == "all positions" else (length,)
+    values = generator.standard_normal(shape) * scale
+    if kind != "all positions" or shape[seq] != length:
+        count = np.arange(length) if kind != "all positions" else np.zeros(1)
     form = draw(st.sampled_from(["float64", "float32", "int64", "run", "runs", "list", "reversed", "big-endian"]))
     if form == "float32":
         values = values.astype(np.float32)
@@ -228,7 +267,7 @@ def places(
         values = values.astype(np.int64)
     elif form in ("run", "runs"):  # which take a path of their own
         values = np.round(values.flat[0] if values.size else 0.0) + np.zeros(values.shape)
-        values += count if values.shape == rows else np.arange(length)
+        values = np.broadcast_to(values + count, values.shape).copy() if values.size else values
         if form == "runs" and length:
             values += np.round(scale) * (generator.random(values.shape) < 0.05)
     given: Any = values
@@ -239,7 +278,7 @@ def places(
     elif form == "big-endian":
         given = values.astype(">f8")
     keywords["positions"] = given
-    return np.zeros(rows) + (values if values.shape == rows else along(values, seq, len(rows)))
+    return np.zeros(rows) + (values if kind == "all positions" else along(values, seq, len(rows)))
 
 
 @st.composite

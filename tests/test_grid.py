@@ -10,7 +10,7 @@ import posenc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posenc import Encoding, _grid, get_encoding, grid
+from posenc import Encoding, _axes, get_encoding, grid
 
 from . import arrays
 from .arrays import FLOATS, assert_same_bits, noise
@@ -56,7 +56,7 @@ def test_normalized_as_detr_does() -> None:
     want = np.stack([(y - 0.5) / (y[-1:] + 1e-6), (x - 0.5) / (x[:, -1:] + 1e-6)], -1)  # Deformable DETR
     np.testing.assert_array_equal(grid(3, 5, start=1, normalize=True, offset=-0.5), want)
     given = posenc.encode(grid(3, 5, start=1, normalize=True), 16, encoding=get_encoding("detr", normalize=True))
-    made = posenc.fill_(np.empty((3, 5, 16)), encoding=get_encoding("detr", normalize=True, shape=(3, 5)))
+    made = posenc.fill_(np.empty((1, 3, 5, 16)), encoding=get_encoding("detr", normalize=True, shape=(3, 5)))[0]
     np.testing.assert_allclose(given, made, atol=1e-6)
 
 
@@ -156,8 +156,8 @@ def test_every_arrangement(dtype: Any, backend: str | None) -> None:
 def test_start(dtype: Any, backend: str | None) -> None:
     for start in (3, -0.25, (5, -2), [10**9 + 0.5, 0]):
         want = posenc.encode(grid(4, 6, start=start), 12, encoding=IMAGE, dtype=dtype, backend=backend)
-        got = posenc.fill_(np.empty((4, 6, 12), dtype), start=start, encoding=IMAGE, backend=backend)
-        assert_same_bits(got, want, start)
+        got = posenc.fill_(np.empty((1, 4, 6, 12), dtype), start=start, encoding=IMAGE, backend=backend)
+        assert_same_bits(got[0], want, start)
 
 
 def test_axes(dtype: Any, backend: str | None) -> None:
@@ -165,7 +165,7 @@ def test_axes(dtype: Any, backend: str | None) -> None:
     mask = np.random.default_rng(1).integers(0, 2, (4, 6)).astype(bool)
     for shape, keywords, order in [
         ((3, 12, 4, 6), {"channel_axis": 1}, (0, 2, 3, 1)),
-        ((12, 4, 6), {"channel_axis": 0}, (1, 2, 0)),
+        ((12, 4, 6), {"channel_axis": 0, "seq_axis": (1, 2)}, (1, 2, 0)),
         ((4, 12, 6, 3), {"channel_axis": 1, "seq_axis": (0, 2)}, (3, 0, 2, 1)),
         ((4, 3, 6, 12), {"seq_axis": (0, -2)}, (1, 0, 2, 3)),
     ]:
@@ -203,18 +203,149 @@ def test_pieces(backend: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     x, points = noise((2, 7, 9, 12), np.float32), noise((7, 9, 2), np.float64)
     options = {"encoding": IMAGE, "start": (0.1, 3), "x_scale": 2.0, "backend": backend}
     want = posenc.add(x, **options), posenc.add(x, positions=points, encoding=IMAGE, backend=backend)
-    monkeypatch.setattr(_grid, "AXIS_ELEMENTS", 3 * 12)
-    monkeypatch.setattr(_grid, "TILE_ELEMENTS", 2 * 5 * 12)
+    monkeypatch.setattr(_axes, "AXIS_ELEMENTS", 3 * 12)
+    monkeypatch.setattr(_axes, "TILE_ELEMENTS", 2 * 5 * 12)
     got = posenc.add(x, **options), posenc.add(x, positions=points, encoding=IMAGE, backend=backend)
     for a, b in zip(got, want, strict=True):
         assert_same_bits(a, b)
 
 
 def test_nothing_to_do(backend: str | None) -> None:
-    for shape in [(0, 4, 8), (3, 0, 8), (0, 3, 4, 8)]:
+    for shape in [(2, 0, 4, 8), (1, 3, 0, 8), (0, 3, 4, 8)]:
         for where in ({}, {"positions": np.zeros((*shape[:-1], 2))}, {"mask": np.zeros(shape[:-1], bool)}):
             assert posenc.fill_(np.empty(shape), encoding=IMAGE, **where, backend=backend).shape == shape
             assert posenc.add(np.empty(shape), encoding=IMAGE, **where, backend=backend).shape == shape
+
+
+# ---- rows of tokens -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 5])
+def test_tokens_of_a_grid(prefix: int, dtype: Any, backend: str | None) -> None:
+    table = alone(grid(3, 4, start=(2, -1)), 12, IMAGE, dtype, backend)
+    shape = (2, prefix + 12, 12)
+    keywords = {"encoding": IMAGE, "grid": (3, 4), "prefix": prefix, "start": (2, -1), "backend": backend}
+    x = noise(shape, dtype)
+    sums = x.copy()
+    sums[:, prefix:] = posenc.add(
+        x[:, prefix:].copy(),
+        positions=grid(3, 4, start=(2, -1)).reshape(-1, 2),
+        **{key: value for key, value in keywords.items() if key in ("encoding", "backend")},
+    )
+    want = np.zeros(shape, dtype)
+    want[:, prefix:] = table.reshape(-1, 12)
+    for case in arrays.awkward(shape, dtype):
+        posenc.fill_(case.array, **keywords)
+        case.assert_canaries_alive()
+        assert_same_bits(case.array, want, case.label)
+        case.put(x)
+        assert_same_bits(posenc.add(case.array, **keywords), sums, case.label)
+        case.assert_untouched()
+        posenc.add_(case.array, **keywords)
+        case.assert_canaries_alive()
+        assert_same_bits(case.array, sums, case.label)
+
+
+@pytest.mark.parametrize("form", [(14,), (3, 14), (1, 14), (3, 1)])
+def test_tokens_with_a_mask(form: tuple[int, ...], dtype: Any, backend: str | None) -> None:
+    x, mask = noise((3, 14, 12), dtype), np.random.default_rng(4).integers(0, 2, form)
+    keywords = {"encoding": IMAGE, "grid": (3, 4), "prefix": 2, "backend": backend}
+    real = np.broadcast_to(mask != 0, (3, 14))[..., None]
+    filled, added = posenc.fill_(np.empty_like(x), **keywords), posenc.add(x, x_scale=0.5, **keywords)
+    assert_same_bits(added[:, :2], x[:, :2])  # which x_scale leaves alone, too
+    got = posenc.fill_(np.empty_like(x), mask=mask, **keywords)
+    assert_same_bits(got, np.where(real, filled, np.zeros((), x.dtype)))
+    assert_same_bits(posenc.add_(x.copy(), mask=mask, x_scale=0.5, **keywords), np.where(real, added, x))
+
+
+def test_tokens_along_any_axis(dtype: Any, backend: str | None) -> None:
+    x = noise((2, 13, 12), dtype)
+    keywords = {"encoding": IMAGE, "grid": (3, 4), "prefix": 1, "backend": backend}
+    want = posenc.add(x, **keywords)
+    for order, options in [
+        ((1, 0, 2), {"seq_axis": 0}),
+        ((0, 2, 1), {"channel_axis": 1}),
+        ((2, 1, 0), {"channel_axis": 0, "seq_axis": 1}),
+    ]:
+        moved = np.ascontiguousarray(x.transpose(order))
+        got = posenc.add_(moved, **keywords, **options)
+        assert_same_bits(got.transpose(np.argsort(order)), want, order)
+    assert_same_bits(posenc.add(x[0], **keywords), want[0])  # (N, D)
+    video = {"encoding": VIDEO, "backend": backend}
+    frames = noise((2, 2 * 3 * 4, 12), dtype)
+    want = posenc.add(frames.reshape(2, 2, 3, 4, 12), **video).reshape(frames.shape)
+    assert_same_bits(posenc.add(frames, grid=(2, 3, 4), **video), want)
+    assert_same_bits(posenc.add(frames, grid=(2, 3, 4), prefix=np.int64(0), **video), want)
+
+
+def test_tokens_along_one_axis(dtype: Any, backend: str | None) -> None:
+    x = noise((2, 9, 8), dtype)
+    want = np.concatenate([x[:, :2], posenc.add(x[:, 2:], start=[3, 0.5], backend=backend)], axis=1)
+    for size in (7, (7,), [7], np.int64(7)):
+        assert_same_bits(posenc.add(x, grid=size, prefix=2, start=[3, 0.5], backend=backend), want)
+
+
+def test_nothing_but_a_prefix(backend: str | None) -> None:
+    x = noise((2, 3, 8), np.float32)
+    keywords = {"encoding": IMAGE, "grid": (0, 4), "prefix": 3, "backend": backend}
+    assert_same_bits(posenc.add(x, **keywords), x)
+    assert not posenc.fill_(x, **keywords).any()
+
+
+def test_a_grid_or_a_batch_of_sequences() -> None:
+    x = noise((2, 24, 8), np.float32)
+    before = x.copy()
+    for options in ({}, {"start": 1}, {"channel_axis": 1}, {"mask": np.ones((2, 24), bool)}):
+        for function in (posenc.fill_, posenc.add_, posenc.add):
+            with pytest.raises(ValueError, match=r"^(x|out): expected .*`seq_axis=\(0, [12]\)`.*`grid=\("):
+                function(x, encoding="mae", **options)
+    assert_same_bits(x, before)
+    whole = posenc.add(x[None], encoding="mae")[0]
+    assert_same_bits(posenc.add(x, encoding="mae", seq_axis=(0, 1)), whole)
+    assert_same_bits(posenc.add(x, encoding="mae", positions=grid(2, 24)), whole)
+
+
+def test_coordinates_of_a_grid_for_a_list_of_rows(dtype: Any, backend: str | None) -> None:
+    options = {"encoding": IMAGE, "backend": backend}
+    for shape in [(2, 12, 8), (12, 8), (3, 12, 8), (1, 12, 8)]:
+        x = noise(shape, dtype)
+        for cells in (grid(3, 4), grid(4, 3), noise((3, 4, 2), np.float64), grid(4, 3).transpose(1, 0, 2)):
+            want = posenc.add(x, positions=cells.reshape(-1, 2), **options)
+            assert_same_bits(posenc.add(x, positions=cells, **options), want, shape)
+    x = noise((12, 2, 8), dtype)
+    want = posenc.add(x, positions=grid(3, 4).reshape(-1, 2), seq_axis=0, **options)
+    assert_same_bits(posenc.add(x, positions=grid(3, 4), seq_axis=0, **options), want)
+    # where the shape is also that of the batch and its rows, it means these
+    x = noise((3, 3, 8), dtype)
+    assert_same_bits(posenc.add(x, positions=grid(3, 3), **options), posenc.add(x, seq_axis=(0, 1), **options))
+
+
+@pytest.mark.parametrize("form", [(1, 3, 4), (2, 1, 4), (2, 3, 1), (1, 1, 1), (2, 1, 1)])
+def test_an_axis_of_length_1_stands_for_all(form: tuple[int, ...], dtype: Any, backend: str | None) -> None:
+    x, options = noise((2, 3, 4, 8), dtype), {"encoding": IMAGE, "backend": backend}
+    cells, mask = noise((*form, 2), np.float64), np.random.default_rng(5).integers(0, 2, form)
+    whole = np.broadcast_to(cells, (2, 3, 4, 2)).copy()
+    want = posenc.add(x, positions=whole, **options)
+    assert_same_bits(posenc.add(x, positions=cells, **options), want)
+    real = np.broadcast_to(mask != 0, (2, 3, 4))[..., None]
+    assert_same_bits(posenc.add(x, positions=cells, mask=mask, **options), np.where(real, want, x))
+    assert_same_bits(posenc.add(x, mask=mask, **options), np.where(real, posenc.add(x, **options), x))
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e300])
+def test_a_masked_cell_may_be_anywhere(garbage: float, dtype: Any, backend: str | None) -> None:
+    x, mask = noise((2, 3, 4, 8), dtype), np.random.default_rng(6).integers(0, 2, (2, 3, 4)).astype(bool)
+    for cells in (grid(3, 4), noise((2, 3, 4, 2), np.float64)):
+        good = np.broadcast_to(cells, (2, 3, 4, 2))
+        bad = np.where(mask[..., None], good, garbage)
+        for encoding in (IMAGE, Encoding(axes=2, position_offset=0.5)):
+            options = {"encoding": encoding, "mask": mask, "backend": backend}
+            want = posenc.add(x, positions=good, **options)
+            assert_same_bits(posenc.add(x, positions=bad, **options), want)
+            want = posenc.fill_(x.copy(), positions=good, **options)
+            assert_same_bits(posenc.fill_(x.copy(), positions=bad, **options), want)
+    with pytest.raises(ValueError, match=r"^positions: expected finite numbers, got nan"):
+        posenc.add(x, positions=np.full((2, 3, 4, 2), np.nan), encoding=IMAGE, mask=mask)
 
 
 # ---- refusals -------------------------------------------------------------------------------------------------------
@@ -247,7 +378,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         "seq_axis: expected an axis of .* other than 3, which holds the channels; got 3",
     ),
     ({"encoding": Encoding(axes=4)}, ValueError, r"\w+: expected 4 axes for the encoding, and channels, got shape"),
-    ({"encoding": Encoding(axes=3)}, ValueError, "encoding: expected a multiple of 3 channels"),
+    ({"encoding": Encoding(axes=3), "seq_axis": (0, 1, 2)}, ValueError, "encoding: expected a multiple of 3 channels"),
 ]
 
 

@@ -197,6 +197,139 @@ def test_channel_axis(channel: int, seq: int | None, dtype: Any, backend: str | 
         assert_same_bits(usual(posenc.add_(x.copy(), **here, **options)), want, list(here))
 
 
+# ---- an axis of length 1 stands for all, and a masked row may be anywhere -----------------------------------------
+
+
+@pytest.mark.parametrize("form", [(1, 1, 9), (2, 1, 9), (1, 3, 9), (2, 3, 1), (2, 1, 1), (1, 1, 1), (2, 3, 9)])
+def test_an_axis_of_length_1_stands_for_all(form: tuple[int, ...], dtype: Any, backend: str | None) -> None:
+    shape = (2, 3, 9, 7)
+    x = noise(shape, dtype)
+    generator = np.random.default_rng(1)
+    positions, mask = np.round(generator.standard_normal(form) * 1000, 1), generator.integers(0, 2, form)
+    places = np.broadcast_to(positions, shape[:-1])
+    for real in (None, mask, mask.astype(bool)):
+        options = {} if real is None else {"mask": real}
+        whole = np.broadcast_to(True if real is None else real != 0, shape[:-1])[..., None]
+        table = encoded(places.reshape(-1), 7, dtype, backend).reshape(shape)
+        got = posenc.fill_(np.empty(shape, dtype), positions=positions, **options, backend=backend)
+        assert_same_bits(got, np.where(whole, table, np.zeros((), table.dtype)))
+        sums = posenc.add(x, positions=places.copy(), backend=backend)
+        got = posenc.add_(x.copy(), positions=positions, **options, backend=backend)
+        assert_same_bits(got, np.where(whole, sums, x))
+
+
+@pytest.mark.parametrize("form", [(2, 1), (1, 3), (1, 1), (2, 3), (2, 3, 1), (2, 1, 1), (1, 1, 1)])
+def test_starts_along_some_axes(form: tuple[int, ...], dtype: Any, backend: str | None) -> None:
+    start = np.arange(np.prod(form)).reshape(form) * 7.5 - 3
+    each = np.broadcast_to(start[..., 0] if len(form) == 3 else start, (2, 3))
+    want = posenc.fill_(np.empty((2, 3, 9, 7), dtype), start=each.copy(), backend=backend)
+    assert_same_bits(posenc.fill_(np.empty((2, 3, 9, 7), dtype), start=start, backend=backend), want)
+    if len(form) == 3:  # beside the rows, wherever they are
+        out = np.empty((2, 9, 3, 7), dtype)
+        got = posenc.fill_(out, start=np.moveaxis(start, -1, 1), seq_axis=1, backend=backend)
+        assert_same_bits(np.moveaxis(got, 1, 2), want)
+
+
+def test_a_start_of_one_row_or_sequence(backend: str | None) -> None:
+    want = posenc.encode(5, 4, start=3, backend=backend)
+    assert_same_bits(posenc.encode(5, 4, start=[3], backend=backend), want)
+    for start in ([3], [[3]]):
+        assert_same_bits(posenc.fill_(np.empty((1, 5, 4), np.float32), start=start, backend=backend)[0], want)
+    packed = posenc.encode(10, 4, start=[3], cu_seqlens=[0, 5, 10], backend=backend)
+    assert_same_bits(packed, np.concatenate([want, want]))
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300, -(2.0**60)])
+def test_a_masked_row_may_be_anywhere(garbage: float, dtype: Any, backend: str | None) -> None:
+    x = noise((2, 6, 8), dtype)
+    mask = np.array([[1, 1, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
+    good = np.arange(12.0).reshape(2, 6) * 1.5
+    bad = np.where(mask, good, garbage)
+    for encoding in (Encoding(), Encoding(position_offset=0.3)):
+        options = {"mask": mask, "encoding": encoding, "backend": backend}
+        assert_same_bits(posenc.add(x, positions=bad, **options), posenc.add(x, positions=good, **options))
+        filled = posenc.fill_(np.empty_like(x), positions=good, **options)
+        assert_same_bits(posenc.fill_(np.empty_like(x), positions=bad, **options), filled)
+        # a sequence that is masked altogether may start anywhere
+        want = posenc.add(x, start=[7, 0], **options)
+        assert_same_bits(posenc.add(x, start=[7, garbage], **options), want)
+    want = posenc.add(x, cu_seqlens=[0, 4, 5, 6], mask=[1, 1, 0, 1, 0, 1], backend=backend)
+    got = posenc.add(x, cu_seqlens=[0, 4, 5, 6], start=[0, garbage, 0], mask=[1, 1, 0, 1, 0, 1], backend=backend)
+    assert_same_bits(got, want)
+
+
+def test_masked_integers_may_be_anything(backend: str | None) -> None:
+    x, mask = noise((4, 6), np.float32), [1, 0, 0, 1]
+    want = posenc.add(x, positions=[5, 0, 0, 7], mask=mask, backend=backend)
+    for positions in (np.array([5, 2**62, -(2**63), 7]), np.array([5, 2**64 - 1, 2**53 + 1, 7], np.uint64)):
+        assert_same_bits(posenc.add(x, positions=positions, mask=mask, backend=backend), want)
+    # rows up to the last real one must be within bounds, those behind it need not be
+    last = posenc.add(x, start=LAST - 1, mask=[1, 1, 0, 0], backend=backend)
+    assert_same_bits(last, posenc.add(x, positions=[LAST - 1, LAST, 0, 0], mask=[1, 1, 0, 0], backend=backend))
+
+
+class Counted:
+    """Positions that count how often they are read."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.reads = np.asarray(values), 0
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        self.reads += 1
+        return self.values.copy()
+
+
+@pytest.mark.parametrize(("axes", "form"), [(1, (9,)), (1, (2, 9)), (2, (9, 2)), (2, (2, 9, 2)), (2, (3, 3, 2))])
+def test_arguments_are_read_once(axes: int, form: tuple[int, ...]) -> None:
+    positions, mask = Counted(noise(form, np.float64)), Counted([[1, 0, 0, 1, 1, 1, 0, 1, 1]])
+    x = noise((2, 9, 8), np.float32)
+    got = posenc.add(x, positions=positions, mask=mask, encoding=Encoding(axes=axes))
+    assert (positions.reads, mask.reads) == (1, 1)
+    want = posenc.add(x, positions=positions.values, mask=mask.values, encoding=Encoding(axes=axes))
+    assert_same_bits(got, want)
+
+
+# ---- whatever is passed may be what is written ------------------------------------------------------------------
+
+
+def shared(x: np.ndarray, kind: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of another dtype in the memory of `x`."""
+    return x.reshape(-1).view(kind)[: np.prod(shape, dtype=int)].reshape(shape)
+
+
+@pytest.mark.parametrize("verb", ["fill_", "add_", "add"])
+@pytest.mark.parametrize(
+    "name", ["start", "positions", "mask", "cu_seqlens", "image mask", "image positions", "tokens"]
+)
+def test_arguments_in_the_memory_of_the_array(name: str, verb: str, backend: str | None) -> None:
+    generator = np.random.default_rng(0)
+    image = name in ("image mask", "image positions")
+    x = noise((3, 4, 5, 8) if image else (3, 20, 8), np.float32)
+    options: dict[str, Any] = {"backend": backend}
+    if image or name == "tokens":
+        options["encoding"] = Encoding(axes=2)
+    if name == "tokens":
+        options |= {"grid": (3, 6), "prefix": 2}
+    key, values = {
+        "start": ("start", np.array([3, -1, 900], np.int64)),
+        "positions": ("positions", generator.standard_normal((3, 20))),
+        "mask": ("mask", generator.integers(0, 2, (3, 20)).astype(bool)),
+        "cu_seqlens": ("cu_seqlens", np.array([0, 3, 9, 20], np.int32)),
+        "image mask": ("mask", generator.integers(0, 2, (3, 4, 5)).astype(bool)),
+        "image positions": ("positions", generator.standard_normal((4, 5, 2))),
+        "tokens": ("mask", generator.integers(0, 2, (3, 20)).astype(np.int8)),
+    }[name]
+    own = shared(x, values.dtype, values.shape)
+    own[...] = values
+    call = getattr(posenc, verb)
+    want = call(x.copy(), **{key: values}, **options)
+    if verb == "add":
+        assert_same_bits(posenc.add(x, **{key: own}, **options), want)
+        assert_same_bits(posenc.add(x, out=x, **{key: own}, **options), want)
+    else:
+        assert_same_bits(call(x, **{key: own}, **options), want)
+
+
 # ---- offsets --------------------------------------------------------------------------------------------------------
 
 
@@ -242,12 +375,14 @@ def test_offsets_stay_in_bounds() -> None:
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"mask": [True, False]}, ValueError, r"mask: expected shape \(4,\) or \(3, 4\), got \(2,\)"),
     ({"mask": np.ones((3, 4, 6), bool)}, ValueError, r"mask: expected shape \(4,\) or \(3, 4\), got \(3, 4, 6\)"),
-    ({"mask": np.ones((1, 4), bool)}, ValueError, r"mask: expected shape \(4,\) or \(3, 4\), got \(1, 4\)"),
+    ({"mask": np.ones((2, 4), bool)}, ValueError, r"mask: expected shape \(4,\) or \(3, 4\), got \(2, 4\)"),
     ({"mask": True}, ValueError, r"mask: expected shape \(4,\) or \(3, 4\), got \(\)"),
     ({"mask": [0, 1, 2, 1]}, ValueError, "mask: expected True or False, or 1 or 0, got 2"),
     ({"mask": [0.0, 1.0, 1.0, 1.0]}, TypeError, "mask: expected True .*, got an array of float64"),
     ({"mask": "yes"}, TypeError, "mask: expected True .*, got 'yes'"),
-    ({"mask": np.ones(4, bool), "positions": [0, 1, 2, np.nan]}, ValueError, "positions: expected finite numbers"),
+    ({"mask": [0, 1, 1, 1], "positions": [0, 1, 2, np.nan]}, ValueError, "positions: expected finite numbers, got nan"),
+    ({"mask": [0, 1, 1, 1], "positions": [0, 1, LAST + 1, 2]}, ValueError, r"positions: expected at most 2\*\*53"),
+    ({"mask": [0, 1, 1, 1], "start": LAST - 2}, ValueError, r"start: expected .*2\*\*53 in magnitude"),
     ({"cu_seqlens": [0, 2]}, ValueError, "cu_seqlens: expected integers from 0 to 4, .*got 0 to 2"),
     ({"cu_seqlens": [1, 4]}, ValueError, "cu_seqlens: expected integers from 0 to 4, .*got 1 to 4"),
     ({"cu_seqlens": [0, 3, 2, 4]}, ValueError, "cu_seqlens: expected integers from 0 .*got 3 before 2"),
@@ -259,9 +394,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"cu_seqlens": 4}, ValueError, r"cu_seqlens: expected integers .*got shape \(\)"),
     ({"cu_seqlens": [[0, 4]]}, ValueError, r"cu_seqlens: expected integers .*got shape \(1, 2\)"),
     (
-        {"cu_seqlens": [0, 2, 4], "start": [1]},
+        {"cu_seqlens": [0, 2, 4], "start": [1, 2, 3]},
         ValueError,
-        r"start: expected .*one per sequence, shape \(2,\), got shape \(1,\)",
+        r"start: expected .*one per sequence, shape \(2,\), got shape \(3,\)",
     ),
     ({"cu_seqlens": [0, 1, 4], "start": LAST - 1}, ValueError, r"start: expected .*2\*\*53 in magnitude"),
     ({"cu_seqlens": [0, 4], "start": np.nan}, ValueError, "start: expected finite"),

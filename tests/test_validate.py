@@ -222,7 +222,7 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str, str]] = [
     ({"start": [[0, 1], [2]]}, ValueError, "numbers", "sequences of different lengths"),
     *(
         ({"start": np.zeros(shape)}, ValueError, r"one per sequence, shape \(3,\)", re.escape(str(shape)))
-        for shape in [(0,), (1,), (2,), (4,), (1, 3), (3, 1), (3, 4), (1, 1), (3, 4, 1)]
+        for shape in [(0,), (2,), (4,), (1, 3), (3, 4), (3, 4, 1)]
     ),
     ({"positions": [0, 1, 2, NAN]}, ValueError, "finite", "nan"),
     ({"positions": [0, 1, 2, INF]}, ValueError, "finite", "inf"),
@@ -241,7 +241,7 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str, str]] = [
     ({"positions": [[0, 1], [2]]}, ValueError, "numbers", "sequences of different lengths"),
     *(
         ({"positions": np.zeros(shape)}, ValueError, r"shape \(4,\) or \(3, 4\)", re.escape(str(shape)))
-        for shape in [(), (0,), (1,), (3,), (5,), (1, 4), (3, 1), (4, 3), (2, 4), (1, 3, 4), (3, 4, 1), (3, 4, 6)]
+        for shape in [(), (0,), (1,), (3,), (5,), (4, 3), (2, 4), (3, 2), (1, 3, 4), (3, 4, 1), (3, 4, 6)]
     ),
     ({"positions": np.arange(4), "start": 1}, ValueError, "either start or positions", "both"),
     ({"positions": np.arange(4), "start": [0, 0, 0]}, ValueError, "either start or positions", "both"),
@@ -352,7 +352,7 @@ def test_only_the_array_is_positional(function: str) -> None:
         ({"positions": np.array(4.0)}, TypeError, "positions", "an integer", "array of float64"),
         ({"positions": LAST + 2}, ValueError, "start", r"2\*\*53", f"0 and {LAST + 2} rows"),
         ({"positions": 4, "start": LAST - 2}, ValueError, "start", r"2\*\*53", "4 rows"),
-        ({"positions": 4, "start": [0]}, ValueError, "start", "a number", r"shape \(1,\)"),
+        ({"positions": 4, "start": [0, 1]}, ValueError, "start", "a number", r"shape \(2,\)"),
         ({"positions": [1, 2], "start": 1}, ValueError, "positions", "either start or positions", "both"),
         ({"positions": [1, NAN]}, ValueError, "positions", "finite", "nan"),
         ({"positions": [1, LAST + 1]}, ValueError, "positions", r"2\*\*53", "9007199254740993"),
@@ -424,7 +424,7 @@ def test_kinds_of_numbers(backend: str) -> None:
             assert_same_bits(got, want, f"start {start!r}, x_scale {scale!r}")
     assert_same_bits(
         posenc.encode(np.int16(4), np.uint8(6), dtype="float64", backend=backend),
-        posenc.encode(np.array(4), 6, dtype=np.dtype(float), backend=backend),
+        posenc.encode(np.uint64(4), 6, dtype=np.dtype(float), backend=backend),
     )
 
 

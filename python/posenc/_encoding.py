@@ -344,7 +344,35 @@ class Spectra(tuple[Spectrum, ...]):
 
 def spectra(encoding: Encoding, dim: int) -> Spectra:
     """The spectra of an encoding with `dim` columns, one per axis, from a cache."""
-    return _spectra[encoding, dim]
+    try:
+        return _spectra[encoding, dim]
+    except ValueError as error:
+        raise ValueError(f"{error}{_other_widths(encoding, dim, str(error))}") from None
+
+
+def _other_widths(encoding: Encoding, dim: int, text: str) -> str:
+    """To add to an error text: which widths would do, unless it is not for its width that an encoding is refused."""
+    if _fits(encoding, dim):
+        return ""
+    weights = encoding.axis_widths if isinstance(encoding.axis_widths, tuple) else (1,) * encoding.axes
+    reach = 2 * sum(weights) * encoding.tile
+    candidates = [range(dim, max(0, dim - reach - 1), -1), range(dim, min(dim + reach, LARGEST_DIM) + 1)]
+    nearest = [next((width for width in widths if _fits(encoding, width)), None) for widths in candidates]
+    if encoding.frequencies is not None:  # there may be one width only, far away
+        only = 2 * encoding.tile * sum(len(_explicit(encoding, axis)) for axis in range(encoding.axes))
+        nearest.append(only if _fits(encoding, only) else None)
+    found = [str(width) for width in dict.fromkeys(nearest) if width is not None]
+    share = f" of {dim} channels, shared by {encoding.axes} axes" if f"got {dim}" not in text else ""
+    return f"{share}; {' or '.join(found)} channels would do" if found else share
+
+
+def _fits(encoding: Encoding, dim: int) -> bool:
+    """Whether `dim` columns can be divided among axes, phases and frequencies."""
+    try:
+        counts = [_halves(encoding, width)[0] for width in _widths(encoding, dim)]
+    except ValueError:
+        return False
+    return encoding.frequencies is None or counts == [len(_explicit(encoding, axis)) for axis in range(encoding.axes)]
 
 
 def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._blocks import blocks
 from ._encoding import Spectrum
 from ._half import narrow, narrow_unsigned, widen
 
@@ -38,6 +39,7 @@ class Rows(Protocol):
 
 class Tile(NamedTuple):
     where: tuple[Any, ...]  # in `out` (..., L, dim)
+    form: tuple[int, ...]  # of the rows there, or of those that several sequences share
     positions: NDArray[np.float64]
     starts: NDArray[np.intp]
     masked: NDArray[np.bool_] | None  # rows to be left out, if there are any
@@ -59,7 +61,8 @@ def fill(
             if tile.masked is not None:
                 values[tile.masked] = 0.0
             if tile.direct is None:
-                out[tile.where] = narrow_unsigned(values, out.dtype) if out.itemsize == 2 else values
+                made = narrow_unsigned(values, out.dtype) if out.itemsize == 2 else values
+                out[tile.where] = made.reshape(*tile.form, spectrum.dim)
 
 
 def add(
@@ -82,7 +85,8 @@ def add(
             else:
                 values = np.empty((len(tile.positions), spectrum.dim), _wide(out))
                 rows(spectrum, tile.positions, tile.starts, values)
-                present: Any = True if tile.masked is None else ~tile.masked[:, None]
+                present: Any = True if tile.masked is None else ~tile.masked.reshape(*tile.form, 1)
+                values = values.reshape(*tile.form, spectrum.dim)
                 combine(x[tile.where], values, factor, out[tile.where], present)
 
 
@@ -152,21 +156,25 @@ def _tiles(out: NDArray[Any], positions: NDArray[np.float64], direct_elements: i
     a masked row. Such a row gets its own number for a position: numbers make runs, which cost little.
     """
     *leading, length, dim = out.shape
-    direct = out.itemsize > 2 and out.flags.carray and len(positions) == math.prod(leading)
-    height = max(1, (direct_elements if direct else TILE_ELEMENTS) // dim)
-    sequences: Iterable[tuple[Any, ...]] = [(...,)] if len(positions) == 1 else np.ndindex(*leading)
-    for sequence, given in zip(sequences, positions, strict=True):
+    shared = len(positions) == 1
+    direct = out.itemsize > 2 and out.flags.carray and (not shared or math.prod(leading) == 1)
+    elements = direct_elements if direct else TILE_ELEMENTS
+    height = min(length, max(1, elements // dim))
+    each = (positions[:, None] if positions.ndim == 1 else positions).reshape(*(() if shared else leading), 1, -1)
+    for sequences in blocks(each.shape[:-2], max(1, elements // (height * dim))):  # that are made together
+        given = each[sequences].reshape(-1, each.shape[-1])
         for first in range(0, length, height):
-            numbers = np.arange(first, min(first + height, length), dtype=np.float64)
-            where = (*sequence, slice(first, first + height), slice(None))
+            last = min(first + height, length)
+            numbers = np.arange(first, last, dtype=np.float64)
+            where = (*sequences, ..., slice(first, last), slice(None))
+            form = (*each[sequences].shape[:-2], last - first)
             masked = None
             if positions.ndim == 1:
-                there = given + numbers
-                starts = np.zeros(1, np.intp) if given % 1.0 == 0.0 else np.arange(len(there))
+                there = (given + numbers).reshape(-1)
             else:
-                there = given[first : first + height]
+                there = given[:, first:last].reshape(-1)
                 if np.isnan(there).any():
                     masked = np.isnan(there)
-                    there = np.where(masked, numbers, there)
-                starts = runs(there)
-            yield Tile(where, there, starts, masked, out[where].reshape(-1, dim) if direct else None)
+                    there = np.where(masked, np.tile(numbers, len(given)), there)
+            made_in_place = out[where].reshape(-1, dim) if direct else None
+            yield Tile(where, form, there, runs(there), masked, made_in_place)

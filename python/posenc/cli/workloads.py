@@ -255,7 +255,7 @@ class Arena:
         values = np.empty((*self.rows.shape[-1 - self.axes : -1], self.dim), widened(self.memory[:0]).dtype)
         counted = workload.at in (PACKED, PADDED)
         if workload.encoding:
-            posenc.fill_(values, encoding=workload.encoding, start=workload.start, backend=REFERENCE)
+            posenc.fill_(values[None], encoding=workload.encoding, start=workload.start, backend=REFERENCE)
         else:
             recipe(values, workload.start, np.float64, None if counted else self.positions)
         leading = self.rows.ndim - values.ndim

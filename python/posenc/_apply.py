@@ -1,0 +1,192 @@
+"""How every verb is applied: view -> plan -> place -> check -> write. Nothing is written before the last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
+from ._encoding import Encoding
+from ._where import Where
+
+
+class How(NamedTuple):
+    """What a user says about the encoding, and about who makes it."""
+
+    encoding: Any = None
+    threads: Any = None
+    backend: Any = None
+
+
+class Operands(NamedTuple):
+    """The arrays of a verb, as views (see `_arrays`).
+
+    Attributes
+    ----------
+    name : str
+        Of the argument that has the shape.
+    shape : tuple of int
+    x : ndarray, or None
+        What is added to; None to fill.
+    out : ndarray
+        What is written, or a function that makes it once all is checked.
+    result : object
+        What the user gets back for `out`, or a function that makes it from `out`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    x: NDArray[Any] | None
+    out: NDArray[Any] | Callable[[], NDArray[Any]]
+    result: Any
+
+
+def filled(out: Any) -> Operands:
+    """Of a verb that writes `out`, whatever it held."""
+    view = _validate.writable(out, "out")
+    return Operands("out", view.shape, view.dtype, None, view, out)
+
+
+def updated(x: Any) -> Operands:
+    """Of a verb that changes `x`."""
+    view = _validate.writable(x, "x")
+    return Operands("x", view.shape, view.dtype, view, view, x)
+
+
+def combined(x: Any, out: Any) -> Operands:
+    """Of a verb that reads `x` and writes `out`, or a new array if that is None."""
+    view = _validate.readable(x, "x")
+    if out is None:
+        return Operands(
+            "x", view.shape, view.dtype, view, lambda: np.empty_like(view), lambda array: _arrays.like(array, x)
+        )
+    target = _validate.writable(out, "out")
+    _validate.same_form(target, view)
+    return Operands("x", view.shape, view.dtype, view, target, out)
+
+
+def created(shape: tuple[int, ...], dtype: np.dtype[Any], own: Any) -> Operands:
+    """Of a verb that makes an array, of the dtypes that `_arrays.dtype` returns."""
+    return Operands(
+        "positions", shape, dtype, None, lambda: np.empty(shape, dtype), lambda array: _arrays.wrap(array, own)
+    )
+
+
+def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any:
+    """Check all that a user said, then write x * x_scale + PE, or PE; return the array that was written."""
+    name, shape, dtype, x, out, result = operands
+    target = None if callable(out) else out
+
+    # plan
+    rule = _conventions.resolve(how.encoding)
+    given = None
+    if where.positions is not None:
+        given = _rows.owned(_positions.numbers(where.positions, "positions"), target)
+    axes = _where.axes(shape, name, rule.axes, where, None if given is None else given.shape)
+    dim = shape[-1 if axes.order is None else axes.order[-1]]
+    spectra = _encoding.spectra(rule, dim)
+    threads = _threads.resolve(how.threads)
+    run = _backend.get(how.backend)
+
+    # place
+    rows: _rows.Rows | None = None
+    if len(spectra) == 1:
+        rows = _rows.place(axes, spectra[0].offset, where, given, target)
+    else:
+        places = _axes.place(axes, [spectrum.offset for spectrum in spectra], where, given, target)
+
+    # check
+    scale = 1.0 if x is None else _validate.x_scale(x_scale, dtype, dim)
+
+    # write
+    if target is None:
+        assert callable(out)
+        target = out()
+        result = result(target)
+    elif target.size:
+        if how.backend is None:
+            _backend.remember(how.encoding, rule, dim)
+        _arrays.written(result)
+    if not target.size:
+        return result
+    if x is not None and x is not target and (where.mask is not None or axes.prefix or np.may_share_memory(target, x)):
+        np.copyto(target, x)  # rows without a position are those of x
+        x = target
+    view = axes.view(target)
+    old = view if x is target else None if x is None else axes.view(x)
+    if axes.prefix or axes.inner != axes.sequence:
+        if x is None:
+            view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
+        cells = axes.cells(view)
+        old = cells if old is view else None if old is None else axes.cells(old)
+        view = cells
+        if not view.size:
+            return result
+    if rows is None:
+        _axes.Job(run, old, view, spectra, scale, threads).at(places)
+    else:
+        _write_rows(run, old, view, spectra[0], rows, scale, threads)
+    return result
+
+
+def _write_rows(
+    run: Any,
+    x: NDArray[Any] | None,
+    out: NDArray[Any],
+    spectrum: _encoding.Spectrum,
+    rows: _rows.Rows,
+    scale: float,
+    threads: int,
+) -> None:
+    """Write the rows of an encoding over one axis, in as many backend calls as it takes."""
+    for index, positions in rows.parts():
+        here, old = out, x
+        if index is not None:
+            here = out[index]
+            old = here if x is out else None if x is None else x[index]
+        if old is None:
+            run.fill(here, spectrum, positions, threads)
+        else:
+            run.add(old, here, spectrum, positions, scale, threads)
+
+
+def length_or_positions(value: Any, rule: Encoding) -> tuple[tuple[int, ...], NDArray[Any] | None]:
+    """What `encode` is told: the shape of the rows, and their positions unless it is a length."""
+    if type(value) is int or isinstance(value, np.integer):
+        if rule.axes > 1:
+            raise ValueError(
+                f"positions: expected coordinates, shape (..., {rule.axes}), for this encoding, got {value}; "
+                f"`positions=posenc.grid({', '.join('8' * rule.axes)})` are those of a grid"
+            )
+        return (_validate.integer(value, "positions", minimum=0),), None
+    given = _arrays.numbers(value, "positions")
+    shape = given.shape
+    if rule.axes > 1:
+        if len(shape) < 2:
+            way_out = ""
+            if shape == (rule.axes,):
+                way_out = "; `positions=[positions]` for one cell"
+            raise ValueError(
+                f"positions: expected coordinates, shape (..., {rule.axes}), for this encoding, got shape {shape}"
+                f"{way_out or '; posenc.grid() makes those of a grid'}"
+            )
+        return shape[:-1], given
+    if not shape:
+        way_out = "encode([t], dim) for one position; a length is a Python or NumPy integer"
+        if given.dtype.kind in "iuf":
+            way_out = (
+                "`positions=[positions]` is one position (encode([t], dim)); a length is a Python or NumPy integer"
+            )
+        raise TypeError(
+            f"positions: expected an integer, or an array of at least 1 dimension, got {_shown(value)}; {way_out}"
+        )
+    return shape, given
+
+
+def _shown(value: Any) -> str:
+    text = _validate.shown(value)
+    return f"{text} of shape ()" if isinstance(value, np.ndarray) else text

@@ -1,0 +1,316 @@
+"""Encodings over several axes: where cells stand, and how they are written with one backend call per axis.
+
+A row is the bitwise OR of its axes' rows, each of which is zero in the columns of the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _positions, _refusals
+from ._blocks import blocks
+from ._encoding import Spectrum
+from ._positions import CHECKED, LARGEST
+from ._rows import SEQUENCES, once, owned, refuse_both
+from ._where import Axes, Where
+
+AXIS_ELEMENTS = 2**19  # of the rows of one axis that are ready at a time
+TILE_ELEMENTS = 2**16  # of the rows of scattered cells that are
+PLANE_ELEMENTS = 2**17  # of the planes of channels that are
+FEW_CELLS = 64  # with fewer of them, to find out whether an image is a grid takes longer than to write it
+
+
+class Line(NamedTuple):
+    """The positions along one axis of a grid: those that were given, or what is counted on from a start."""
+
+    values: NDArray[Any]  # (n,) or ()
+    offset: float
+
+    def at(self, first: int, last: int) -> NDArray[np.float64]:
+        if self.values.ndim:
+            return self.values[first:last].astype(np.float64) + self.offset
+        counted: NDArray[np.float64] = (self.values.astype(np.float64) + np.arange(first, last)) + self.offset
+        return counted
+
+
+class Places(NamedTuple):
+    """Where the cells of an array (*leading, *inner, D) stand. Nothing is copied from what the user gave.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        `inner`, or (*leading, *inner) if arrays differ in where their cells stand, or which of them are real.
+    inner : tuple of int
+    offsets : sequence of float
+        What the encoding adds to a position along each of its axes.
+    lines : list of Line, or None
+        The positions along each axis of a grid, if each is the same for all cells that share its index.
+    cells : ndarray, or None
+        Otherwise the positions of each cell, (*shape, k), of any dtype.
+    mask : ndarray, or None
+        Not 0 where a cell is real, of that shape without k.
+    """
+
+    shape: tuple[int, ...]
+    inner: tuple[int, ...]
+    offsets: Sequence[float]
+    lines: list[Line] | None
+    cells: NDArray[Any] | None
+    mask: NDArray[Any] | None = None
+
+    def of(self, image: tuple[int, ...]) -> Places:
+        """Those of one array, by its index of `leading`, where there is no mask."""
+        assert self.cells is not None
+        cells = self.cells[image]
+        return Places(self.inner, self.inner, self.offsets, lines_of(cells, self.offsets), cells)
+
+    def at(self, index: tuple[Any, ...]) -> NDArray[np.float64]:
+        """The positions of the cells at an index of `shape` (see `blocks`), with a first axis for the k axes."""
+        form = [len(range(n)[part]) for n, part in _parts(index, self.shape) if isinstance(part, slice)]
+        positions = np.empty((len(self.offsets), *form))
+        for axis, offset in enumerate(self.offsets):
+            if self.lines is not None:
+                positions[axis] = _along(self.lines[axis], index, self.shape, len(self.shape) - len(self.inner) + axis)
+            else:
+                assert self.cells is not None
+                positions[axis] = self.cells[(*index, ..., axis)]
+                positions[axis] += offset
+        return positions
+
+    def check_real(self) -> None:
+        """Refuse a real cell at a position that is not allowed. Those that the mask hides may be anything."""
+        assert self.cells is not None
+        assert self.mask is not None
+        for index in blocks(self.shape, CHECKED):
+            real = self.mask[index] != 0
+            for axis, offset in enumerate(self.offsets):
+                values = self.cells[(*index, ..., axis)]
+                allowed = (values >= -LARGEST) & (values <= LARGEST)
+                with np.errstate(all="ignore"):
+                    allowed &= np.abs(values.astype(np.float64) + offset) <= LARGEST
+                wrong = real & ~allowed
+                if wrong.any():
+                    raise _positions.refusal(values[wrong].flat[0].item(), "positions", 1, offset)
+
+
+def _parts(index: tuple[Any, ...], shape: tuple[int, ...]) -> list[tuple[int, Any]]:
+    """The sizes of all axes, and what an index takes of each."""
+    return [(n, index[axis] if axis < len(index) else slice(0, n)) for axis, n in enumerate(shape)]
+
+
+def _along(line: Line, index: tuple[Any, ...], shape: tuple[int, ...], axis: int) -> Any:
+    """Of the cells at an index of `shape` the positions along one axis, to be broadcast along the others."""
+    _, part = _parts(index, shape)[axis]
+    if not isinstance(part, slice):
+        return line.at(part, part + 1)[0]
+    return line.at(part.start, part.stop).reshape(-1, *(1,) * (len(shape) - 1 - axis))
+
+
+def place(
+    axes: Axes, offsets: Sequence[float], where: Where, given: NDArray[Any] | None, target: NDArray[Any] | None
+) -> Places:
+    """Where the cells of an array stand, for an encoding over as many axes as there are `offsets`; all checked.
+
+    As `_rows.place`.
+    """
+    count, inner = len(offsets), axes.inner
+    if where.cu_seqlens is not None:
+        raise _refusals.packed_axes(count, where.cu_seqlens)
+    mask = None
+    if where.mask is not None:
+        mask = axes.cells(axes.spread(owned(_positions.truths(where.mask), target), "mask"))
+        mask = None if once(mask).all() else mask
+    lines, cells = None, None
+    if given is None:
+        starts = per_axis(where.start, "start", count)
+        for start, size, offset in zip(starts, inner, offsets, strict=True):
+            _positions.refuse_beyond(start, "start", size, offset)
+        lines = [Line(start, offset) for start, offset in zip(starts, offsets, strict=True)]
+    else:
+        refuse_both(where)
+        cells = axes.spread(given, "positions", count)
+    own = any(array is not None and array.ndim > rank for array, rank in ((cells, len(inner) + 1), (mask, len(inner))))
+    shape = (*axes.leading, *inner) if own else inner
+    if mask is not None and mask.shape != shape:
+        mask = np.broadcast_to(mask, shape)
+    if cells is not None and cells.shape[:-1] != shape:
+        cells = np.broadcast_to(cells, (*shape, count))
+    places = Places(shape, inner, offsets, lines, cells, mask)
+    if cells is not None:
+        worst = [_positions.beyond(once(cells[..., axis]), 1, offset) for axis, offset in enumerate(offsets)]
+        if worst != [None] * count:
+            if mask is None or 0 in shape:
+                value, offset = next(pair for pair in zip(worst, offsets, strict=True) if pair[0] is not None)
+                raise _positions.refusal(value, "positions", 1, offset)
+            places.check_real()
+        if not own and mask is None:
+            return places._replace(lines=lines_of(cells, offsets))
+    return places
+
+
+def per_axis(value: Any, name: str, count: int) -> NDArray[np.float64]:
+    """A number for each axis."""
+    numbers = _positions.floats(value, name)
+    if numbers.shape not in ((), (count,)):
+        raise ValueError(
+            f"{name}: expected a number or one for each of {count} axes, got shape {numbers.shape}; positions= takes "
+            "the coordinates of every cell"
+        )
+    return np.broadcast_to(numbers, (count,))
+
+
+def lines_of(cells: NDArray[Any], offsets: Sequence[float]) -> list[Line] | None:
+    """What `Places` calls lines, where `cells` (*inner, k) consist of them."""
+    shape, count = cells.shape[:-1], cells.shape[-1]
+    if len(shape) != count or 0 in shape:
+        return None
+    corner = [(*(slice(None) if i == axis else 0 for i in range(count)), axis) for axis in range(count)]
+    lines = [Line(cells[index], 0.0) for index in corner]
+    for index in blocks(shape, CHECKED):
+        part = cells[index]
+        for axis, line in enumerate(lines):
+            if not (part[..., axis] == _along(line, index, shape, axis)).all():
+                return None
+    return [line._replace(offset=offset) for line, offset in zip(lines, offsets, strict=True)]
+
+
+def _has_planes(array: NDArray[Any] | None, count: int) -> bool:
+    """Whether each channel of (*leading, *inner, D), `count` inner axes, is one piece of memory, or evenly spaced."""
+    assert array is not None
+    shape, strides = array.shape[-1 - count : -1], array.strides[-1 - count :]
+    return abs(strides[-1]) > abs(strides[0]) and all(
+        outer == inner * size for outer, inner, size in zip(strides, strides[1:-1], shape[1:], strict=False)
+    )
+
+
+def _planes(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """The same elements as (*leading, D, all inner ones)."""
+    channels_first = np.moveaxis(array, -1, -1 - count)
+    return channels_first.reshape(*channels_first.shape[:-count], -1)
+
+
+class Job(NamedTuple):
+    """Write x * scale + encoding, or the encoding if `x` is None, to `out` (*leading, *inner, D)."""
+
+    run: ModuleType
+    x: NDArray[Any] | None
+    out: NDArray[Any]
+    spectra: Sequence[Spectrum]
+    scale: float
+    threads: int
+
+    def at(self, where: Places) -> None:
+        """Write all cells; masked ones become zero, or stay as they are."""
+        if where.mask is None and where.lines is not None:
+            self._at_lines(where.lines)
+            return
+        leading = where.shape[: len(where.shape) - len(where.inner)]
+        if where.mask is None and leading and math.prod(where.inner) >= FEW_CELLS:
+            for image in np.ndindex(*leading):  # each has its own grid, or none
+                self._part(image).at(where.of(image))
+            return
+        self._at_cells(where)
+
+    def _part(self, index: tuple[Any, ...]) -> Job:
+        if not index:
+            return self
+        out = self.out[index]
+        return self._replace(x=out if self.x is self.out else None if self.x is None else self.x[index], out=out)
+
+    def _rows(self, *shape: int) -> NDArray[Any]:
+        """New memory for rows of single axes, as a backend's `merge` wants them."""
+        wide = self.out.dtype if self.x is None or self.out.dtype == np.float64 else np.float32
+        return np.empty((*shape, self.out.shape[-1]), wide)
+
+    def _at_lines(self, lines: Sequence[Line]) -> None:
+        """Write a grid, the rows of each axis made once."""
+        count = len(lines)
+        sizes = self.out.shape[-1 - count : -1]
+        height = max(1, AXIS_ELEMENTS // self.out.shape[-1])
+        memory = [self._rows(min(height, size)) for size in sizes]
+        for corner in itertools.product(*(range(0, size, height) for size in sizes)):
+            block = tuple(slice(first, min(first + height, size)) for first, size in zip(corner, sizes, strict=True))
+            parts = []
+            for rows, spectrum, line, chunk in zip(memory, self.spectra, lines, block, strict=True):
+                parts.append(rows[: chunk.stop - chunk.start])
+                self.run.fill(parts[-1], spectrum, line.at(chunk.start, chunk.stop)[None], self.threads)
+            for index in blocks(self.out.shape[: -1 - count], SEQUENCES):
+                part = self._part((*index, ..., *block, slice(None)))
+                if _has_planes(part.out, count) and (self.x is None or _has_planes(part.x, count)):
+                    part._by_planes(parts)
+                else:
+                    self.run.merge(part.x, part.out, parts, self.scale, self.threads)
+
+    def _by_planes(self, parts: Sequence[NDArray[Any]]) -> None:
+        """Write a grid whose channels come first in memory: what are rows for `merge` are its planes."""
+        count, dim = len(parts), self.out.shape[-1]
+        sizes = [len(rows) for rows in parts]
+        x, out = (None if a is None else _planes(a, count) for a in (self.x, self.out))
+        assert out is not None
+        height = max(1, PLANE_ELEMENTS // math.prod(sizes))
+        memory = np.empty((min(height, dim), *sizes), parts[0].dtype)
+        bits = f"u{memory.itemsize}"
+        for first in range(0, dim, height):
+            channels = slice(first, first + height)
+            planes = memory[: len(range(dim)[channels])]
+            planes[...] = 0
+            for axis, rows in enumerate(parts):
+                lines = rows[:, channels].T.reshape(-1, *(1,) * axis, sizes[axis], *(1,) * (count - 1 - axis))
+                np.bitwise_or(planes.view(bits), lines.view(bits), out=planes.view(bits))
+            here = (..., channels, slice(None))
+            old = x if x is None else x[here]
+            self.run.merge(old, out[here], [planes.reshape(len(planes), -1)], self.scale, self.threads)
+
+    def _at_cells(self, where: Places) -> None:
+        """Write cells that are no grid, or not all of one, a few at a time."""
+        dim = self.out.shape[-1]
+        others = self.out.shape[: self.out.ndim - 1 - len(where.shape)]  # axes of arrays that share the cells
+        memory = self._rows(len(self.spectra), min(max(1, TILE_ELEMENTS // dim), math.prod(where.shape)))
+        for index in blocks(where.shape, memory.shape[1]):
+            positions = where.at(index)
+            real = None
+            if where.mask is not None:
+                real = where.mask[index] != 0
+                real = None if real.all() else real
+            if real is None:
+                chosen = positions.reshape(len(positions), -1)
+            elif self.x is None:
+                chosen = np.where(real, positions, np.nan).reshape(len(positions), -1)  # rows of zeros
+            else:
+                chosen = positions[:, real]
+            number = chosen.shape[1]
+            if not number:
+                continue
+            rows = memory[:, :number]
+            for part, spectrum, values in zip(rows, self.spectra, chosen, strict=True):
+                self.run.fill(part, spectrum, np.ascontiguousarray(values)[None], self.threads)
+            bits = rows.view(f"u{rows.itemsize}")
+            for other in bits[1:]:
+                bits[0] |= other
+            tail = (slice(None),) * (len(where.shape) - len(index) + 1)
+            for outer in blocks(others, max(1, TILE_ELEMENTS // (number * dim))):
+                self._part((*outer, ..., *index, *tail))._write(rows[0], real, positions.shape[1:])
+
+    def _write(self, rows: NDArray[Any], real: NDArray[np.bool_] | None, form: tuple[int, ...]) -> None:
+        """Write `rows` (n, D) to the cells of `out`, or to those that are real; `form` is the shape of the cells."""
+        out, x = self.out, self.x
+        shape = (*out.shape[: out.ndim - 1 - len(form)], len(rows), out.shape[-1])
+        if x is None:
+            out[...] = rows.reshape(*form, -1)
+        elif real is not None:
+            here = (..., real, slice(None))
+            sums = x[here]
+            self.run.merge(sums, sums, [rows], self.scale, self.threads)
+            out[here] = sums
+        else:
+            sums = out.reshape(shape)
+            self.run.merge(x.reshape(shape), sums, [rows], self.scale, self.threads)
+            if not np.may_share_memory(sums, out):  # the cells are no one axis in memory
+                out[...] = sums.reshape(out.shape)

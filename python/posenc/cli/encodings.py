@@ -10,8 +10,7 @@ import sys
 import textwrap
 from typing import Any
 
-from posenc import _conventions
-from posenc._conventions import ROWS, Row, get_encoding
+from posenc._conventions import ROWS, Row, absent, get_encoding, lookup
 from posenc._encoding import LAYOUTS, Encoding
 
 from . import table
@@ -83,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown:
         print(markdown(), end="")
         return 0
-    rows = ROWS if args.name is None else [row for row in ROWS if args.name in row.names]
+    known = None if args.name is None else lookup.known_name(args.name)
+    rows = ROWS if args.name is None else [row for row in ROWS if known in row.names]
     hints: list[tuple[str, str, str]] = []
     if not rows:
         rows, hints = search(args.name)
@@ -96,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
         table.show(("name", "what"), 2, [lines])
     for argument, whose, parameter in hints if not args.json else []:
         print(f"\n{argument} ({whose}): {parameter}")
-    if not rows and not hints:
+    if args.name is not None and known is None and (not (rows or hints) or absent.explanation(args.name)):
         try:
-            _conventions.row(args.name)
+            lookup.row(args.name)
         except ValueError as error:
             print(f"posenc: {error}", file=sys.stderr)
         return 1

@@ -135,15 +135,29 @@ ROWS = [
             "nllb_moe",
             "speech_to_text",
             "speech2text",
-            "seamless_m4t",
             "seamless",
             "trocr",
             "kosmos2",
         ),
-        "fairseq, and its ports in transformers: FSMT, M2M100, NLLB-MoE, Speech2Text, SeamlessM4T, TrOCR, Kosmos-2",
+        "fairseq, Seamless, and fairseq's ports in transformers: FSMT, M2M100, NLLB-MoE, Speech2Text, TrOCR, Kosmos-2",
         "facebookresearch/fairseq fairseq/modules/sinusoidal_positional_embedding.py SinusoidalPositionalEmbedding",
         lambda padding_idx=1: inclusive(odd="zero", position_offset=padding_idx + 1),
-        ("The first token stands at padding_idx + 1, which is 2.", *PADDING),
+        (
+            "The first token stands at padding_idx + 1, which is 2.",
+            *PADDING,
+            "TrOCR has it only with use_learned_position_embeddings=False.",
+        ),
+    ),
+    Row(
+        ("seamless_m4t",),
+        "SeamlessM4T in transformers: the first token stands at 1",
+        "huggingface/transformers SeamlessM4TSinusoidalPositionalEmbedding",
+        lambda padding_idx=0: inclusive(odd="zero", position_offset=padding_idx + 1),
+        (
+            "Its padding_idx is the pad_token_id of the text, 0. Meta's own text models (seamless) stand at 2 all the "
+            "same, and so does the port's text-to-unit decoder: padding_idx=1.",
+            *PADDING,
+        ),
     ),
     Row(
         ("xglm",),
@@ -219,7 +233,7 @@ ROWS = [
         lambda min_freq=1e-4, max_freq=1.0, scale=None, cos_first=False, full_turns=False: inclusive(
             position_scale=max_freq,
             base=max_freq / min_freq,
-            amplitude=scale or "sqrt_2_over_dim",
+            amplitude="sqrt_2_over_dim" if scale is None else scale,
             cos_first=cos_first,
             full_turns=full_turns,
         ),

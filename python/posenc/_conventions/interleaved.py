@@ -27,7 +27,7 @@ ROWS = [
         "OpenNMT-py's SinusoidalInterleaved (its default), JoeyNMT",
         "OpenNMT/OpenNMT-py onmt/modules/embeddings.py PositionalEncoding",
         lambda: interleaved(),
-        (SQRT,),
+        (SQRT, "JoeyNMT scales only if its configuration says so."),
     ),
     Row(
         ("informer",),
@@ -69,7 +69,11 @@ ROWS = [
         "Relative positions length - 1 ... -(length - 1) of Conformers: ESPnet, NeMo, Seamless, Parakeet",
         "espnet/espnet espnet/nets/pytorch_backend/transformer/embedding.py RelPositionalEncoding",
         lambda length=None: relative(length, interleaved()),
-        (RELATIVE, "It has 2 * length - 1 rows. Without length, give positions."),
+        (
+            RELATIVE,
+            "It has 2 * length - 1 rows. Without length, give positions.",
+            'Wav2Vec2-Conformer has it with position_embeddings_type="relative", its default.',
+        ),
     ),
     Row(
         ("espnet_legacy_rel",),
@@ -103,7 +107,7 @@ ROWS = [
         ("utae",),
         "U-TAE: base 1000, at days, the columns of a head repeated for every head",
         "VSainteuf/utae-paps src/backbones/positional_encoding.py PositionalEncoder",
-        lambda T=1000, n_head=16: Encoding(base=T, tile=n_head),
+        lambda T=1000, n_head=16, first=0: Encoding(base=T, tile=n_head, position_offset=first),
         ("Positions are days: give them as positions=. L-TAE adds 1 to its own, U-TAE nothing.",),
     ),
     Row(

@@ -74,6 +74,18 @@ def diffusers_2d(grid_size: int | Sequence[int], interpolation_scale: float, bas
     return image(1, 0, layout="concatenated", position_scale=scales)
 
 
+def diffusers_3d(spatial_interpolation_scale: float, temporal_interpolation_scale: float) -> Encoding:
+    spatial = 1 / spatial_interpolation_scale
+    return Encoding(
+        axes=3,
+        axis_order=(0, 2, 1),
+        axis_widths=(2, 3, 3),
+        layout="concatenated",
+        odd="error",
+        position_scale=[1 / temporal_interpolation_scale, spatial, spatial],
+    )
+
+
 def perceiver(shape: Sequence[int], num_bands: int, max_resolution: Sequence[int] | None) -> Encoding:
     """sin(pi f x), f from 1 to half the resolution in equal steps, x from -1 to 1."""
     if min(shape, default=2) < 2:

@@ -11,6 +11,7 @@ from .makers import (
     UPSIDE_DOWN,
     detr,
     diffusers_2d,
+    diffusers_3d,
     image,
     perceiver,
     powers_of_e,
@@ -27,7 +28,8 @@ ROWS = [
         (
             *NORMALIZED,
             "Added to queries and keys, not to values. Channels first: channel_axis=.",
-            "num_pos_feats is dim / 2. transformers 5 computes in the model's dtype.",
+            "num_pos_feats is dim / 2, but dim in SAM 2, whose class normalizes unless told otherwise. transformers 5 "
+            "computes in the model's dtype.",
         ),
     ),
     Row(
@@ -53,7 +55,11 @@ ROWS = [
         "MAE, DiT's patches, I-JEPA, AIMv2: x before y",
         "facebookresearch/mae util/pos_embed.py get_2d_sincos_pos_embed",
         lambda: image(1, 0, layout="concatenated"),
-        (CLS, "x comes first although the code calls it h."),
+        (
+            CLS + " AIMv2 has none.",
+            "x comes first although the code calls it h.",
+            "Of AIMv2 only the model of native resolution has it; positions of the others are learned.",
+        ),
     ),
     Row(
         ("moco_v3", "vjepa2d", "rt_detr_v5"),
@@ -124,22 +130,22 @@ ROWS = [
         ),
     ),
     Row(
-        ("diffusers_3d", "cogvideox"),
-        "diffusers' get_3d_sincos_pos_embed, CogVideoX: t, x, y with 1/4, 3/8 and 3/8 of the columns",
+        ("diffusers_3d",),
+        "diffusers' get_3d_sincos_pos_embed: t, x, y with 1/4, 3/8 and 3/8 of the columns",
         "huggingface/diffusers src/diffusers/models/embeddings.py get_3d_sincos_pos_embed",
-        lambda spatial_interpolation_scale=1.0, temporal_interpolation_scale=1.0: Encoding(
-            axes=3,
-            axis_order=(0, 2, 1),
-            axis_widths=(2, 3, 3),
-            layout="concatenated",
-            odd="error",
-            position_scale=[
-                1 / temporal_interpolation_scale,
-                1 / spatial_interpolation_scale,
-                1 / spatial_interpolation_scale,
-            ],
+        lambda spatial_interpolation_scale=1.0, temporal_interpolation_scale=1.0: diffusers_3d(
+            spatial_interpolation_scale, temporal_interpolation_scale
         ),
-        ("Its spatial_size is (width, height).",),
+        ("Its spatial_size is (width, height). CogVideoX divides y and x by 1.875: cogvideox.",),
+    ),
+    Row(
+        ("cogvideox",),
+        "CogVideoX in diffusers: that of diffusers_3d with y and x divided by 1.875",
+        "huggingface/diffusers src/diffusers/models/embeddings.py CogVideoXPatchEmbed",
+        lambda spatial_interpolation_scale=1.875, temporal_interpolation_scale=1.0: diffusers_3d(
+            spatial_interpolation_scale, temporal_interpolation_scale
+        ),
+        ("Rows of zeros stand before it, for the text.",),
     ),
     Row(
         ("positional_encodings",),

@@ -174,7 +174,7 @@ def test_list() -> None:
         ("whisper_v3", "whisper"),
         ("Whisper-large", "whisper"),
         ("seamless_m4", "seamless_m4t or seamless"),
-        ("fairsek", "fairseq"),
+        ("fairsek", "fairseq or fairseq2"),
         ("hf_mariam", "hf_marian"),
     ],
 )

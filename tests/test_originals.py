@@ -419,9 +419,9 @@ def test_original(original: Original, backend: str) -> None:
 def test_what_ran_is_what_evidence_says() -> None:
     ran = {name for original in ORIGINALS if not original.stands_in for name in original.names.split()}
     assert ran == {encoding.name for encoding in posenc.list_encodings() if encoding.evidence == "ran"}
-    versions = {f"{package.__name__} {package.__version__}" for package in (transformers, diffusers)}
-    places = [encoding.where.partition(",")[0] for encoding in posenc.list_encodings() if encoding.evidence == "ran"]
-    assert versions <= set(places)
+    said = {encoding.where.partition(",")[0].rpartition(".")[0] for encoding in posenc.list_encodings()}
+    for package in (transformers, diffusers):
+        assert f"{package.__name__} {package.__version__.rpartition('.')[0]}" in said
 
 
 def compare(table: np.ndarray, encoding: posenc.Encoding, original: Original, backend: str) -> None:

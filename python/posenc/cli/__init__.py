@@ -67,7 +67,7 @@ def _run(argv: Sequence[str] | None) -> int:
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(argv)
     if not hasattr(args, "run"):
-        parser.print_help()
+        print(parser.format_help(), end="")  # print_help() would say nothing of a full disk
         return 0
     status: int = args.run(args)
     return status

@@ -190,6 +190,16 @@ def test_use_level_refuses_and_stays() -> None:
     assert backends.core.level() == before
 
 
+@pytest.mark.parametrize("code", ["posenc.encode(2, 3, threads={})", "posenc.set_num_threads({})"])
+def test_more_threads_than_any_machine_has(code: str) -> None:
+    for number in (2**16 + 1, 10**23):
+        with pytest.raises(ValueError, match=rf"^threads: expected at most 65536, or 'auto', got {number}$"):
+            eval(code.format(number), {"posenc": posenc})
+    text = failure("import posenc; posenc.get_num_threads()", POSENC_NUM_THREADS="9" * 5000)
+    assert text.startswith("ValueError: POSENC_NUM_THREADS: expected at most 65536, or 'auto', got '999")
+    assert value("import posenc; result = posenc.get_num_threads()", POSENC_NUM_THREADS="0004") == 4
+
+
 # ---- what is missing ------------------------------------------------------------------------------------------------
 
 NO_CORE, NO_NUMBA = ("posenc._core",), ("posenc._core", "numba")

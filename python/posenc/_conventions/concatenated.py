@@ -196,7 +196,10 @@ ROWS = [
         "OpenNMT-tf, FunASR: positions from 1",
         "OpenNMT/OpenNMT-tf opennmt/layers/position.py SinusoidalPositionEncoder",
         lambda: inclusive(position_offset=1),
-        (SQRT,),
+        (
+            SQRT,
+            "FunASR multiplies by the square root of its encoder's output size, not of dim: give x_scale= that number.",
+        ),
     ),
     Row(
         ("ctranslate2",),

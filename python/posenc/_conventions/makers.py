@@ -111,10 +111,9 @@ def sam2(dim: int, temperature: float) -> Encoding:
 SQRT = "The model multiplies the embeddings by sqrt(dim) first: x_scale='sqrt_dim'."
 PADDING = (
     "Padding has a row of zeros, and tokens are counted without it: give mask= and positions_from_mask(mask).",
-    SQRT,
+    f"{SQRT[:-1]}; transformers' ports only if config.scale_embedding is set.",
 )
 TIMESTEP = "Positions are timesteps: give them as positions=."
-CLS = "The original has a row of zeros in front, for the class token."
 UPSIDE_DOWN = "Frequencies are multiplied by the smallest timescale, not divided; 1, the default, hides it."
 NORMALIZED = (
     "Models use normalize=True: positions are (i + 1) / (H + 1e-6), made by shape=(H, W); without it, give them.",

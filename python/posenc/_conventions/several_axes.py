@@ -6,7 +6,6 @@ import numpy as np
 
 from .._encoding import Encoding
 from .makers import (
-    CLS,
     NORMALIZED,
     UPSIDE_DOWN,
     detr,
@@ -56,7 +55,7 @@ ROWS = [
         "facebookresearch/mae util/pos_embed.py get_2d_sincos_pos_embed",
         lambda: image(1, 0, layout="concatenated"),
         (
-            CLS + " AIMv2 has none.",
+            "MAE puts a row of zeros in front, for the class token; DiT, I-JEPA and AIMv2 do not.",
             "x comes first although the code calls it h.",
             "Of AIMv2 only the model of native resolution has it; positions of the others are learned.",
         ),
@@ -67,7 +66,7 @@ ROWS = [
         "facebookresearch/moco-v3 vits.py build_2d_sincos_position_embedding",
         lambda temperature=10000.0: image(layout="concatenated", base=temperature),
         (
-            CLS,
+            "MoCo v3 puts a row of zeros in front, for the class token; V-JEPA and RT-DETR do not.",
             "MoCo v3 and RT-DETR before transformers 5 flatten the grid transposed, which fits square images only.",
             "temperature is an argument of MoCo v3 and RT-DETR.",
         ),

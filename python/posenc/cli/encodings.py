@@ -246,7 +246,7 @@ INTRODUCTION = """\
 <!-- Written by `posenc encodings --markdown > docs/conventions.md`; do not edit. -->
 
 {names} names for {rows} public conventions, and what each computes. `posenc encodings NAME` prints one, or looks for a
-word among names and arguments.
+word among names and arguments. In a name, case, "-", "_" and spaces do not matter.
 
 ```python
 posenc.add_(x, encoding="whisper")

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import posenc
@@ -166,6 +167,13 @@ def test_list() -> None:
     for row in _conventions.ROWS:
         for trap in row.traps:
             assert trap.endswith(".")
+
+
+def test_what_ran_stands_in_the_tests_of_originals() -> None:
+    """Those that run them are elsewhere, and not everywhere; this sees that none is only claimed."""
+    text = (Path(__file__).parent / "test_originals.py").read_text(encoding="utf-8")
+    names = {name for quoted in re.findall(r'"([a-z0-9_ ]+)"', text) for name in quoted.split()}
+    assert {encoding.name for encoding in posenc.list_encodings() if encoding.evidence == "ran"} <= names
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from posenc.cli.arrays import memory_dtype
 from posenc.cli.table import duration, three_digits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +24,6 @@ RESULTS = ROOT / "bench" / "results"
 BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
 
 SHOWN = (
-    "fill 512x512",
     "fill 4096x512",
     "fill 131072x512",
     "fill 4096x512 from 1000000000",
@@ -61,13 +62,15 @@ TWINS = {
 }
 FLOAT64_RECIPE = "NumPy f64 recipe"
 HEADER = ("", "posenc", "GB/s", "% of limit", "NumPy, float64 recipe", "NumPy, float32 recipe or ready table", "torch")
+CALL_BYTES = 2**16  # of smaller arrays, a call costs more than the work
 NONE = "-"
 NOTES = (
     "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is `memset` or "
     "`x.fill(1)`, for sums `x *= a`, in the same run. The last three columns tell how many times as long others take, "
     "so below 1 they are faster: the recipes make the encoding anew, while those that add, or fill images, have it "
     "ready in a table, for free here. torch stands for the fastest of its eager recipe, `torch.compile` and `add_` "
-    "with a table. The last row is the first call with an encoding that is new, which makes its frequencies. "
+    "with a table; posenc is timed on NumPy arrays and torch on its tensors, so they are not compared where the call "
+    "itself counts. The last row is the first call with an encoding that is new, which makes its frequencies. "
     "`posenc bench` measures your machine; see [`bench/`](bench/README.md)."
 )
 
@@ -116,6 +119,7 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
         wrong = any(row["kind"] == "peer" and who(row["name"]) and "off by" in (row["problem"] or "") for row in group)
         return f"{three_digits(min(times) / seconds)}x" if times else "wrong" if wrong else NONE
 
+    size = math.prod(ours["shape"]) * memory_dtype(ours["dtype"]).itemsize
     shape = " x ".join(map(str, ours["shape"]))
     where = [ours["dtype"]] if ours["dtype"] != "float32" else []
     where += [f"from {ours['start']:,}"] if ours["start"] else []
@@ -132,7 +136,7 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
         f"{ours['of_limit']:.0%}" if limited else NONE,
         ratio(lambda name: name == FLOAT64_RECIPE),
         ratio(lambda name: name.lower().startswith(("numpy", "np.")) and name != FLOAT64_RECIPE),
-        ratio(lambda name: name.startswith("torch")),
+        ratio(lambda name: name.startswith("torch")) if size >= CALL_BYTES else NONE,
     ]
 
 

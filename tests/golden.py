@@ -59,6 +59,13 @@ def ltae(i: mpf, d: int, T: int = 1000, n_head: int = 16, first: int = 1) -> Row
     return vaswani(i + first, d // n_head, base=mpf(T)) * n_head
 
 
+def utae(day: mpf, d: int, T: int = 1000, n_head: int = 16, first: int = 0) -> Row:
+    # VSainteuf/utae-paps src/backbones/positional_encoding.py: the days as they are, over T^(2 (j // 2) / d).
+    width = d // n_head
+    angles = [(day + first) / mpf(T) ** (mpf(2 * (j // 2)) / width) for j in range(width)]
+    return [cos(angle) if j % 2 else sin(angle) for j, angle in enumerate(angles)] * n_head
+
+
 def coqui(p: mpf, d: int) -> Row:
     return [(cos if j % 2 else sin)(p * TEN_THOUSAND ** (mpf(2 * (j // 2)) / d)) for j in range(d)]
 
@@ -112,6 +119,11 @@ def fairseq(i: mpf, d: int, padding_idx: int = 1) -> Row:
     return [sin(a) for a in angles] + [cos(a) for a in angles] + [mpf(0)] * (d % 2)
 
 
+def seamless_m4t(i: mpf, d: int, padding_idx: int = 0) -> Row:
+    # The decoder of transformers' SeamlessM4T gives it config.pad_token_id, which is 0.
+    return fairseq(i, d, padding_idx)
+
+
 def xglm(i: mpf, d: int) -> Row:
     return fairseq(i, d, padding_idx=1)
 
@@ -152,7 +164,7 @@ def mlx(
     sigmas = [exp((1 - mpf(k) / (d // 2 - 1)) * (most - least) + least) for k in range(d // 2)]
     angles = [x * sigma * (2 * pi if full_turns else 1) for sigma in sigmas]
     sines, cosines = [sin(a) for a in angles], [cos(a) for a in angles]
-    factor = scale or sqrt(mpf(2) / d)
+    factor = sqrt(mpf(2) / d) if scale is None else scale
     return [value * factor for value in (cosines + sines if cos_first else sines + cosines)]
 
 
@@ -393,6 +405,15 @@ def diffusers_3d(
     )
 
 
+def cogvideox(
+    p: tuple[mpf, mpf, mpf],
+    d: int,
+    spatial_interpolation_scale: float = 1.875,
+    temporal_interpolation_scale: float = 1,
+) -> Row:
+    return diffusers_3d(p, d, spatial_interpolation_scale, temporal_interpolation_scale)
+
+
 def tatp22(p: Any, d: int, axes: int, stacked: bool) -> Row:
     coordinates = p if axes > 1 else (p,)
     channels = math.ceil(d / (2 * axes)) * 2
@@ -517,7 +538,9 @@ CASES = [
     Case("espnet_legacy_rel", even(espnet_legacy_rel), 10, {"max_len": 100}),
     Case("pse_tae", tae, 10, odd=7),
     Case("pse_tae", tae, 10, {"T": 200, "first": 0}),
-    Case("ltae utae", ltae, 128, odd=16 * 3),
+    Case("ltae", ltae, 128, odd=16 * 3),
+    Case("utae", utae, 128, odd=16 * 3, positions=(0, 1, 365, 1461)),
+    Case("utae", utae, 12, {"n_head": 3, "T": 500, "first": 1}),
     Case("ltae", ltae, 12, {"n_head": 3, "T": 500, "first": 0}),
     Case("coqui_tts", even(coqui), 8, rounding=ULP),
     Case(
@@ -533,7 +556,7 @@ CASES = [
     Case("x_transformers", even(x_transformers), 8, rounding=ULP),
     Case("x_transformers", even(x_transformers), 8, {"theta": 500}, rounding=ULP),
     Case("tensor2tensor praxis allennlp lingvo", tensor2tensor, 12, odd=9),
-    Case("tensor2tensor praxis allennlp lingvo", tensor2tensor, 2, odd=3),
+    Case("tensor2tensor praxis lingvo", tensor2tensor, 2, odd=3),  # AllenNLP divides by 0
     Case("tensor2tensor", tensor2tensor, 12, {"min_timescale": 2, "max_timescale": 500}),
     Case("tensor2tensor", tensor2tensor, 12, {"min_timescale": 3, "max_timescale": 1e4}, rounding=ULP),
     Case("tf_models", even(tensor2tensor), 12, {"min_timescale": 2, "max_timescale": 128}),
@@ -542,12 +565,14 @@ CASES = [
     Case("flax_wmt flax_lm1b flaxformer", flax, 12, odd=9),
     Case("flax_wmt", flax, 12, {"min_scale": 0.5, "max_scale": 1000}),
     Case(
-        "fairseq fsmt m2m100 nllb_moe speech_to_text speech2text seamless_m4t seamless trocr kosmos2 xglm",
+        "fairseq fsmt m2m100 nllb_moe speech_to_text speech2text seamless trocr kosmos2 xglm",
         fairseq,
         12,
         odd=9,
     ),
     Case("fairseq", fairseq, 12, {"padding_idx": 0}),
+    Case("seamless_m4t", seamless_m4t, 12, odd=9),
+    Case("seamless_m4t", seamless_m4t, 12, {"padding_idx": 1}),
     Case("xglm", xglm, 12),
     Case("fairseq2", even(fairseq2), 12),
     Case("fairseq2", even(fairseq2), 12, {"_legacy_pad_idx": 1}),
@@ -624,7 +649,9 @@ CASES = [
     Case("diffusers_2d", diffusers_2d, 16, {"grid_size": 32, "base_size": 64}, axes=2),
     Case("diffusers_2d", diffusers_2d, 16, {"grid_size": (8, 64)}, axes=2),
     Case("diffusers_2d", diffusers_2d, 16, {"grid_size": (24, 9), "interpolation_scale": 1.5}, rounding=ULP, axes=2),
-    Case("diffusers_3d cogvideox", diffusers_3d, 32, axes=3),
+    Case("diffusers_3d", diffusers_3d, 32, axes=3),
+    Case("cogvideox", cogvideox, 32, rounding=ULP, axes=3),
+    Case("cogvideox", cogvideox, 32, {"spatial_interpolation_scale": 2, "temporal_interpolation_scale": 4}, axes=3),
     Case(
         "diffusers_3d",
         diffusers_3d,

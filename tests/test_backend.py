@@ -151,8 +151,15 @@ def test_unknown_backend(call: str) -> None:
     assert text == "posenc._backend.BackendError: POSENC_BACKEND: expected one of cpp, numba, numpy, got 'cuda'"
 
 
-def test_empty_variables_count_as_unset() -> None:
-    assert value(INFO, POSENC_BACKEND="", POSENC_ISA="")["reason"] == "fastest available"
+@pytest.mark.parametrize(
+    "code", ["posenc.info()", "posenc.encode(2, 3)", "posenc.get_num_threads()", "posenc.encode(2, 3, threads=2)"]
+)
+def test_empty_variables_count_as_unset(code: str) -> None:
+    empty = {"POSENC_BACKEND": "", "POSENC_ISA": "", "POSENC_NUM_THREADS": ""}
+    assert run(f"import posenc; {code}; posenc.set_num_threads(1)", **empty).returncode == 0
+    info, threads = value("import posenc; result = posenc.info(), posenc.get_num_threads()", **empty)
+    assert info["reason"] == "fastest available"
+    assert threads == 1
 
 
 @pytest.mark.parametrize("level", backends.LEVELS)
@@ -183,6 +190,16 @@ def test_use_level_refuses_and_stays() -> None:
     assert backends.core.level() == before
 
 
+@pytest.mark.parametrize("code", ["posenc.encode(2, 3, threads={})", "posenc.set_num_threads({})"])
+def test_more_threads_than_any_machine_has(code: str) -> None:
+    for number in (2**16 + 1, 10**23):
+        with pytest.raises(ValueError, match=rf"^threads: expected at most 65536, or 'auto', got {number}$"):
+            eval(code.format(number), {"posenc": posenc})
+    text = failure("import posenc; posenc.get_num_threads()", POSENC_NUM_THREADS="9" * 5000)
+    assert text.startswith("ValueError: POSENC_NUM_THREADS: expected at most 65536, or 'auto', got '999")
+    assert value("import posenc; result = posenc.get_num_threads()", POSENC_NUM_THREADS="0004") == 4
+
+
 # ---- what is missing ------------------------------------------------------------------------------------------------
 
 NO_CORE, NO_NUMBA = ("posenc._core",), ("posenc._core", "numba")
@@ -202,6 +219,84 @@ def test_without_numba_either() -> None:
     assert info["backend"] == "numpy"
     assert "not installed" in info["backends"]["numba"]
     assert value(USED, NO_NUMBA) == ["posenc._reference"]
+
+
+# ---- a Numba that is installed and can't be used ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> dict[str, str]:
+    """Variables with which the interpreter finds a Numba that refuses this NumPy."""
+    package = tmp_path / "numba"
+    package.mkdir()
+    (package / "__init__.py").write_text('raise ImportError("Numba needs NumPy 1.22 or less. Got NumPy 2.9.")\n')
+    path = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path)}
+
+
+WHY = "numba is installed, but can't be imported: ImportError: Numba needs NumPy 1.22 or less. Got NumPy 2.9."
+
+
+def test_numpy_runs_where_numba_can_not_be_imported(broken: dict[str, str]) -> None:
+    info = value(INFO, NO_CORE, **broken)
+    assert info["backend"] == "numpy"
+    assert info["backends"]["numba"].startswith(WHY)
+    assert value(USED, NO_CORE, **broken) == ["posenc._reference"]
+
+
+@pytest.mark.parametrize("call", ["posenc.info()", "posenc.encode(2, 3)"])
+def test_a_forced_numba_that_can_not_be_imported(call: str, broken: dict[str, str]) -> None:
+    text = failure(f"import posenc; {call}", POSENC_BACKEND="numba", **broken)
+    assert text.startswith(f"posenc._backend.BackendError: backend 'numba' is not available: {WHY}")
+
+
+@needs_core
+def test_an_asked_for_numba_that_can_not_be_imported(broken: dict[str, str]) -> None:
+    before, text, after = value(
+        """
+import numpy as np, posenc
+before = posenc.info()["backends"]["numba"]  # nobody has needed it, and it is not imported for that
+x = np.full((2, 3), 7, np.float32)
+try:
+    posenc.add_(x, backend="numba")
+except posenc.BackendError as error:
+    assert (x == 7).all()
+    posenc.add_(x)
+    assert (x != 7).any()
+    result = before, str(error), posenc.info()["backends"]["numba"]
+""",
+        **broken,
+    )
+    assert before == "available"
+    assert text.startswith(f"backend 'numba' is not available: {WHY}")
+    assert after.startswith(WHY)
+
+
+@needs_numba
+def test_numba_runs_where_nothing_can_be_cached_on_disk() -> None:
+    """As for a user without a home, in a container whose packages are read-only."""
+    same = value(
+        """
+from numba.core import caching
+def refuse(self):
+    raise OSError("read-only file system")
+for locator in caching._CacheLocator.__subclasses__():
+    locator.ensure_cache_path = refuse
+caching._CacheLocator.ensure_cache_path = refuse
+import numba, numpy as np, posenc
+def function():
+    pass
+try:
+    numba.njit(cache=True)(function)
+except RuntimeError as error:
+    assert "cannot cache" in str(error), error
+else:
+    raise AssertionError("it could cache after all")
+results = [posenc.encode(300, 24, backend=name).tobytes() for name in ("numba", "numpy")]
+result = results[0] == results[1]
+"""
+    )
+    assert same is True
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -343,6 +344,88 @@ def test_bench_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.fixture
+def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*_: object, **__: object) -> None:
+        raise AssertionError("it was not checked before")
+
+    monkeypatch.setattr(bench, "bench", measure)
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
+def test_files_that_can_not_be_written_are_refused_first(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in [
+        ("missing/x.png", "expected a file in a folder that exists"),
+        ("", "expected a file to write, got the folder"),
+    ]:
+        with pytest.raises(SystemExit) as stop:
+            main([*TINY, option, str(tmp_path / name)])
+        assert stop.value.code == 2
+        assert text in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("a", "a", True), ("a", "./a", True), ("-", "-", True), ("a", "b", False), ("-", "a", False)],
+)
+def test_one_file_for_two_is_refused_first(
+    one: str,
+    other: str,
+    same: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [*TINY, "--json", one, "--csv", other]
+    if same:
+        assert main(arguments) == 1
+        assert "--json and --csv: expected different files" in capsys.readouterr().err
+    else:
+        with pytest.raises(AssertionError, match="it was not checked before"):  # it would go on
+            main(arguments)
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+@pytest.mark.parametrize("name", ["x.unknown", "x", "x.py"])
+def test_figures_of_an_unknown_kind_are_refused_first(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert main([*TINY, "--plot", str(tmp_path / name)]) == 1
+    assert re.search(
+        r"^posenc: --plot: expected a file name that ends in one of .*\.png.*, got ", capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_shape_shows_everybody() -> None:
+    """A line through one point is none: it needs a mark."""
+    pytest.importorskip("matplotlib")
+    from posenc.cli import plot
+
+    row = {"op": "fill", "dtype": "float32", "encoding": None, "ok": True, "isa": None, "threads": 1, "gb_per_s": 2.0}
+    rows = [
+        row | {"kind": kind, "name": kind, "shape": shape}
+        for kind in ("posenc", "limit", "peer")
+        for shape in ([64, 32], [128, 32])
+    ]
+    machine = {"cpu": "A CPU", "posenc": "1.2", "date": "2026-01-02T03:04:05+00:00"}
+    for some in (rows[::2], rows):
+        (axis,) = plot.figure_of(some, machine).axes
+        lines = axis.get_lines()
+        assert len(lines) == 3
+        for line in lines:
+            assert len(line.get_xdata()) == len(some) // 3
+            assert len(line.get_xdata()) > 1 or line.get_marker() not in ("", "None", None)
+    plot.pyplot().close("all")
+
+
 def test_bench_says_that_matplotlib_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,7 +503,8 @@ def result(case: Workload, kind: str, name: str, seconds: float | None, problem:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    near, far = Workload("fill", (512, 512)), Workload("fill", (4096, 512), start=10**9)
+    near, far = Workload("fill", (4096, 512)), Workload("fill", (4096, 512), start=10**9)
+    small, large = Workload("add", (1, 512)), Workload("add", (512, 512))
     other, packed = Workload("fill", (131072, 512), encoding="whisper"), Workload("add", (16384, 768), at=PACKED)
     images, first = Workload("add", (64, 768, 32, 32), encoding="mae", channel_axis=1), Workload("first", (64, 1024))
     rows = [
@@ -437,6 +521,11 @@ def results(tmp_path: Path) -> Path:
         result(packed, "twin", "cpp", 1e-3) | {"doing": "plain"},
         result(images, "posenc", "cpp", 1e-2),
         result(first, "posenc", "cpp", 2e-3) | {"of_limit": None},
+        result(small, "posenc", "cpp", 1e-6),
+        result(small, "peer", "np.add with a table", 2e-6),
+        result(small, "peer", "torch add_ with a table", 3e-6),
+        result(large, "posenc", "cpp", 1e-3),
+        result(large, "peer", "torch add_ with a table", 3e-3),
         result(Workload("fill", (7, 8)), "posenc", "cpp", 1e-3),
     ]
     machine = {"cpu": "A CPU", "date": "2026-01-02T03:04:05+00:00", "posenc": "1.2", "compiler": "C", "numpy": "2.0"}
@@ -461,9 +550,11 @@ def test_the_readme_is_rewritten_once(results: Path, tmp_path: Path, capsys: pyt
     assert text.startswith("before\n<!-- speed -->\nA CPU, 2026-01-02: posenc 1.2 (abc), C, numpy 2.0.\n\n| ")
     assert text.endswith("\n<!-- /speed -->\nafter\n")
     for line in [
-        "| `fill_(x)`, 512 x 512 | 1.00 ms | 1.05 | 50% | 80.0x | 0.50x | - |",
+        "| `fill_(x)`, 4096 x 512 | 1.00 ms | 8.39 | 50% | 80.0x | 0.50x | - |",
         "| `fill_(x)`, 4096 x 512, from 1,000,000,000 | 1.00 ms | 8.39 | 50% | - | wrong | - |",
         '| `fill_(x, encoding="whisper")`, 131072 x 512 | 40.0 ms | 6.71 | 50% | - | - | - |',
+        "| `add_(x)`, 1 x 512 | 1.00 us | 2.05 | 50% | - | 2.00x | - |",  # a tensor's call is not an array's
+        "| `add_(x)`, 512 x 512 | 1.00 ms | 1.05 | 50% | - | - | 3.00x |",
         "| `add_(x, cu_seqlens=c)`, 16384 x 768 | 1.00 ms | 50.3 | 50% | - | - | - |",
         '| `add_(x, encoding="mae", channel_axis=1)`, 64 x 768 x 32 x 32 | 10.0 ms | 20.1 | 50% | - | - | - |',
         "| `fill_(x, encoding=Encoding(...))`, 64 x 1024 | 2.00 ms | - | - | - | - | - |",

@@ -13,13 +13,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import posenc
 import pytest
 from posenc import _backend
-from posenc.cli import compare, info, main, table, timing, truth
+from posenc.cli import COMMANDS, compare, info, main, table, timing, truth
 from posenc.cli.cases import recipe
 
 from . import truth as mpmath_truth
@@ -270,13 +271,70 @@ def test_the_isa_level_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch, capsys
 
 @pytest.mark.parametrize(
     "arguments",
-    [["compare", "--shape", "5"], ["compare", "--shape", "0x4"], ["compare", "--backend", "fortran"], ["dance"], []],
+    [
+        ["compare", "--shape", "5"],
+        ["compare", "--shape", "0x4"],
+        ["compare", "--shape", "1x1048577"],
+        ["bench", "--shape", "1x1048577"],
+        ["bench", "--shape", "99999999999999999999x4"],
+        ["bench", "--shape", "9999999999x9999999999x4"],
+        ["bench", "--shape", "x".join("2" * 33)],
+        ["bench", "--threads", "9" * 23],
+        ["bench", "--threads", "1," + "9" * 5000],
+        ["bench", "--threads", "65537"],
+        ["bench", "--threads", "0"],
+        ["compare", "--backend", "fortran"],
+        ["dance"],
+    ],
 )
 def test_bad_arguments_are_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "posenc" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "posenc" in error
+    assert arguments[0] == "dance" or "expected" in error or "invalid choice" in error
+
+
+def test_without_a_command_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^ +{name}\b", out, re.M)
+        assert command.HELP in " ".join(out.split())
+
+
+# ---- where it writes ------------------------------------------------------------------------------------------------
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    line = command.replace("posenc", f"'{sys.executable}' -m posenc", 1)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["info", "encodings", "encodings --markdown", ""])
+def test_a_full_disk_is_told_in_a_line(command: str) -> None:
+    done = shell(f"posenc {command} > /dev/full")
+    assert done.returncode == 1
+    assert re.fullmatch(r"posenc: \[Errno 28\] .*\n", done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_closed_stdout_is_told_in_a_line() -> None:
+    done = shell("posenc info >&-")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "posenc: standard output is closed\n")
+    done = shell("posenc info >&- 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    done = shell("posenc info 2>&-")
+    assert (done.returncode, done.stdout[:7]) == (0, "version")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    done = shell("posenc encodings --markdown | head -1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "# Conventions\n", "")
 
 
 def test_a_missing_backend_is_refused_by_name_and_reported_otherwise(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import posenc
 import pytest
 from mpmath import mp, mpf
 from posenc import _conventions, _encoding
+from posenc._conventions import absent, lookup
 
 from .arrays import assert_same_bits, noise
 from .backends import frequency
@@ -133,7 +137,8 @@ def test_the_names_of_the_issue() -> None:
 
 def test_first_positions() -> None:
     """`add_(x, encoding=name)` is right from row 0."""
-    for name, first in {"m2m100": 2, "fairseq": 2, "xglm": 2, "ctranslate2": 1, "opennmt_tf": 1, "whisper": 0}.items():
+    first_positions = {"m2m100": 2, "fairseq": 2, "seamless": 2, "seamless_m4t": 1, "xglm": 2, "ctranslate2": 1}
+    for name, first in (first_positions | {"opennmt_tf": 1, "whisper": 0, "ltae": 1, "utae": 0}).items():
         assert posenc.get_encoding(name).position_offset == first
     assert posenc.get_encoding("fairseq", padding_idx=4).position_offset == 5
 
@@ -149,37 +154,135 @@ def test_list() -> None:
     encodings = posenc.list_encodings()
     assert encodings == sorted(encodings)
     assert len({encoding.name for encoding in encodings}) == len(encodings) > 100
-    for name, summary, source in encodings:
+    for name, summary, source, evidence, where in encodings:
         assert name == name.lower()
         assert name.isidentifier()
         assert 0 < len(summary) < 120
         assert not summary.endswith(".")
         assert "/" in source or "arXiv" in source
+        assert evidence in ("ran", "read", "paper")
+        if evidence == "read":  # each place is a file at a commit, and what of it: lines, or a class
+            repository, _, files = where.partition("@")
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+", repository), name
+            assert re.match(r"[0-9a-f]{8,40} [\w./-]+\.\w+(:\d| \w)", files), name
+        elif evidence == "ran":
+            assert re.match(r"[a-z-]+ \d+\.\d+\.\d+, \w", where), name
+        else:
+            assert where.startswith("arXiv:"), name
     for row in _conventions.ROWS:
         for trap in row.traps:
             assert trap.endswith(".")
+
+
+def test_what_ran_stands_in_the_tests_of_originals() -> None:
+    """Those that run them are elsewhere, and not everywhere; this sees that none is only claimed."""
+    text = (Path(__file__).parent / "test_originals.py").read_text(encoding="utf-8")
+    names = {name for quoted in re.findall(r'"([a-z0-9_ ]+)"', text) for name in quoted.split()}
+    assert {encoding.name for encoding in posenc.list_encodings() if encoding.evidence == "ran"} <= names
 
 
 @pytest.mark.parametrize(
     ("name", "near"),
     [
         ("whisper_v3", "whisper"),
-        ("x-transformers", "x_transformers"),
-        ("Marian", "marian"),
-        ("seamless_m4", "seamless_m4t"),
+        ("Whisper-large", "whisper"),
+        ("seamless_m4", "seamless_m4t or seamless"),
+        ("fairsek", "fairseq or fairseq2"),
+        ("hf_mariam", "hf_marian"),
     ],
 )
 def test_nearest_names(name: str, near: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"^encoding: expected a name that list_encodings\(\) lists, got '{name}'.*{near}"
-    ):
+    expected = rf"^encoding: expected a name that list_encodings\(\) lists, got '{name}'; do you mean {near}\?$"
+    with pytest.raises(ValueError, match=expected):
         posenc.get_encoding(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Whisper", "whisper"),
+        ("WHISPER", "whisper"),
+        ("Hf-Marian", "hf_marian"),
+        ("hf marian", "hf_marian"),
+        ("x-transformers", "x_transformers"),
+        ("SeamlessM4T", "seamless_m4t"),
+        ("  DETR ", "detr"),
+        ("speech2text", "speech2text"),
+    ],
+)
+def test_spelling_does_not_matter(name: str, known: str) -> None:
+    assert posenc.get_encoding(name) is posenc.get_encoding(known)
+    assert_same_bits(
+        posenc.encode(5, 48, encoding="WHISPER "), posenc.encode(5, 48, encoding="whisper", backend="numpy")
+    )
+    if known == "whisper":
+        assert posenc.get_encoding(name, max_timescale=7) == posenc.get_encoding(known, max_timescale=7)
+
+
+def test_names_differ_in_more_than_spelling() -> None:
+    names = [encoding.name for encoding in posenc.list_encodings()]
+    assert len({absent.spelled(name) for name in names}) == len(names)
+
+
+ROTARY = "rope RoPE rotary llama Llama-3.1-8B qwen2.5 mistral GPT-J gpt-neox-20b gemma3 phi_3 rope_hf"
+LEARNED = (
+    "bert BERT-base-uncased gpt2 gpt2-medium GPT gpt-neo vit ViT-B/16 vit_b_16 clip opt opt-125m bart roberta dinov2"
+)
+BIASES = "alibi ALiBi t5 flan-t5 T5-small mt5 bloom mpt swin"
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "way_out"),
+    [
+        (ROTARY, "is rotary", r"(posenc\.encode\(.*\))$"),
+        (LEARNED, "are learned", r": (x \+= table\[:length\])$"),
+        (BIASES, "adds nothing to embeddings", r"(posenc\.list_encodings\(\)) has what is added$"),
+    ],
+)
+def test_what_is_not_here(names: str, text: str, way_out: str) -> None:
+    """The text says what it is, names no other encoding, and its way out works."""
+    x, table = np.ones((3, 5, 8)), np.arange(80.0).reshape(10, 8)
+    here = {"posenc": posenc, "length": 5, "head_dim": 8, "theta": 5e5, "x": x, "table": table}
+    for name in names.split():
+        with pytest.raises(
+            ValueError, match=r"^encoding: expected a name that list_encodings\(\) lists, and "
+        ) as caught:
+            posenc.add_(x, encoding=name)
+        assert text in str(caught.value)
+        assert repr(name) in str(caught.value)
+        assert "do you mean" not in str(caught.value)
+    assert (x == 1).all()
+    code = re.search(way_out, str(caught.value))
+    assert code is not None
+    if names == LEARNED:
+        exec(code[1], here)
+        np.testing.assert_array_equal(x, np.broadcast_to(1 + table[:5], x.shape))
+    elif names == ROTARY:
+        with mp.workdps(30):
+            angles = [[p * mpf(500000) ** (-mpf(2 * k) / 8) for k in range(4)] for p in range(5)]
+            want = [[*map(mp.sin, row), *map(mp.cos, row)] for row in angles]
+        np.testing.assert_allclose(eval(code[1], here), np.array(want, float), atol=1e-7)
+    else:
+        assert eval(code[1], here)
+
+
+def test_what_is_not_here_hides_nothing() -> None:
+    """Every name that is here is found, also if it begins like one that is not."""
+    for encoding in posenc.list_encodings():
+        assert lookup.row(encoding.name).names
+        assert lookup.row(encoding.name.upper().replace("_", "-")) is lookup.row(encoding.name)
+
+
+def test_a_layout_is_no_name() -> None:
+    with pytest.raises(ValueError, match=r"got the layout 'Concatenated': posenc.Encoding\(layout='concatenated'\)$"):
+        posenc.get_encoding("Concatenated")
+
+
 def test_a_name_like_no_other() -> None:
-    with pytest.raises(ValueError, match=r"got '\?\?\?'$"):
-        posenc.get_encoding("???")
-    with pytest.raises(TypeError, match=r"^encoding: expected the name of an encoding, got 3 \(int\)$"):
+    for name in ("???", "", "quux"):
+        with pytest.raises(ValueError, match=rf"got {re.escape(repr(name))}; posenc.Encoding\(...\) makes any other$"):
+            posenc.get_encoding(name)
+    with pytest.raises(TypeError, match=r"^encoding: expected the name of an encoding, got 3 \(int\); list_enc"):
         posenc.get_encoding(3)
     with pytest.raises(TypeError, match=r"^encoding: expected an Encoding, or the name of one, got 3 \(int\)$"):
         _conventions.resolve(3)
@@ -202,8 +305,38 @@ def test_a_name_like_no_other() -> None:
             "got whisper(max_timescale=-1): base: expected a number greater",
         ),
         ("pyg", {"granularity": 0}, ValueError, "got pyg(granularity=0): division by zero"),
-        ("detr", {"normalize": True, "shape": 5}, TypeError, "got detr(normalize=True, shape=5): 'int' object is not"),
+        (
+            "detr",
+            {"normalize": True, "shape": 5},
+            TypeError,
+            "shape: expected the sizes of all axes, such as (14, 14), got 5",
+        ),
         ("detr", {"scale": 2.0}, ValueError, "scale and shape: expected normalize=True with them"),
+        ("rel_conformer", {"length": -1}, ValueError, "length: expected at least 1, got -1"),
+        ("rel_conformer", {"length": 2.0}, TypeError, "length: expected an integer, got 2.0 (float)"),
+        ("espnet_legacy_rel", {"max_len": 0}, ValueError, "max_len: expected at least 1, got 0"),
+        ("transformer_xl", {"klen": 0}, ValueError, "klen: expected at least 1, got 0"),
+        ("xlnet", {"klen": True}, TypeError, "klen: expected an integer, got True (bool)"),
+        ("ltae", {"n_head": 0}, ValueError, "n_head: expected at least 1, got 0"),
+        ("lingvo_linear", {"dim": 8, "seq_len": 0}, ValueError, "seq_len: expected at least 1, got 0"),
+        ("lingvo_linear", {"dim": 10**12, "seq_len": 8}, ValueError, "dim: expected at most 1048576, got 10"),
+        ("sam2_1d", {"dim": -4}, ValueError, "dim: expected at least 1, got -4"),
+        ("fairseq", {"padding_idx": -3}, ValueError, "padding_idx: expected at least 0, got -3"),
+        ("fairseq2", {"_legacy_pad_idx": -3}, ValueError, "_legacy_pad_idx: expected at least 0, got -3"),
+        ("nerf", {"num_freqs": 0}, ValueError, "num_freqs: expected at least 1, got 0"),
+        ("nerf", {"num_freqs": 10**9}, ValueError, "num_freqs: expected at most 64, got 1000000000"),
+        ("nerf", {"input_dims": 10**8}, ValueError, "input_dims: expected at most 32, got 100000000"),
+        ("t2t_nd", {"axes": 0}, ValueError, "axes: expected at least 1, got 0"),
+        ("positional_encodings", {"axes": 10**19}, ValueError, "axes: expected at most 32, got 1000"),
+        ("detr", {"normalize": True, "shape": (4, -4)}, ValueError, "shape: expected at least 1, got -4"),
+        ("detr", {"normalize": True, "shape": (4, 4.0)}, TypeError, "shape: expected an integer, got 4.0 (float)"),
+        ("diffusers_2d", {"grid_size": 0}, ValueError, "grid_size: expected at least 1, got 0"),
+        ("diffusers_2d", {"grid_size": (3, 0)}, ValueError, "grid_size: expected at least 1, got 0"),
+        ("diffusers_2d", {"base_size": 0}, ValueError, "base_size: expected at least 1, got 0"),
+        ("perceiver", {"shape": (1, 9)}, ValueError, "shape: expected at least 2 along every axis, got (1, 9)"),
+        ("perceiver", {"num_bands": -1}, ValueError, "num_bands: expected at least 1, got -1"),
+        ("perceiver", {"max_resolution": (9, 0)}, ValueError, "max_resolution: expected at least 1, got 0"),
+        ("mlx", {"scale": 0}, ValueError, "amplitude: expected "),
     ],
 )
 def test_options_that_make_no_sense(name: str, options: dict, error: type[Exception], text: str) -> None:
@@ -212,7 +345,45 @@ def test_options_that_make_no_sense(name: str, options: dict, error: type[Except
     assert text in str(caught.value)
 
 
+def test_the_number_of_axes_is_bounded() -> None:
+    """Nothing is made for each axis before that is known."""
+    posenc.Encoding(axes=32)
+    for axes in (33, 10**8, 10**19):
+        with pytest.raises(
+            ValueError, match=rf"^axes: expected the number of axes of positions, at most 32, got {axes}$"
+        ):
+            posenc.Encoding(axes=axes)
+
+
 # ---- convert_layout_ ----
+
+
+@pytest.mark.parametrize("dim", [2, 3, 8, 9, 64])
+def test_layouts_by_their_words(dim: int) -> None:
+    """sin_0 cos_0 sin_1 cos_1 ... and sin_0 sin_1 ... cos_0 cos_1 ..., whatever the frequencies."""
+    interleaved = np.array([f"{'sc'[j % 2]}{j // 2}" for j in range(dim)])
+    concatenated = np.concatenate([interleaved[::2], interleaved[1::2]])
+    array = np.tile(interleaved, (2, 3, 1))
+    assert posenc.convert_layout_(array, "interleaved", "concatenated") is array
+    assert (array == concatenated).all()
+    posenc.convert_layout_(array, "Concatenated", "INTERLEAVED")
+    assert (array == interleaved).all()
+    turned = np.ascontiguousarray(array.transpose(2, 0, 1))
+    posenc.convert_layout_(turned, "interleaved", "concatenated", axis=0)
+    assert (turned[:, 0, 0] == concatenated).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"), [("whisper", 12), ("guided_diffusion", 9), ("mae", 16), ("ltae", 96), ("timm_sincos2d", 16)]
+)
+def test_a_layout_of_the_other_encoding(name: str, dim: int) -> None:
+    known = posenc.get_encoding(name)
+    where = [3.25, 7] if known.axes == 2 else 3.25
+    for layout in ("interleaved", "concatenated"):
+        other = dataclasses.replace(known, layout=layout, nesting=None)
+        rows = [posenc.encode([where], dim, encoding=encoding) for encoding in (known, other)]
+        assert_same_bits(posenc.convert_layout_(rows[0].copy(), name, layout), rows[1])
+        assert_same_bits(posenc.convert_layout_(rows[1].copy(), layout, known), rows[0])
 
 
 def test_conversion_is_what_the_target_computes() -> None:

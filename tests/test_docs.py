@@ -10,7 +10,8 @@ from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _conventions, _encoding, _grid, _positions, _threads
+from posenc import _api, _backend, _encoding, _grid, _positions, _threads
+from posenc._conventions import layout, lookup
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -19,7 +20,9 @@ BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M
 
 
 @pytest.mark.parametrize(
-    "module", [_api, _backend, _conventions, _encoding, _grid, _positions, _threads], ids=lambda module: module.__name__
+    "module",
+    [_api, _backend, _encoding, _grid, _positions, _threads, layout, lookup],
+    ids=lambda module: module.__name__,
 )
 def test_docstrings(module: object) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as report:
@@ -61,6 +64,33 @@ def test_readme() -> None:
             names.update(test.globs)
         else:
             exec(compile(block, "README.md", "exec"), names)
+
+
+# What to write where nothing can be written in place.
+SUM = "x + posenc.encode(L, D, dtype=x.dtype)"
+
+
+@pytest.mark.skipif(not README.exists(), reason="README.md is not here")
+def test_the_readme_has_the_line_that_trains() -> None:
+    assert f"`{SUM}`" in README.read_text()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_the_line_that_trains(dtype: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    x = torch.ones(2, 5, 8, dtype=getattr(torch, dtype), requires_grad=True)
+    y = eval(SUM, {"posenc": posenc, "x": x, "L": 5, "D": 8})
+    assert y.dtype == x.dtype
+    y.sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+    assert torch.equal(y.detach(), x.detach() + posenc.encode(5, 8, dtype=x.dtype))
+
+
+def test_the_line_within_jit() -> None:
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    x = jax.numpy.ones((2, 5, 8), "float32")
+    y = jax.jit(lambda x: eval(SUM, {"posenc": posenc, "x": x, "L": 5, "D": 8}))(x)
+    assert (y == x + posenc.encode(5, 8)).all()
 
 
 def anchors(page: Path) -> set[str]:

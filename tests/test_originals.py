@@ -19,17 +19,21 @@ from posenc._encoding import columns
 
 torch = pytest.importorskip("torch", reason="nox -s originals installs torch and the originals")
 transformers = pytest.importorskip("transformers", reason="nox -s originals installs transformers")
+diffusers = pytest.importorskip("diffusers", reason="nox -s originals installs diffusers")
 embeddings = pytest.importorskip("diffusers.models.embeddings", reason="nox -s originals installs diffusers")
 tatp22 = pytest.importorskip("positional_encodings.torch_encodings", reason="nox -s originals installs it")
 lucidrains = pytest.importorskip("x_transformers.x_transformers", reason="nox -s originals installs it")
 
+from diffusers.models.transformers.auraflow_transformer_2d import AuraFlowTransformer2DModel  # noqa: E402
 from transformers.models import (  # noqa: E402
+    aimv2,
     autoformer,
     codegen,
     ctrl,
     deformable_detr,
     detr,
     distilbert,
+    fastspeech2_conformer,
     flaubert,
     fsmt,
     grounding_dino,
@@ -40,6 +44,7 @@ from transformers.models import (  # noqa: E402
     maskformer,
     musicgen,
     nllb_moe,
+    parakeet,
     pegasus,
     pegasus_x,
     perceiver,
@@ -74,10 +79,11 @@ class Original(NamedTuple):
 
     label: str
     table: Callable[[], Any]
-    name: str
+    names: str
     options: dict[str, Any] = {}  # noqa: RUF012
     float64: bool = False
     positions: Any = LENGTH
+    stands_in: bool = False  # for another original with the same formula, which did not run
 
 
 def hugging_face(module: Any, name: str) -> Any:
@@ -127,6 +133,54 @@ def conformer() -> Any:
     ]
 
 
+def native() -> Any:
+    """AIMv2's, with the halves exchanged as its embeddings do."""
+    table = hugging_face(aimv2, "build_2d_sinusoidal_position_embedding")(25, 34, 64).reshape(25, 34, 64)
+    return torch.cat([table[..., 32:], table[..., :32]], -1)
+
+
+def fast_speech() -> Any:
+    config = transformers.FastSpeech2ConformerConfig(hidden_size=64)
+    module = hugging_face(fastspeech2_conformer, "FastSpeech2ConformerRelPositionalEncoding")
+    return module(config, {"positional_dropout_rate": 0.0})(torch.zeros(1, 300, 64))[1][0]
+
+
+def parakeet_encoder() -> Any:
+    config = transformers.ParakeetEncoderConfig(hidden_size=64)
+    return hugging_face(parakeet, "ParakeetEncoderRelPositionalEncoding")(config)(torch.zeros(1, 300, 64))[0]
+
+
+def seamless_decoder() -> Any:
+    """With the padding_idx that the model gives it."""
+    small = {
+        f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in ("layers", "ffn_dim", "attention_heads")
+    }
+    config = transformers.SeamlessM4TConfig(hidden_size=66, vocab_size=10, **small)
+    return hugging_face(seamless_m4t, "SeamlessM4TDecoder")(config).embed_positions(TOKENS)[0]
+
+
+def aura_flow() -> Any:
+    model = AuraFlowTransformer2DModel(
+        sample_size=4,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=1,
+        joint_attention_dim=8,
+        caption_projection_dim=8,
+        pos_embed_max_size=4,
+    )
+    return model.time_step_embed(torch.tensor(UNIT))
+
+
+def cog_video() -> Any:
+    """Five frames of 7 x 9 patches, after the text."""
+    module = embeddings.CogVideoXPatchEmbed(
+        embed_dim=64, sample_width=18, sample_height=14, sample_frames=17, max_text_seq_length=3, text_embed_dim=8
+    )
+    return module.pos_embedding[0, 3:].reshape(5, 7, 9, 64)
+
+
 def xl() -> Any:
     config = transformers.XLNetConfig(vocab_size=10, d_model=64, n_layer=1, n_head=2, d_inner=8, attn_type="bi")
     return hugging_face(xlnet, "XLNetModel")(config).relative_positional_encoding(100, 200)[:, 0]
@@ -156,7 +210,7 @@ ORIGINALS = [
     Original(
         "TimeSeriesTransformer",
         weights(time_series_transformer, "TimeSeriesSinusoidalPositionalEmbedding"),
-        "hf_timeseries",
+        "hf_timeseries time_series_transformer",
         float64=True,
     ),
     Original("XLM", out(xlm, 66), "xlm", float64=True),
@@ -170,13 +224,20 @@ ORIGINALS = [
         float64=True,
     ),
     Original("CTRL", lambda: hugging_face(ctrl, "positional_encoding")(LENGTH, 66, torch.float32), "ctrl"),
-    Original("CodeGen", lambda: hugging_face(codegen, "create_sinusoidal_positions")(LENGTH, 66), "tf_tutorial_2022"),
+    Original(
+        "CodeGen",
+        lambda: hugging_face(codegen, "create_sinusoidal_positions")(LENGTH, 66),
+        "tf_tutorial_2022",
+        stands_in=True,
+    ),
     Original("FSMT", padded(fsmt, "SinusoidalPositionalEmbedding", rows=2), "fsmt"),
     Original("M2M100", padded(m2m_100, "M2M100SinusoidalPositionalEmbedding"), "m2m100"),
     Original("M2M100 65", padded(m2m_100, "M2M100SinusoidalPositionalEmbedding", 65), "m2m100"),
     Original("NLLB-MoE", padded(nllb_moe, "NllbMoeSinusoidalPositionalEmbedding"), "nllb_moe"),
-    Original("SeamlessM4T", padded(seamless_m4t, "SeamlessM4TSinusoidalPositionalEmbedding"), "seamless_m4t"),
-    Original("Speech2Text", padded(speech_to_text, "Speech2TextSinusoidalPositionalEmbedding"), "speech_to_text"),
+    Original("SeamlessM4T", seamless_decoder, "seamless_m4t"),
+    Original(
+        "Speech2Text", padded(speech_to_text, "Speech2TextSinusoidalPositionalEmbedding"), "speech_to_text speech2text"
+    ),
     Original("TrOCR", padded(trocr, "TrOCRSinusoidalPositionalEmbedding"), "trocr"),
     Original("Kosmos-2", padded(kosmos2, "Kosmos2TextSinusoidalPositionalEmbedding"), "kosmos2"),
     Original(
@@ -206,6 +267,8 @@ ORIGINALS = [
         "speecht5",
     ),
     Original("Wav2Vec2-Conformer", conformer, "wav2vec2_conformer", {"length": 300}, positions=599),
+    Original("FastSpeech2-Conformer", fast_speech, "fastspeech2_conformer", {"length": 300}, positions=599),
+    Original("Parakeet", parakeet_encoder, "parakeet", {"length": 300}, positions=599),
     Original("XLNet", xl, "xlnet", {"klen": 200}, positions=300),
     Original("DETR", sine(detr, "DetrSinePositionEmbedding"), "detr", positions=GRID),
     Original(
@@ -238,6 +301,7 @@ ORIGINALS = [
     ),
     Original("Grounding DINO", grounding, "grounding_dino", {"normalize": True, "shape": (25, 34)}, positions=GRID),
     Original("ViTMAE", vit, "vit_mae", float64=True, positions=GRID[:16, :16]),
+    Original("AIMv2", native, "aimv2", float64=True, positions=GRID),
     Original(
         "RT-DETR",
         lambda: hugging_face(rt_detr, "RTDetrSinePositionEmbedding")(64, 100)(
@@ -278,7 +342,10 @@ ORIGINALS = [
         "diffusers, interleaved",
         lambda: embeddings.SinusoidalPositionalEmbedding(66, LENGTH)(torch.zeros(1, LENGTH, 66))[0],
         "pytorch",
+        stands_in=True,
     ),
+    Original("AuraFlow", aura_flow, "auraflow", positions=UNIT),
+    Original("CogVideoX", cog_video, "cogvideox", positions=VIDEO),
     Original(
         "diffusers 2-D",
         lambda: embeddings.get_2d_sincos_pos_embed(64, (25, 34), output_type="pt").reshape(25, 34, 64),
@@ -345,8 +412,20 @@ def rows_of(label: str) -> np.ndarray:
 @pytest.mark.parametrize("original", ORIGINALS, ids=lambda original: original.label)
 def test_original(original: Original, backend: str) -> None:
     table = rows_of(original.label)
+    for name in original.names.split():
+        compare(table, posenc.get_encoding(name, **original.options), original, backend)
+
+
+def test_what_ran_is_what_evidence_says() -> None:
+    ran = {name for original in ORIGINALS if not original.stands_in for name in original.names.split()}
+    assert ran == {encoding.name for encoding in posenc.list_encodings() if encoding.evidence == "ran"}
+    said = {encoding.where.partition(",")[0].rpartition(".")[0] for encoding in posenc.list_encodings()}
+    for package in (transformers, diffusers):
+        assert f"{package.__name__} {package.__version__.rpartition('.')[0]}" in said
+
+
+def compare(table: np.ndarray, encoding: posenc.Encoding, original: Original, backend: str) -> None:
     dim = table.shape[-1]
-    encoding = posenc.get_encoding(original.name, **original.options)
     got = posenc.encode(original.positions, dim, encoding=encoding, backend=backend)
     assert got.shape == table.shape
     difference = np.abs(got.astype(np.float64) - table)

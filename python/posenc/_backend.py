@@ -87,9 +87,12 @@ def _require(name: str) -> None:
         raise BackendError(f"backend {name!r} is not available: {reason}")
 
 
+_asked: set[str] = set()  # whether there was a reason to import Numba
+
+
 @functools.cache
 def why_not(name: str) -> str | None:
-    """Why the backend called `name` can't be used, or None if it can. Does not import Numba."""
+    """Why the backend called `name` can't be used, or None if it can. Imports Numba if that is asked about."""
     if name == "cpp":
         try:
             core = importlib.import_module("posenc._core")
@@ -101,9 +104,30 @@ def why_not(name: str) -> str | None:
                 core.use_level(level)
             except ValueError as error:
                 raise BackendError(f"POSENC_ISA: {error}") from None
-    elif name == "numba" and importlib.util.find_spec("numba") is None:
-        return "numba is not installed (pip install 'posenc[numba]')"
+    elif name == "numba":
+        _asked.add(name)
+        if not _is_installed("numba"):
+            return "numba is not installed (pip install 'posenc[numba]')"
+        try:
+            importlib.import_module(MODULES[name])
+        except Exception as error:  # of any kind: Numba refuses a NumPy that it does not know, or breaks on it
+            return (
+                f"numba is installed, but can't be imported: {type(error).__name__}: {error} (pip install --upgrade "
+                "numba, or posenc's backend 'numpy')"
+            )
     return None
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _status(name: str) -> str:
+    """What `info` says of a backend: of Numba, only whether it is installed as long as nobody needs it."""
+    needed = name in _asked or name == default_name() or why_not("cpp") is not None
+    if name == "numba" and not needed and _is_installed(name):
+        return "available"
+    return why_not(name) or "available"
 
 
 def version() -> str:
@@ -121,8 +145,8 @@ def info() -> dict[str, Any]:
     dict
         ``version``: of posenc. ``backend``: the one in use. ``reason``: why that one. ``isa``: the compiled core's
         instruction set, or None where another backend runs. ``isa_levels``: those this processor can run, fastest
-        first. ``backends``: for each, "available" or why it is not. ``compiler`` and ``flags``: of the compiled core,
-        or None.
+        first. ``backends``: for each, "available" or why it is not; Numba is not imported for that unless there is no
+        compiled core, or somebody asked for Numba. ``compiler`` and ``flags``: of the compiled core, or None.
 
     Raises
     ------
@@ -137,8 +161,7 @@ def info() -> dict[str, Any]:
     """
     name = default_name()
     _require(name)
-    reasons = {key: why_not(key) for key in MODULES}
-    core = importlib.import_module("posenc._core") if reasons["cpp"] is None else None
+    core = importlib.import_module("posenc._core") if why_not("cpp") is None else None
     forced = [key for key in ("POSENC_BACKEND", "POSENC_ISA") if os.environ.get(key)]
     return {
         "version": version(),
@@ -146,7 +169,7 @@ def info() -> dict[str, Any]:
         "reason": f"{', '.join(forced)} set" if forced else "fastest available",
         "isa": core.level() if core is not None and name == "cpp" else None,
         "isa_levels": core.levels() if core is not None else [],
-        "backends": {key: reason or "available" for key, reason in reasons.items()},
+        "backends": {key: _status(key) for key in MODULES},
         "compiler": core.compiler if core is not None else None,
         "flags": core.flags if core is not None else None,
     }

@@ -20,6 +20,7 @@ from . import _frequencies, _validate
 from ._cache import Cache
 
 LARGEST_DIM = 2**20
+LARGEST_AXES = 32  # NumPy's arrays have few more
 LARGEST_OFFSET = 2.0**53
 
 LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
@@ -117,6 +118,8 @@ class Encoding:
     def __post_init__(self) -> None:
         """Check everything, and bring it into the one form that equal encodings have."""
         axes = _validate.integer(self.axes, "axes", minimum=1)
+        if axes > LARGEST_AXES:
+            raise ValueError(f"axes: expected the number of axes of positions, at most {LARGEST_AXES}, got {axes}")
         order = _validate.axis_order(self.axis_order, "axis_order", axes)
         values = {
             "layout": _one_of(self.layout, "layout", LAYOUTS),

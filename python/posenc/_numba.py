@@ -6,7 +6,7 @@ round for sure is left to the reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -27,8 +27,18 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 # the CRC-32 of that file (tests/test_numba.py compares them).
 FORMULA = 0xD28BD95A
 
-# contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """`function` compiled at its first call, kept on disk where Numba may write.
+
+    contract and reassociate are what fastmath would allow; none of it here, so that bits are those of the reference.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written, as in a container
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
 reduce_angle = compiled(_formula.reduce_angle)
 sine = compiled(_formula.sine)
 cosine = compiled(_formula.cosine)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from typing import Any
 
 from . import _validate
+
+MOST = 2**16  # more than any machine has processors; a call never uses more threads than its array is worth
 
 _chosen: int | None = None
 
@@ -24,7 +27,7 @@ def set_num_threads(threads: int | str) -> None:
     Raises
     ------
     TypeError, ValueError
-        If it is neither an integer of at least 1 nor "auto".
+        If it is neither an integer from 1 to 65536 nor "auto".
 
     Examples
     --------
@@ -50,16 +53,21 @@ def resolve(threads: Any) -> int:
         if threads != "auto":
             raise ValueError(f"threads: expected an integer or 'auto', got {threads!r}")
         return _available()
-    return _validate.integer(threads, "threads", minimum=1)
+    number = _validate.integer(threads, "threads", minimum=1)
+    if number > MOST:
+        raise ValueError(f"threads: expected at most {MOST}, or 'auto', got {number}")
+    return number
 
 
 @functools.cache
 def _from_environment() -> int:
-    text = os.environ.get("POSENC_NUM_THREADS", "1")
+    text = os.environ.get("POSENC_NUM_THREADS") or "1"  # empty is unset, as in POSENC_BACKEND and POSENC_ISA
     if text == "auto":
         return _available()
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("0*[1-9][0-9]*", text):
         raise ValueError(f"POSENC_NUM_THREADS: expected an integer of at least 1 or 'auto', got {text!r}")
+    if len(text.lstrip("0")) > len(str(MOST)) or int(text) > MOST:
+        raise ValueError(f"POSENC_NUM_THREADS: expected at most {MOST}, or 'auto', got {text!r}")
     return int(text)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import itertools
 import json
+import re
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from posenc import _backend, _conventions, _encoding
+from posenc import _backend, _conventions, _encoding, _threads
 
-from . import machine, table
+from . import files, machine, table
 from .arrays import DTYPES, Unavailable
 from .cases import isa_restored
 from .check import REFERENCE
@@ -139,16 +141,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others"
     )
     parser.add_argument("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON document; - prints it instead of the table")
-    parser.add_argument("--csv", metavar="FILE", help="write the rows as CSV; - prints them instead of the table")
-    parser.add_argument("--plot", metavar="FILE", help="draw GB/s against size (default: over a range of sizes)")
+    parser.add_argument(
+        "--json", metavar="FILE", type=files.target, help="write one JSON document; - prints it instead of the table"
+    )
+    parser.add_argument(
+        "--csv", metavar="FILE", type=files.target, help="write the rows as CSV; - prints them instead of the table"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", type=files.target, help="draw GB/s against size (default: over a range of sizes)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    given = [(option, getattr(args, option)) for option in ("json", "csv", "plot") if getattr(args, option)]
+    for (one, path), (other, other_path) in itertools.combinations(given, 2):
+        if files.same(path, other_path):
+            raise _backend.BackendError(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
-        from . import plot  # says what is missing before anything is timed
+        from . import plot
 
-        plot.pyplot()
+        plot.check(args.plot)
     backends = _our_entrants(args.backend, args.isa, args.threads)
     cases = _cases(args)
     record = machine.record()
@@ -339,8 +351,8 @@ def _several(names: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def _counts(text: str) -> list[int]:
-    if not all(part.isdecimal() and int(part) >= 1 for part in text.split(",")):
-        raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,2, got {text!r}")
+    if not re.fullmatch(r"[1-9]\d{0,4}(,[1-9]\d{0,4})*", text, re.A) or max(map(int, text.split(","))) > _threads.MOST:
+        raise argparse.ArgumentTypeError(f"expected numbers of threads up to {_threads.MOST} such as 1,2, got {text!r}")
     return list(dict.fromkeys(map(int, text.split(","))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from posenc import _backend
+from posenc._encoding import LARGEST_DIM
 
 from . import machine, table
 from .cases import DECODING_POSITION, OPERATIONS, RECIPE, Case, Contender, contenders, isa_restored
@@ -24,6 +26,7 @@ HELP = "every backend on real shapes: speed, error, agreement"
 SHAPES = [(2048, 512), (32, 128, 512), (8, 512, 768), (1, 1, 512), (131072, 512)]  # the last one: 256 MiB
 QUICK_SHAPES = [(2048, 512), (8, 512, 768), (1, 1, 512), (16384, 512)]
 FLOAT64_SHAPES = [(2048, 512)]
+MOST_ELEMENTS = 2**40  # what no memory holds, and NumPy still counts
 
 # Seconds for each contender in each case, and the samples that it gets at least.
 EFFORT = 0.25, 2
@@ -146,9 +149,14 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", text):
-        raise argparse.ArgumentTypeError(f"expected two or more sizes, such as 8x512x768, got {text!r}")
-    return tuple(map(int, text.split("x")))
+    if not re.fullmatch(r"[1-9]\d{0,18}(x[1-9]\d{0,18}){1,31}", text, re.A):
+        raise argparse.ArgumentTypeError(f"expected 2 to 32 sizes, such as 8x512x768, got {text!r}")
+    shape = tuple(map(int, text.split("x")))
+    if shape[-1] > LARGEST_DIM:
+        raise argparse.ArgumentTypeError(f"expected at most {LARGEST_DIM} channels, the last size, got {text!r}")
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise argparse.ArgumentTypeError(f"expected at most {MOST_ELEMENTS} elements, got {text!r}")
+    return shape
 
 
 def _print(results: Sequence[Result], record: dict[str, Any]) -> None:

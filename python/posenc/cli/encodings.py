@@ -8,10 +8,11 @@ import json
 import re
 import sys
 import textwrap
+from collections import Counter
 from typing import Any
 
-from posenc import _conventions
-from posenc._conventions import ROWS, Row, get_encoding
+from posenc._conventions import ROWS, Row, absent, get_encoding, lookup
+from posenc._conventions.evidence import Evidence
 from posenc._encoding import LAYOUTS, Encoding
 
 from . import table
@@ -83,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown:
         print(markdown(), end="")
         return 0
-    rows = ROWS if args.name is None else [row for row in ROWS if args.name in row.names]
+    known = None if args.name is None else lookup.known_name(args.name)
+    rows = ROWS if args.name is None else [row for row in ROWS if known in row.names]
     hints: list[tuple[str, str, str]] = []
     if not rows:
         rows, hints = search(args.name)
@@ -96,9 +98,9 @@ def run(args: argparse.Namespace) -> int:
         table.show(("name", "what"), 2, [lines])
     for argument, whose, parameter in hints if not args.json else []:
         print(f"\n{argument} ({whose}): {parameter}")
-    if not rows and not hints:
+    if args.name is not None and known is None and (not (rows or hints) or absent.explanation(args.name)):
         try:
-            _conventions.row(args.name)
+            lookup.row(args.name)
         except ValueError as error:
             print(f"posenc: {error}", file=sys.stderr)
         return 1
@@ -127,6 +129,7 @@ def as_dict(row: Row) -> dict[str, Any]:
         "names": list(row.names),
         "summary": row.summary,
         "source": row.source,
+        "evidence": {name: evidence._asdict() for name, evidence in row.evidence.items()},
         "call": call,
         "encoding": repr(encoding),
         "formula": formula(encoding),
@@ -137,11 +140,35 @@ def as_dict(row: Row) -> dict[str, Any]:
 def details(row: Row) -> str:
     """Everything about one encoding, as text."""
     call, encoding = example(row)
-    lines = [f"{', '.join(row.names)}: {row.summary}", f"source: {row.source}", "", call, f"= {short(encoding)}", ""]
+    lines = [
+        f"{', '.join(row.names)}: {row.summary}",
+        f"source: {row.source}",
+        *established(row),
+        "",
+        call,
+        f"= {short(encoding)}",
+        "",
+    ]
     lines += [f"  {line}" for line in formula(encoding)]
     if row.traps:
         lines += ["", *(f"- {trap}" for trap in row.traps)]
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ", drop_whitespace=True) for line in lines)
+
+
+# What the grades of evidence mean.
+GRADES = {
+    "ran": "compared with what the running original computes",
+    "read": "read in its source",
+    "paper": "from the formula of a paper",
+}
+
+
+def established(row: Row) -> list[str]:
+    """How the names of a row were established, a line for those that were in the same way."""
+    groups: dict[Evidence, list[str]] = {}
+    for name, evidence in row.evidence.items():
+        groups.setdefault(evidence, []).append(name)
+    return [f"{', '.join(names)}: {GRADES[e.grade]}: {e.where}" for e, names in groups.items()]
 
 
 def short(encoding: Encoding) -> str:
@@ -219,7 +246,7 @@ INTRODUCTION = """\
 <!-- Written by `posenc encodings --markdown > docs/conventions.md`; do not edit. -->
 
 {names} names for {rows} public conventions, and what each computes. `posenc encodings NAME` prints one, or looks for a
-word among names and arguments.
+word among names and arguments. In a name, case, "-", "_" and spaces do not matter.
 
 ```python
 posenc.add_(x, encoding="whisper")
@@ -231,6 +258,10 @@ In what follows, p is the position of a row: 0, 1, 2 ... unless `start=` or `pos
 original counts from 1 or 2, the encoding adds that itself. All are computed exactly; originals that compute angles in
 float32 are off by up to 1e-3 at position 5000. Encodings that differ in the order of columns only can be turned into
 each other: `convert_layout_`.
+
+Of the names, {ran} were compared with what the running original computes (`tests/test_originals.py`), {read} were read
+in the original's source, at the commit and lines that stand under each, and {paper} have a paper's formula and no
+source.
 
 ## Arguments
 
@@ -254,6 +285,7 @@ def markdown() -> str:
     head = INTRODUCTION.format(
         names=sum(len(row.names) for row in ROWS),
         rows=len(ROWS),
+        **Counter(evidence.grade for row in ROWS for evidence in row.evidence.values()),
         arguments="\n".join(f"| {' | '.join(line)} |" for line in ARGUMENTS),
         index="\n".join(
             f"| {', '.join(f'[{name}](#{row.names[0]})' for name in row.names)} | {row.summary} |" for row in ROWS
@@ -279,6 +311,10 @@ def section(row: Row) -> str:
         "```",
         "",
         *(f"- {line}" for line in formula(encoding)),
+        "",
+        "Established:",
+        "",
+        *(f"- {located(line)}" for line in established(row)),
     ]
     if row.traps:
         lines += ["", "Traps:", "", *(f"- {trap}" for trap in row.traps)]
@@ -289,3 +325,9 @@ def linked(source: str) -> str:
     """A source with links to where it is."""
     source = re.sub(r"^([\w.-]+/[\w.-]+)(?= )", r"[\1](https://github.com/\1)", source)
     return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
+
+
+def located(line: str) -> str:
+    """A line of evidence with links to the files that were read."""
+    link = r"[\1 \3](https://github.com/\1/blob/\2/\3)"
+    return re.sub(r"([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}) ([\w./-]*\w)", link, line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from posenc import _backend
@@ -27,8 +28,23 @@ def pyplot() -> Any:
     return importlib.import_module("matplotlib.pyplot")
 
 
+def check(path: str) -> None:
+    """Refuse what can't be drawn, before anything is timed."""
+    known = pyplot().figure().canvas.get_supported_filetypes()
+    pyplot().close()
+    if Path(path).suffix[1:].lower() not in known:
+        kinds = ", ".join(f".{kind}" for kind in sorted(known))
+        raise _backend.BackendError(f"--plot: expected a file name that ends in one of {kinds}, got {path!r}")
+
+
 def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
     """Write the figure of the rows of a JSON document to `path`."""
+    figure = figure_of(rows, machine)
+    figure.savefig(path, dpi=150)
+    pyplot().close(figure)
+
+
+def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
     plt = pyplot()
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -44,8 +60,7 @@ def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> 
     figure.suptitle(
         f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
     )
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    return figure
 
 
 def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -63,17 +78,18 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     for threads in sorted({threads for threads, _ in limit}):
         points = sorted((size, speed) for (count, size), speed in limit.items() if count == threads)
         label = "limit of the memory" + (f", {threads} threads" if threads > 1 else "")
-        axis.plot(*zip(*points, strict=True), color="black", lw=2.2 if threads == 1 else 1.2, label=label, zorder=4)
+        style: dict[str, Any] = {"color": "black", "lw": 2.2 if threads == 1 else 1.2, "zorder": 4}
+        _line(axis, points, label, style)
     ours = others = 0
     for (kind, name), line in series.items():
         points = sorted(line.items())
         if kind == "posenc":
-            style: dict[str, Any] = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
+            style = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
             ours += 1
         else:
             style = {"color": GREY, "ls": DASHES[others % len(DASHES)], "lw": 1.2, "zorder": 3}
             others += 1
-        axis.plot(*zip(*points, strict=True), ms=4, label=name if kind == "peer" else f"posenc {name}", **style)
+        _line(axis, points, name if kind == "peer" else f"posenc {name}", style)
     sizes = sorted({_bytes(row) for row in rows})
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
@@ -92,6 +108,12 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+
+
+def _line(axis: Any, points: Sequence[tuple[int, float]], label: str, style: dict[str, Any]) -> None:
+    """A curve through `points`; a single one, through which none goes, is marked."""
+    marked = {"marker": "D"} if len(points) == 1 else {}
+    axis.plot(*zip(*points, strict=True), ms=4, label=label, **marked | style)
 
 
 def _bytes(row: dict[str, Any]) -> int:

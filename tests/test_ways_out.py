@@ -67,6 +67,7 @@ CASES: list[tuple[tuple[int, ...], dict[str, Any], int]] = [
     ((2, 13, 8), {"encoding": IMAGE, "grid": (3, 4)}, 1),
     ((2, 12, 8), {"encoding": IMAGE, "grid": (3, 5)}, 1),
     ((2, 12, 8), {"encoding": IMAGE, "grid": (3, 4), "prefix": 2}, 1),
+    ((2, 9, 8), {"encoding": IMAGE, "mask": [1] * 9, "positions": np.zeros((2, 9, 2))}, 1),
     ((2, 12, 8), {"prefix": 2}, 1),
     ((2, 12, 8), {"grid": (3, 4)}, 1),
     ((2, 12, 8), {"encoding": IMAGE, "grid": (12,)}, 1),

@@ -35,6 +35,8 @@ def shape(
         way_out = f"for one per sequence `{name}=np.expand_dims({name}, -1)`"
         if name == "positions":
             way_out += ", or `positions=None, start=positions` to count on from it"
+    elif got and got == whole[-len(got) :]:
+        way_out = f"for all along the first axes `{name}=np.reshape({name}, {(1,) * (len(whole) - len(got)) + got})`"
     return ValueError(f"{name}: expected shape {expected}, got {got}; {way_out}")
 
 

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,11 +72,11 @@ Element element_of(const py::array& out) {
     throw py::type_error("_core: expected native float32, float64, float16, or uint16 for bfloat16");
 }
 
-// Addresses of the arrays of `inner` dimensions that `array` consists of, in C order.
+// Addresses of the arrays that `array` consists of along some of its axes, in C order.
 std::vector<char*> outer_addresses(const py::array& array, char* first,  // NOLINT(readability-non-const-parameter)
-                                   py::ssize_t inner) {
+                                   std::span<const py::ssize_t> axes) {
     std::vector<char*> addresses{first};
-    for (py::ssize_t axis = 0; axis < array.ndim() - inner; ++axis) {
+    for (const py::ssize_t axis : axes) {
         std::vector<char*> next;
         next.reserve(addresses.size() * static_cast<std::size_t>(array.shape(axis)));
         for (char* address : addresses) {
@@ -84,6 +87,37 @@ std::vector<char*> outer_addresses(const py::array& array, char* first,  // NOLI
         addresses = std::move(next);
     }
     return addresses;
+}
+
+// Axes along which rows do not change, and whose elements lie closer to each other than rows do: they count as one,
+// with `count` elements that are evenly spaced in both arrays.
+struct Cells {
+    std::size_t count = 1;
+    py::ssize_t to = 0, from = 0;
+};
+
+// Takes such axes out of `axes`.
+Cells take_cells(const py::array& out, const py::array& old, std::vector<py::ssize_t>& axes) {
+    const py::ssize_t row = out.ndim() - 2;
+    std::vector<py::ssize_t> close;
+    std::ranges::copy_if(axes, std::back_inserter(close), [&](py::ssize_t axis) {
+        return out.shape(axis) > 1 && std::abs(out.strides(axis)) < std::abs(out.strides(row)) && out.shape(row) > 1;
+    });
+    std::ranges::sort(close, {}, [&](py::ssize_t axis) { return std::abs(out.strides(axis)); });
+    Cells cells;
+    for (const py::ssize_t axis : close) {
+        const auto size = static_cast<py::ssize_t>(cells.count);
+        if (size > 1 && (out.strides(axis) != cells.to * size || old.strides(axis) != cells.from * size)) {
+            break;
+        }
+        if (size == 1) {
+            cells.to = out.strides(axis);
+            cells.from = old.strides(axis);
+        }
+        cells.count *= static_cast<std::size_t>(out.shape(axis));
+        std::erase(axes, axis);
+    }
+    return cells;
 }
 
 // The GIL, given up for the length of a call. An interpreter that ends in the meantime unwinds the thread that asks for
@@ -150,18 +184,25 @@ struct Written {
     std::vector<char*> to, from;
     Target target;
 
-    // Their last `inner` dimensions are left to others.
-    Written(py::array& out, const std::optional<py::array>& x, double scale, bool stream, py::ssize_t inner) {
+    // Their last `inner` dimensions are left to others. Where all arrays have the same rows, some axes become cells.
+    Written(py::array& out, const std::optional<py::array>& x, double scale, bool stream, py::ssize_t inner,
+            bool same_rows) {
         const py::array& old = x ? *x : out;
         if (out.ndim() < inner || old.ndim() != out.ndim() ||
             !std::equal(out.shape(), out.shape() + out.ndim(), old.shape()) || element_of(out) != element_of(old)) {
             throw py::value_error("_core: arrays do not fit each other");
         }
-        to = outer_addresses(out, static_cast<char*>(out.mutable_data()), inner);
-        from = x ? outer_addresses(old, const_cast<char*>(static_cast<const char*>(old.data())), inner) : to;
+        std::vector<py::ssize_t> axes(static_cast<std::size_t>(out.ndim() - inner));
+        std::iota(axes.begin(), axes.end(), py::ssize_t{0});
+        const Cells cells = same_rows ? take_cells(out, old, axes) : Cells{};
+        to = outer_addresses(out, static_cast<char*>(out.mutable_data()), axes);
+        from = x ? outer_addresses(old, const_cast<char*>(static_cast<const char*>(old.data())), axes) : to;
         target = {arrays_of(out, to),
                   arrays_of(old, from),
                   to.size(),
+                  cells.count,
+                  cells.to,
+                  cells.from,
                   element_of(out),
                   x ? Operation::add : Operation::fill,
                   scale,
@@ -174,9 +215,9 @@ void write(const HeldTable& held, const std::optional<py::array>& x, py::array o
            double scale, bool stream, std::size_t threads) {
     const Fallible fallible;
     const OwnedTable& table = *held.owned;
-    const Written written(out, x, scale, stream, 2);
     const bool starts = positions.ndim() == 1;
     const auto groups = static_cast<std::size_t>(positions.ndim() == 0 ? 0 : positions.shape(0));
+    const Written written(out, x, scale, stream, 2, groups == 1);
     if ((groups != 1 && groups != written.to.size()) || positions.ndim() > 2 ||
         static_cast<std::size_t>(out.shape(out.ndim() - 1)) != table.table().columns ||
         (!starts && positions.shape(1) != out.shape(out.ndim() - 2))) {
@@ -191,7 +232,7 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
            bool stream, std::size_t threads) {
     const Fallible fallible;
     const auto axes = static_cast<py::ssize_t>(parts.size());
-    const Written written(out, x, scale, stream, axes + 1);
+    const Written written(out, x, scale, stream, axes + 1, false);
     const std::size_t size = value_bytes(written.target.element, written.target.operation);
     MergeCall call{{}, {}, {}, {}, static_cast<std::size_t>(out.shape(out.ndim() - 1)), written.target};
     for (py::ssize_t a = 0; a < axes; ++a) {
@@ -306,7 +347,7 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
                     true,
                     1,
                     static_cast<std::size_t>(rows),
-                    {arrays, arrays, static_cast<std::size_t>(count), Element::f32, operation, 1.0, false}};
+                    {arrays, arrays, static_cast<std::size_t>(count), 1, 0, 0, Element::f32, operation, 1.0, false}};
     std::optional<WithoutGil> released;
     if (count * rows * columns > kTinyElements) {
         released.emplace();

@@ -28,7 +28,7 @@ struct Pieces {
     std::size_t arrays, array_step, array_parts, row_step, row_parts;
 
     Pieces(const Call& whole, std::size_t threads) : call(whole) {
-        const std::size_t columns = call.table.table().columns;
+        const std::size_t columns = call.table.table().columns * call.target.cells;
         arrays = call.groups == 1 ? call.target.count : 1;
         const std::size_t elements = arrays * call.groups * call.rows * columns;
         // On several threads, enough pieces that the last one to finish does not keep the others waiting.
@@ -40,7 +40,7 @@ struct Pieces {
     }
 
     std::size_t count() const { return call.groups * array_parts * row_parts; }
-    std::size_t elements() const { return row_step * array_step * call.table.table().columns; }
+    std::size_t elements() const { return row_step * array_step * call.table.table().columns * call.target.cells; }
 
     void run(const Table& table, Run kernel, std::size_t number, double* workspace) const {
         const std::size_t row = number % row_parts * row_step;
@@ -159,7 +159,8 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     }
     const Run kernel = active_level().run;
     const Table& table = call.table.table();
-    const std::size_t elements = call.groups * call.rows * table.columns * (call.groups == 1 ? call.target.count : 1);
+    const std::size_t elements =
+        call.groups * call.rows * table.columns * call.target.cells * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
     return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,

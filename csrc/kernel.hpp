@@ -88,6 +88,8 @@ struct Target {
     Arrays to;
     Arrays from;
     std::size_t count;  // of arrays, which share the rows
+    std::size_t cells;  // elements for each row and column of an array, `to_cell` and `from_cell` bytes apart
+    std::ptrdiff_t to_cell, from_cell;
     Element element;
     Operation operation;  // to = PE, or to = from * scale + PE, each operation rounded once
     double scale;

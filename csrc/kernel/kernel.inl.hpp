@@ -36,13 +36,19 @@ struct Workspace {
     double* trig;  // what evaluate_row writes; for strips, their anchor
     Anchor anchor;
     Start start;   // [kBlock + 2 kStrip] each
+    double* steps;  // kStepArrays of a table's frequencies each
     void* tile;    // rows that several arrays share, or that are not written from registers
 };
 
 Workspace divide(const Table& table, double* memory) {
     constexpr std::size_t size = kBlock + 64;
     double* const start = memory + table.padded_trig;
-    return {memory, {memory, memory + table.padded_frequencies}, {start, start + size, start + 2 * size, start + 3 * size}, start + 4 * size};
+    double* const steps = start + 4 * size;
+    return {memory,
+            {memory, memory + table.padded_frequencies},
+            {start, start + size, start + 2 * size, start + 3 * size},
+            steps,
+            steps + kStepArrays * table.padded_frequencies};
 }
 
 double position_of(const Rows& rows, std::size_t i) {
@@ -84,7 +90,7 @@ void walk_tiles(const Table& table, const Steps& steps, double position, std::si
         const std::size_t left = rows - done;
         const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
         const double first = position + static_cast<double>(done);
-        Tile tile{table, steps, first, height, farthest(first, height + 1), __builtin_inf()};
+        Tile tile{table, steps, first, height, farthest(first, height + 1), __builtin_inf(), false};
         if (since < kRotations) {
             rotate_anchor(table, steps, anchor);
             ++since;
@@ -116,6 +122,55 @@ void walk_run(const Table& table, double position, std::size_t rows, char* to, c
                         from + above * consumer.from_stride + offset, consumer);
         }
     });
+}
+
+// Rows at position, position + 1, ... of an array whose rows are one element apart: column by column, each strip holding
+// kStrip rows. Both columns of a pair share what is evaluated.
+template <class Consumer>
+void walk_down(const Table& table, double position, std::size_t rows, char* to, std::ptrdiff_t to_column, const char* from,
+               std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
+    constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
+    const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
+    const Start second = behind(work.start, 2 * kStrip);
+    consumer.go_on(2 * 1024);  // the hardware foresees the rest
+    const auto column = [&](const Tile& tile, const Start& start, std::size_t done, std::size_t count, std::size_t j) {
+        const auto at = static_cast<std::ptrdiff_t>(done) * size, c = static_cast<std::ptrdiff_t>(j);
+        walk_strips(tile, start, j, 0, count, to + c * to_column + at, from + c * from_column + at, consumer);
+    };
+    const auto blocks = [&](std::size_t k, std::size_t a, std::size_t b, bool zero) {
+        for (std::size_t done = 0; done < rows;) {
+            const std::size_t left = rows - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
+            const std::size_t count = smaller(left, kStrip);
+            const double first = position + static_cast<double>(done);
+            const double last = farthest(first, height * kStrip);
+            const Tile tile{table, steps, first, height, last, table.largest * last * kAngleError * absolute(table.amplitude),
+                            true};
+            make_start_down(tile, k, work.start, second);
+            if (zero) {
+                clear_start(work.start);
+                clear_start(second);
+            }
+            if (a < table.columns) {
+                column(tile, work.start, done, count, a);
+            }
+            if (b < table.columns) {
+                column(tile, second, done, count, b);
+            }
+            done += height * count;
+        }
+    };
+    if (table.order == Order::any) {
+        for (std::size_t j = 0; j < table.columns; ++j) {
+            const auto source = static_cast<std::size_t>(table.source[j] < 0 ? 0 : table.source[j]);
+            const bool is_second = (source & 1) != static_cast<std::size_t>(table.cos_first);
+            blocks(source / 2, is_second ? table.columns : j, is_second ? j : table.columns, table.source[j] < 0);
+        }
+        return;
+    }
+    const bool interleaved = table.order == Order::interleaved;
+    for (std::size_t k = 0; k < table.frequencies; ++k) {
+        blocks(k, interleaved ? 2 * k : k, interleaved ? 2 * k + 1 : table.frequencies + k, false);
+    }
 }
 
 // Rows whose number of columns is a multiple of a cache line, one after the other in memory, past the caches: strips
@@ -222,11 +277,40 @@ void run_tiles(const Table& table, const Rows& rows, const Target& target, const
     }
 }
 
+// Whether rows of both sides are one element apart, so that columns can be written from registers.
+template <class E>
+bool goes_down(const Rows& rows, const Target& target) {
+    const auto fits = [](const Arrays& arrays) {
+        return arrays.row_stride == sizeof(E) &&
+               reinterpret_cast<std::uintptr_t>(arrays.address[0]) % alignof(E) == 0 &&
+               arrays.column_stride % static_cast<std::ptrdiff_t>(alignof(E)) == 0;
+    };
+    return is_run(rows) && rows.count >= kStrip && fits(target.to) && fits(target.from);
+}
+
+template <class E>
+void run_down(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    constexpr auto step = static_cast<std::ptrdiff_t>(kStrip * sizeof(E));
+    const auto walk = [&](const auto& consumer) {
+        walk_down(table, position_of(rows, rows.first), rows.count, row_of(target.to, 0, rows.first),
+                  target.to.column_stride, row_of(target.from, 0, rows.first), target.from.column_stride, work, consumer);
+    };
+    const auto scale = static_cast<float>(target.scale);
+    if (target.operation == Operation::fill) {
+        walk(Fill<E, false>{step, step});
+    } else if (scale == 1.0F) {
+        walk(Add<E, false>{step, step, 0, scale});
+    } else {
+        walk(Add<E, true>{step, step, 0, scale});
+    }
+}
+
 template <class E>
 void run_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
-    const bool shared = target.count > 1 && rows.count <= height;  // rows are made once, and stay in the caches
+    // Rows that several arrays or cells share are made once, and stay in the caches.
+    const bool shared = target.cells > 1 || (target.count > 1 && rows.count <= height);
     for (std::size_t a = 0; a < (shared ? 1 : target.count); ++a) {
         Target part = target;
         part.to.address += a;
@@ -234,6 +318,8 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
         part.count = shared ? target.count : 1;
         if (!shared && is_contiguous<E>(part)) {
             run_single<E>(table, rows, part, work);
+        } else if (!shared && goes_down<E>(rows, part)) {
+            run_down<E>(table, rows, part, work);
         } else if (float32) {
             run_tiles<E, float>(table, rows, part, work);
         } else {

@@ -71,7 +71,7 @@ private:
             const bool zero = column + i >= table_.columns || table_.source[column + i] < 0;
             errors[i] = zero ? 0.0 : absolute(y[i]) * bound.relative + bound.absolute;
         }
-        settle<Value>({table_, position, 0.0, column, count}, y, errors, result);
+        settle<Value>({table_, position, column, count, false}, y, errors, result);
         return load<f32s>(result);
     }
 

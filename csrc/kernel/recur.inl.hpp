@@ -92,6 +92,7 @@ struct Tile {
     std::size_t rows;  // at most kRows
     double farthest;   // the largest magnitude of a position
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
+    bool down;           // whether lanes are rows of one column, and rows kStrip positions apart
 };
 
 // Of frequencies w with sin and cos of the first row's angle.
@@ -121,14 +122,11 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
     return {{s, c}, {s_difference, c_difference}, 2.0 * h, {flagged(sine_error), flagged(cosine_error)}};
 }
 
-void store_pair(const Start& to, std::size_t first, std::size_t second, const StartPair& pair) {
-    for (std::size_t which = 0; which < 2; ++which) {
-        const std::size_t at = which == 0 ? first : second;
-        store(to.value + at, pair.value[which]);
-        store(to.difference + at, pair.difference[which]);
-        store(to.factor + at, pair.factor);
-        store(to.error + at, pair.error[which]);
-    }
+void store_pair(const Start& to, std::size_t at, const StartPair& pair, std::size_t which) {
+    store(to.value + at, pair.value[which]);
+    store(to.difference + at, pair.difference[which]);
+    store(to.factor + at, pair.factor);
+    store(to.error + at, pair.error[which]);
 }
 
 void weave_pair(const Start& to, std::size_t at, const StartPair& pair) {
@@ -158,7 +156,9 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
         const std::size_t half = table.frequencies;
         for (std::size_t k = (half - 1) / kLanes * kLanes + kLanes; k > 0;) {  // backwards: seconds over firsts' padding
             k -= kLanes;
-            store_pair(to, k, half + k, pair_at(k));
+            const StartPair pair = pair_at(k);
+            store_pair(to, k, pair, 0);
+            store_pair(to, half + k, pair, 1);
         }
     } else {
         for (std::size_t j = 0; j < count; j += kLanes) {
@@ -211,6 +211,31 @@ void make_next(const Tile& tile, const Anchor& anchor, std::size_t count, const 
     }
 }
 
+// The start of one frequency's columns at position, position + 1 ... of a tile whose lanes are rows: those of the first
+// column of its pair, or of the second.
+void make_start_down(const Tile& tile, std::size_t k, const Start& first, const Start& second) {
+    const f64s w = tile.table.frequency[0][k] + f64s{}, w_low = tile.table.frequency[1][k] + f64s{};
+    f64s position = tile.position + f64s{};
+    for (std::size_t i = 0; i < kLanes; ++i) {
+        position[i] += static_cast<double>(i);
+    }
+    for (std::size_t j = 0; j < kStrip; j += kLanes, position += static_cast<double>(kLanes)) {
+        const Angle angle = evaluate<true>(position, w, w_low);
+        const StartPair pair = start_pair(tile, w, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{}, angle.sin,
+                                          angle.cos);
+        store_pair(first, j, pair, 0);
+        store_pair(second, j, pair, 1);
+    }
+}
+
+void clear_start(const Start& start) {
+    for (std::size_t j = 0; j < kStrip; j += kLanes) {
+        store(start.value + j, f64s{});
+        store(start.difference + j, f64s{});
+        store(start.error + j, f64s{});
+    }
+}
+
 // Settles a row of a strip whose doubles y err by `error`; flipped values come back flipped.
 template <class E>
 [[gnu::noinline]] void settle_strip(const Tile& tile, const double* flags, std::size_t row, std::size_t column,
@@ -224,7 +249,9 @@ template <class E>
     };
     turn(y);
     for (std::size_t j = 0; j < lanes && j < count; j += kVector) {
-        const Place place{tile.table, tile.position + static_cast<double>(row), 1.0, column + j, count - j};
+        const double position = tile.position + tile.steps.step * static_cast<double>(row);
+        const Place place{tile.table, tile.down ? position + static_cast<double>(j) : position,
+                          tile.down ? column : column + j, count - j, tile.down};
         settle<E>(place, y + j, error + j, results + j);
     }
     turn(results);

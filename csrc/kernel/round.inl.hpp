@@ -89,12 +89,13 @@ float exact(const Table& table, double position, std::int32_t source, E) {
     return widen(narrowed)[0] + 0.0F;
 }
 
-// Lanes of a row: columns column, column + 1, ... at `position`, of which `count` are wanted. Columns past the last one
-// are the first ones of the next row, at position + step.
+// Lanes of which `count` are wanted: columns column, column + 1, ... at `position`, where columns past the last one are
+// the first ones of the next row, one position on; or one column, at position, position + 1 ...
 struct Place {
     const Table& table;
-    double position, step;
+    double position;
     std::size_t column, count;
+    bool down;
 };
 
 // As many lanes as a register of doubles has, evaluated again one by one; their error bounds.
@@ -108,9 +109,9 @@ inline Evaluated evaluate_lanes(const Place& place, std::int32_t (&source)[kLane
     i64s cosine{};
     std::size_t column = place.column;
     double at = place.position;
-    for (std::size_t i = 0; i < kLanes; ++i, ++column) {
+    for (std::size_t i = 0; i < kLanes; ++i, place.down ? at += 1.0 : static_cast<double>(++column)) {
         for (; column >= table.columns; column -= table.columns) {
-            at += place.step;
+            at += 1.0;
         }
         source[i] = table.source[column];
         position[i] = at;
@@ -150,7 +151,7 @@ template <class E>
                 }
             }
         }
-        place.column += kLanes;
+        place.down ? place.position += kLanes : static_cast<double>(place.column += kLanes);
     }
 }
 

@@ -154,6 +154,46 @@ void write_columns(std::size_t columns, const Target& target, std::size_t first,
     }
 }
 
+// Writes ready rows where each element stands for several cells: in the order of the memory.
+template <class E, class V>
+void write_cells(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
+    const auto magnitude_of = [](std::ptrdiff_t stride) { return stride < 0 ? -stride : stride; };
+    const std::ptrdiff_t row = target.to.row_stride, column = target.to.column_stride;
+    for (std::size_t a = 0; a < target.count; ++a) {
+        char* const to = row_of(target.to, a, first);
+        const char* const from = row_of(target.from, a, first);
+        if (magnitude_of(column) < magnitude_of(target.to_cell)) {  // a row for every cell
+            for (std::size_t i = 0; i < count * target.cells; ++i) {
+                const auto r = static_cast<std::ptrdiff_t>(i / target.cells), c = static_cast<std::ptrdiff_t>(i % target.cells);
+                write_line<E>(target, to + r * row + c * target.to_cell, column,
+                              from + r * target.from.row_stride + c * target.from_cell, target.from.column_stride,
+                              rows + i / target.cells * columns, columns);
+            }
+            continue;
+        }
+        constexpr std::size_t kRepeated = 256;  // copies of a value, which stay in the first level
+        V block[kRepeated];
+        const bool by_rows = magnitude_of(row) > magnitude_of(column);
+        const std::size_t inner = by_rows ? columns : count;
+        for (std::size_t i = 0; i < count * columns; ++i) {
+            const std::size_t r = by_rows ? i / inner : i % inner, c = by_rows ? i % inner : i / inner;
+            const auto to_here = static_cast<std::ptrdiff_t>(r) * row + static_cast<std::ptrdiff_t>(c) * column;
+            const auto from_here = static_cast<std::ptrdiff_t>(r) * target.from.row_stride +
+                                   static_cast<std::ptrdiff_t>(c) * target.from.column_stride;
+            const std::size_t most = smaller(kRepeated, target.cells);
+            for (std::size_t n = 0; n < most; ++n) {
+                block[n] = rows[r * columns + c];
+            }
+            for (std::size_t n = 0; n < target.cells; n += most) {
+                const auto at = static_cast<std::ptrdiff_t>(n);
+                write_line<E>(target, to + to_here + at * target.to_cell, target.to_cell,
+                              from + from_here + at * target.from_cell, target.from_cell, block,
+                              smaller(most, target.cells - n));
+            }
+        }
+    }
+}
+
 // Writes `count` ready rows of `columns`, the first of which is row `first`, to every array of the target.
 template <class E, class V>
 void write_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
@@ -161,6 +201,10 @@ void write_rows(std::size_t columns, const Target& target, std::size_t first, st
     const auto is_seamless = [&](const Arrays& arrays) {
         return arrays.column_stride == sizeof(E) && arrays.row_stride == row_bytes;
     };
+    if (target.cells > 1) {
+        write_cells<E>(columns, target, first, count, rows);
+        return;
+    }
     const bool seamless = is_seamless(target.to) && is_seamless(target.from);
     if (count > 1 && !seamless && rows_are_close(target.to)) {
         write_columns<E>(columns, target, first, count, rows);
@@ -179,8 +223,9 @@ void write_rows(std::size_t columns, const Target& target, std::size_t first, st
 template <class E>
 void clear_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count) {
     for (std::size_t a = 0; a < target.count; ++a) {
-        for (std::size_t i = 0; i < count; ++i) {
-            char* to = row_of(target.to, a, first + i);
+        for (std::size_t i = 0; i < count * target.cells; ++i) {
+            char* to = row_of(target.to, a, first + i / target.cells) +
+                       static_cast<std::ptrdiff_t>(i % target.cells) * target.to_cell;
             for (std::size_t j = 0; j < columns; ++j, to += target.to.column_stride) {
                 store(to, E{});
             }

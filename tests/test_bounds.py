@@ -14,9 +14,10 @@ from posenc._encoding import spectra
 
 from . import truth
 
-# A column's error before and after the product with an amplitude, relative to it: sections 4 and 5.
+# A column's error before and after the product with an amplitude, relative to it: section 4 of the document.
 RELATIVE = 2.0**-51
 assert RELATIVE * 2 == _formula.BOUND
+assert 2 * 11 * 2.0**-107 > _formula.ANGLE_BOUND >= 11 * 2.0**-107  # the sum of section 4's table
 
 
 def errors(encoding: Encoding, positions: np.ndarray, backend: str | None) -> Iterator[tuple[float, float, float]]:

@@ -118,10 +118,11 @@ def progression(scale: float, base: float, divisor: Fraction, count: int) -> lis
         adjusted = math.floor(-math.log2(base) / divisor) - BITS - GUARD
         factor = int(step * Decimal(2) ** -adjusted)
     mantissa, power_of_two = first.mantissa << BITS, first.exponent - BITS
+    bottom, over = divisor.numerator, divisor.denominator
     result = [first]
     for k in range(1, count):
         mantissa, power_of_two = _shortened(mantissa * factor, power_of_two + adjusted, BITS + GUARD)
-        top, bottom = k * divisor.denominator, divisor.numerator  # base^(-top / bottom)
+        top = k * over  # base^(-top / bottom)
         exact = None
         if degree * top % bottom == 0:
             n = power * top // bottom

@@ -1,0 +1,49 @@
+"""tests/hard_cases.csv, which tools/hard_cases.py finds, on every backend: in lists, and anywhere in a run."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import posenc
+import pytest
+
+from .arrays import assert_same_bits, bfloat16
+
+with (Path(__file__).parent / "hard_cases.csv").open(newline="") as file:
+    CASES = [
+        (
+            c["kind"],
+            c["format"],
+            int(c["dim"]),
+            int(c["column"]),
+            float.fromhex(c["position"]),
+            float.fromhex(c["rounded"]),
+        )
+        for c in csv.DictReader(file)
+    ]
+DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": bfloat16}
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_lists(name: str, backend: str | None) -> None:
+    dtype = DTYPES[name] or pytest.skip("ml_dtypes is not installed")
+    groups = defaultdict(list)
+    for _, kind, dim, column, position, want in CASES:
+        if kind == name:
+            groups[dim].append((position, column, want))
+    assert sum(map(len, groups.values())) > 50
+    for dim, group in groups.items():
+        positions, columns, want = map(list, zip(*group, strict=True))
+        got = posenc.fill_(np.empty((len(positions), dim), dtype), positions=positions, backend=backend)
+        assert_same_bits(got[range(len(columns)), columns], np.array(want).astype(dtype), f"dim {dim}")
+
+
+@pytest.mark.parametrize("row", [0, 1, 13, 40, 95, 127])
+def test_runs(row: int, backend: str | None) -> None:
+    for kind, _, dim, column, position, want in CASES:
+        if kind == "run" and abs(position - row) + 128 <= 2**53:
+            got = posenc.encode(128, dim, start=int(position) - row, backend=backend)[row, column]
+            assert got == np.float32(want), (dim, column, position)

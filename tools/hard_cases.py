@@ -1,0 +1,74 @@
+"""Positions whose elements are hardest to round: `python tools/hard_cases.py > tests/hard_cases.csv`. Takes minutes.
+
+Two kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the middle
+of two float32 numbers, found among a billion float64 elements; they test whatever makes rows of runs. "single": the
+doubles nearest to the arc sines and arc cosines of middles of float32, float16 and bfloat16 numbers, those kept that
+come closest. What is right is mpmath's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import posenc
+from mpmath import mp, mpf
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests import truth
+
+DIGITS = {"float32": (24, -149), "float16": (11, -24), "bfloat16": (8, -133)}
+ROWS = 4096
+KEPT = 24  # of each dim and range, or of each dim, column and format
+
+
+def in_runs(dim: int, limit: float, blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+    """(column, position) of elements near a tie of float32, closest first."""
+    found = []
+    for _ in range(blocks):
+        start = int(generator.integers(0, int(limit)))
+        values = posenc.encode(ROWS, dim, start=start, dtype=np.float64)
+        low = (values.view(np.int64) & (2**29 - 1)) - 2**28
+        for row, column in np.argwhere((np.abs(low) < 2**7) & (np.abs(values) > 2.0**-15)).tolist():
+            found.append((abs(int(low[row, column])), column, float(start + row)))
+    for _, column, position in sorted(found)[:KEPT]:
+        yield column, position
+
+
+def single(dim: int, column: int, digits: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+    found = []
+    with mp.workprec(200):
+        w = truth.frequency(column // 2, dim)
+        for _ in range(400):
+            tie = mpf(2 * int(generator.integers(2 ** (digits - 1), 2**digits)) + 1) / 2 ** (digits + 1)
+            turns = 2 * mp.pi * int(generator.integers(-1000, 1000))
+            position = float(((mp.acos if column % 2 else mp.asin)(tie) + turns) / w)
+            angle = mpf(position) * w
+            found.append((float(abs((mp.cos if column % 2 else mp.sin)(angle) / tie - 1)), column, position))
+    for _, *case in sorted(found)[:KEPT]:
+        yield case[0], case[1]
+
+
+def cases() -> Iterator[tuple[str, str, int, int, float]]:
+    generator = np.random.default_rng(1)
+    for dim, blocks in ((2, 40000), (8, 10000), (64, 1200), (512, 150)):
+        for limit in (2.0**20, 2.0**31, 2.0**45, 2.0**53 - ROWS):
+            for column, position in in_runs(dim, limit, blocks, generator):
+                yield "run", "float32", dim, column, position
+    for kind, (digits, _) in DIGITS.items():
+        for dim, column in ((2, 0), (2, 1), (8, 2), (8, 5), (64, 31)):
+            for at, position in single(dim, column, digits, generator):
+                yield "single", kind, dim, at, position
+
+
+def main() -> None:
+    print("kind,format,dim,column,position,rounded")
+    for kind, name, dim, column, position in cases():
+        value = truth.nearest(truth.element(position, column, dim), *DIGITS[name])
+        print(kind, name, dim, column, position.hex(), value.hex(), sep=",")
+
+
+if __name__ == "__main__":
+    main()

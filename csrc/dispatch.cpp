@@ -13,9 +13,9 @@
 
 namespace posenc {
 
-#define POSENC_DECLARE(level)                                                                                  \
-    void run_##level(const Table&, const Rows&, const Target&, double*) noexcept;                              \
-    void merge_##level(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept;               \
+#define POSENC_DECLARE(level)                                                                    \
+    void run_##level(const Table&, const Rows&, const Target&, double*) noexcept;                \
+    void merge_##level(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept; \
     Steps prepare_##level(const Table&, double, double*) noexcept;
 POSENC_DECLARE(baseline)
 POSENC_DECLARE(avx2)

@@ -20,9 +20,9 @@ struct Number {
     std::int64_t exponent;
 };
 
-// What the recurrence needs of the angles w between rows that are `step` apart, [K] each: with f the difference of w / 2
-// from the nearest quarter turn, sin 2f and 2 sin^2 f. Where that quarter turn is an odd one, cos w < 0; values alternate
-// then, and the second number has a negative sign.
+// What the recurrence needs of the angles w between rows that are `step` apart, [K] each: with f the difference of w /
+// 2 from the nearest quarter turn, sin 2f and 2 sin^2 f. Where that quarter turn is an odd one, cos w < 0; values
+// alternate then, and the second number has a negative sign.
 struct Steps {
     double step;
     const double* sin;
@@ -56,7 +56,7 @@ struct Table {
     bool cos_first;                  // in both of the orders that are not `any`
     const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
     Steps unit_steps;                // of rows whose positions are 1 apart
-    std::size_t shared_rows;  // how many rows to make at a time where several arrays share them
+    std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
 };
 
 constexpr std::size_t kSharedBytes = 128 * 1024;  // of rows that several arrays share: they stay in the second level

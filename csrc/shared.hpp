@@ -6,9 +6,9 @@
 
 namespace posenc {
 
-// Guards all that calls share and change: the tables that small calls remember, the spare workspaces. It is held for a few
-// instructions at a time; whoever holds it makes no memory, waits for nothing, and runs no Python, which a DECREF can.
-// No thread holds it at the moment of a fork, so that the child finds it free.
+// Guards all that calls share and change: the tables that small calls remember, the spare workspaces. It is held for a
+// few instructions at a time; whoever holds it makes no memory, waits for nothing, and runs no Python, which a DECREF
+// can. No thread holds it at the moment of a fork, so that the child finds it free.
 std::mutex& shared_mutex() noexcept;
 
 // Counts the forks that led to this process. A call that sees the number change has lost its other threads.

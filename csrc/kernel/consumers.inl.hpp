@@ -56,7 +56,8 @@ struct Add {
     f32s sum(f32s x, f32s value) const { return (scaled ? x * scale : x) + value; }
 
     template <std::size_t vectors>
-    [[gnu::always_inline]] void put(char* to, const char* from, const f32s (&values)[vectors], std::size_t count) const {
+    [[gnu::always_inline]] void put(char* to, const char* from, const f32s (&values)[vectors],
+                                    std::size_t count) const {
         E* const out = reinterpret_cast<E*>(to);
         const E* const x = reinterpret_cast<const E*>(from);
         if (count >= vectors * kVector) {

@@ -35,9 +35,9 @@ constexpr std::size_t kRun = 6;       // rows from which on a strip beats single
 struct Workspace {
     double* trig;  // what evaluate_row writes; for strips, their anchor
     Anchor anchor;
-    Start start;   // [kBlock + 2 kStrip] each
+    Start start;    // [kBlock + 2 kStrip] each
     double* steps;  // kStepArrays of a table's frequencies each
-    void* tile;    // rows that several arrays share, or that are not written from registers
+    void* tile;     // rows that several arrays share, or that are not written from registers
 };
 
 Workspace divide(const Table& table, double* memory) {
@@ -61,8 +61,8 @@ bool is_run(const Rows& rows) {
 }
 
 template <class Consumer>
-void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t count, char* to,
-                 const char* from, const Consumer& consumer) {
+void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t count,
+                 char* to, const char* from, const Consumer& consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     for (std::size_t j = first; j < first + count; j += kStrip, to += kStrip * size, from += kStrip * size) {
         const std::size_t some = smaller(kStrip, first + count - j);
@@ -70,8 +70,9 @@ void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::
         for (std::size_t i = 0; i < kStrip; i += kLanes) {
             alternating |= any((u32s)((i64s)load<f64s>(start.error + j + i) < 0));
         }
-        const auto walk = some > kVector ? (alternating ? walk_strip<2, true, Consumer> : walk_strip<2, false, Consumer>)
-                                         : (alternating ? walk_strip<1, true, Consumer> : walk_strip<1, false, Consumer>);
+        const auto walk = some > kVector
+                              ? (alternating ? walk_strip<2, true, Consumer> : walk_strip<2, false, Consumer>)
+                              : (alternating ? walk_strip<1, true, Consumer> : walk_strip<1, false, Consumer>);
         walk(tile, start, column + j, j, some, to, from, consumer);
     }
 }
@@ -124,11 +125,11 @@ void walk_run(const Table& table, double position, std::size_t rows, char* to, c
     });
 }
 
-// Rows at position, position + 1, ... of an array whose rows are one element apart: column by column, each strip holding
-// kStrip rows. Both columns of a pair share what is evaluated.
+// Rows at position, position + 1, ... of an array whose rows are one element apart: column by column, each strip
+// holding kStrip rows. Both columns of a pair share what is evaluated.
 template <class Consumer>
-void walk_down(const Table& table, double position, std::size_t rows, char* to, std::ptrdiff_t to_column, const char* from,
-               std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
+void walk_down(const Table& table, double position, std::size_t rows, char* to, std::ptrdiff_t to_column,
+               const char* from, std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
     const Start second = behind(work.start, 2 * kStrip);
@@ -143,7 +144,8 @@ void walk_down(const Table& table, double position, std::size_t rows, char* to, 
             const std::size_t count = smaller(left, kStrip);
             const double first = position + static_cast<double>(done);
             const double last = farthest(first, height * kStrip);
-            const Tile tile{table, steps, first, height, last, table.largest * last * kAngleError * absolute(table.amplitude),
+            const Tile tile{table,  steps, first,
+                            height, last,  table.largest * last * kAngleError * absolute(table.amplitude),
                             true};
             make_start_down(tile, k, work.start, second);
             if (zero) {
@@ -191,8 +193,8 @@ void stream_run(const Table& table, double position, std::size_t rows, char* to,
             } else {
                 make_start(tile, work.anchor, j + count, shift, behind(work.start, count));
             }
-            char* const there = to + static_cast<std::ptrdiff_t>(done) * stride +
-                                static_cast<std::ptrdiff_t>(j + shift) * size;
+            char* const there =
+                to + static_cast<std::ptrdiff_t>(done) * stride + static_cast<std::ptrdiff_t>(j + shift) * size;
             walk_strips(tile, work.start, j, shift, count, there, there, consumer);
         }
     });
@@ -270,8 +272,8 @@ void run_tiles(const Table& table, const Rows& rows, const Target& target, const
     for (std::size_t i = rows.first; i < end; i += height) {
         const std::size_t count = smaller(height, end - i);
         const Arrays there{&tile, row_bytes, sizeof(V)};
-        const Rows some{rows.position != nullptr ? rows.position + i : nullptr,
-                        rows.start + static_cast<double>(i), 0, count};
+        const Rows some{rows.position != nullptr ? rows.position + i : nullptr, rows.start + static_cast<double>(i), 0,
+                        count};
         make_rows(table, some, there, there, work, Fill<V, false>{row_bytes, row_bytes});
         write_rows<E>(table.columns, target, i, count, reinterpret_cast<const V*>(tile));
     }
@@ -293,7 +295,8 @@ void run_down(const Table& table, const Rows& rows, const Target& target, const 
     constexpr auto step = static_cast<std::ptrdiff_t>(kStrip * sizeof(E));
     const auto walk = [&](const auto& consumer) {
         walk_down(table, position_of(rows, rows.first), rows.count, row_of(target.to, 0, rows.first),
-                  target.to.column_stride, row_of(target.from, 0, rows.first), target.from.column_stride, work, consumer);
+                  target.to.column_stride, row_of(target.from, 0, rows.first), target.from.column_stride, work,
+                  consumer);
     };
     const auto scale = static_cast<float>(target.scale);
     if (target.operation == Operation::fill) {

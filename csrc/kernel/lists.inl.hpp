@@ -1,7 +1,7 @@
 // Producers of single rows, whose positions need have nothing to do with each other. Included by kernel.inl.hpp only.
 //
-// Rows of pairs are evaluated quickly (quick.inl.hpp), others by evaluate. Order of the elements: from left to right, or
-// by pairs where all seconds come after all firsts.
+// Rows of pairs are evaluated quickly (quick.inl.hpp), others by evaluate. Order of the elements: from left to right,
+// or by pairs where all seconds come after all firsts.
 
 namespace posenc {
 namespace {
@@ -20,10 +20,7 @@ template <class Consumer>
 class RowMaker {
 public:
     RowMaker(const Table& table, const Consumer& consumer, double* trig)
-        : table_(table),
-          consumer_(consumer),
-          trig_(trig),
-          amplitude_(absolute(table.amplitude)) {}
+        : table_(table), consumer_(consumer), trig_(trig), amplitude_(absolute(table.amplitude)) {}
 
     void make(double position, char* to, const char* from) const {
         const double angle = table_.largest * absolute(position);
@@ -115,7 +112,9 @@ private:
         }
         f64s y{};
         for (std::size_t i = 0; i < kLanes; ++i, ++j) {
-            y[i] = j >= table_.columns ? kLarge : table_.source[j] < 0 ? 0.0 : trig_[table_.source[j]] * table_.amplitude;
+            y[i] = j >= table_.columns    ? kLarge
+                   : table_.source[j] < 0 ? 0.0
+                                          : trig_[table_.source[j]] * table_.amplitude;
         }
         return y + 0.0;  // no negative zeros
     }
@@ -146,8 +145,8 @@ private:
                 consumer_.prefetch(from + static_cast<std::ptrdiff_t>(j * sizeof(Element)), vectors);
                 for (std::size_t v = 0; v < vectors; ++v) {
                     const Pairs pair = pairs(j / 2 + v * kLanes, whole);
-                    values[v] = weave(__builtin_convertvector(pair.first, f32h),
-                                      __builtin_convertvector(pair.second, f32h));
+                    values[v] =
+                        weave(__builtin_convertvector(pair.first, f32h), __builtin_convertvector(pair.second, f32h));
                     certain = test.certain(certain, pair.first, pair.second, values[v]);
                     low[v] = pair.first;
                     high[v] = pair.second;

@@ -3,9 +3,9 @@
 // A strip of columns is walked down with its state in registers. With d_n = y_n - y_(n-1) and k = 4 sin^2(w / 2)
 //   d -= k y,  y += d
 // gives the next value of sin(p w) and of cos(p w) alike: Reinsch's form of Goertzel's recurrence (J. Stoer and
-// R. Bulirsch, "Introduction to Numerical Analysis", section 2.3.4), whose error grows by about a unit of the last place
-// a row, however small w is. It holds for |w| <= pi/2. Where cos w < 0, (-1)^n y_n is walked down instead, which turns
-// by w - pi, and every second row changes its sign on the way out.
+// R. Bulirsch, "Introduction to Numerical Analysis", section 2.3.4), whose error grows by about a unit of the last
+// place a row, however small w is. It holds for |w| <= pi/2. Where cos w < 0, (-1)^n y_n is walked down instead, which
+// turns by w - pi, and every second row changes its sign on the way out.
 //
 // Order of the elements: strip by strip, each from top to bottom.
 
@@ -28,8 +28,8 @@ struct Anchor {
 
 void evaluate_anchor(const Table& table, double position, const Anchor& anchor) {
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
-        const Angle angle = evaluate<true>(position + f64s{}, load<f64s>(table.frequency[0] + k),
-                                           load<f64s>(table.frequency[1] + k));
+        const Angle angle =
+            evaluate<true>(position + f64s{}, load<f64s>(table.frequency[0] + k), load<f64s>(table.frequency[1] + k));
         store(anchor.sin + k, angle.sin);
         store(anchor.cos + k, angle.cos);
     }
@@ -88,9 +88,9 @@ struct StartPair {
 struct Tile {
     const Table& table;
     const Steps& steps;
-    double position;   // of the first row
-    std::size_t rows;  // at most kRows
-    double farthest;   // the largest magnitude of a position
+    double position;     // of the first row
+    std::size_t rows;    // at most kRows
+    double farthest;     // the largest magnitude of a position
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
     bool down;           // whether lanes are rows of one column, and rows kStrip positions apart
 };
@@ -106,7 +106,7 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
     const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
     f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
     f64s sine_error = cosine_error * reach;
-    const double top = table.special[4];                            // the amplitude, if it is exact
+    const double top = table.special[4];                        // the amplitude, if it is exact
     if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
         const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
                                ((i64s)(sin_step == 0.0) | (i64s)(magnitude(sin_step) == 1.0)));
@@ -154,7 +154,8 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
         }
     } else if (table.order == Order::concatenated && count == table.columns) {
         const std::size_t half = table.frequencies;
-        for (std::size_t k = (half - 1) / kLanes * kLanes + kLanes; k > 0;) {  // backwards: seconds over firsts' padding
+        for (std::size_t k = (half - 1) / kLanes * kLanes + kLanes;
+             k > 0;) {  // backwards: seconds over firsts' padding
             k -= kLanes;
             const StartPair pair = pair_at(k);
             store_pair(to, k, pair, 0);
@@ -178,7 +179,7 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
                 }
             }
             const StartPair pair = start_pair(tile, w, sin_step, versine, sin, cos);
-            const auto chosen = [&](const f64s (&of)[2]) {
+            const auto chosen = [&](const f64s(&of)[2]) {
                 return (f64s)((((i64s)of[1] & second) | ((i64s)of[0] & ~second)) & shown);
             };
             store(to.value + j, chosen(pair.value));
@@ -221,8 +222,8 @@ void make_start_down(const Tile& tile, std::size_t k, const Start& first, const 
     }
     for (std::size_t j = 0; j < kStrip; j += kLanes, position += static_cast<double>(kLanes)) {
         const Angle angle = evaluate<true>(position, w, w_low);
-        const StartPair pair = start_pair(tile, w, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{}, angle.sin,
-                                          angle.cos);
+        const StartPair pair =
+            start_pair(tile, w, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{}, angle.sin, angle.cos);
         store_pair(first, j, pair, 0);
         store_pair(second, j, pair, 1);
     }

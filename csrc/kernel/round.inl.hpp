@@ -107,12 +107,9 @@ inline Evaluated evaluate_lanes(const Place& place, std::int32_t (&source)[kLane
     const Table& table = place.table;
     f64s p{}, w{}, w_low{}, weight{};
     i64s cosine{};
-    std::size_t column = place.column;
-    double at = place.position;
-    for (std::size_t i = 0; i < kLanes; ++i, place.down ? at += 1.0 : static_cast<double>(++column)) {
-        for (; column >= table.columns; column -= table.columns) {
-            at += 1.0;
-        }
+    std::size_t column = place.column % table.columns;
+    double at = place.position + static_cast<double>(place.column / table.columns);
+    for (std::size_t i = 0; i < kLanes; ++i) {
         source[i] = table.source[column];
         position[i] = at;
         if (source[i] >= 0) {
@@ -122,6 +119,10 @@ inline Evaluated evaluate_lanes(const Place& place, std::int32_t (&source)[kLane
             w_low[i] = table.frequency[1][k];
             cosine[i] = -(source[i] & 1);
             weight[i] = table.amplitude;
+        }
+        if (place.down || ++column == table.columns) {
+            column = place.down ? column : 0;
+            at += 1.0;
         }
     }
     const Angle angle = evaluate<true>(p, w, w_low);
@@ -146,12 +147,16 @@ template <class E>
             const f32h high_again = rounded(again.value + again.error, E{});
             for (std::size_t i = 0; i < kLanes && half * kLanes + i < place.count; ++i) {
                 if (low[i] != high[i]) {
-                    result[i] = low_again[i] == high_again[i] ? high_again[i]
-                                                              : exact(place.table, position[i], source[i], E{});
+                    result[i] =
+                        low_again[i] == high_again[i] ? high_again[i] : exact(place.table, position[i], source[i], E{});
                 }
             }
         }
-        place.down ? place.position += kLanes : static_cast<double>(place.column += kLanes);
+        if (place.down) {
+            place.position += static_cast<double>(kLanes);
+        } else {
+            place.column += kLanes;
+        }
     }
 }
 

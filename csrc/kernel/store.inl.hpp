@@ -164,7 +164,8 @@ void write_cells(std::size_t columns, const Target& target, std::size_t first, s
         const char* const from = row_of(target.from, a, first);
         if (magnitude_of(column) < magnitude_of(target.to_cell)) {  // a row for every cell
             for (std::size_t i = 0; i < count * target.cells; ++i) {
-                const auto r = static_cast<std::ptrdiff_t>(i / target.cells), c = static_cast<std::ptrdiff_t>(i % target.cells);
+                const auto r = static_cast<std::ptrdiff_t>(i / target.cells),
+                           c = static_cast<std::ptrdiff_t>(i % target.cells);
                 write_line<E>(target, to + r * row + c * target.to_cell, column,
                               from + r * target.from.row_stride + c * target.from_cell, target.from.column_stride,
                               rows + i / target.cells * columns, columns);

@@ -107,8 +107,12 @@ def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[
     if dim >= 4:  # less has no room for all of them
         yield "fill_, encoding", alone, lambda a, **b: posenc.fill_(a, start=-3, encoding=other, **b)
         yield "add_, encoding", alone, lambda a, **b: posenc.add_(a, positions=real, encoding=other, **b)
-        yield "fill_, image", (3, length, dim), lambda a, **b: posenc.fill_(a, encoding=image, **b)
-        yield "add_, image", (3, length, dim), lambda a, **b: posenc.add_(a, encoding=image, x_scale=0.5, **b)
+        yield "fill_, image", (3, length, dim), lambda a, **b: posenc.fill_(a, encoding=image, seq_axis=(0, 1), **b)
+        yield (
+            "add_, image",
+            (3, length, dim),
+            lambda a, **b: posenc.add_(a, encoding=image, seq_axis=(0, 1), x_scale=0.5, **b),
+        )
     # The API copies positions: what a backend reads of them is seen only here.
     run, first = readable(edge, np.arange(9.0, 9 + length)[None]), readable(edge, np.array([4.0, -9.0, 0.5]))
     yield "module.fill, run", alone, lambda a, backend: inside(backend).fill(bits(a), table, run, 1)

@@ -68,7 +68,7 @@ class Intruder:
             (base, shape): posenc.encode(*shape, start=3, encoding=Encoding(base=base), backend=backend)
             for base, shape in itertools.product(self.bases, self.shapes)
         }
-        self.image = posenc.fill_(np.empty((5, 6, 64), np.float32), encoding=IMAGE, backend=backend)
+        self.image = posenc.fill_(np.empty((1, 5, 6, 64), np.float32), encoding=IMAGE, backend=backend)
         self.kept: list[np.ndarray] = []  # where memory that was freed too early would have been given out again
         self.count = self.depth = 0
         self.error: BaseException | None = None
@@ -96,7 +96,7 @@ class Intruder:
                 2, 16 + 2 * (self.count % 500), encoding=Encoding(base=2.0 + self.count), backend=self.backend
             )
         if self.count % 5 == 0:
-            image = posenc.fill_(np.empty((5, 6, 64), np.float32), encoding=IMAGE, backend=self.backend)
+            image = posenc.fill_(np.empty((1, 5, 6, 64), np.float32), encoding=IMAGE, backend=self.backend)
             self._compare(image, self.image, "image")
         if self.count % 50 == 0:
             for cache in list(_cache._all):

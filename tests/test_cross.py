@@ -22,7 +22,7 @@ from posenc._frequencies import pack
 from . import backends
 
 ROOT = Path(__file__).parents[1]
-COMMON = ["call", "dispatch", "exact", "table"]
+COMMON = ["call", "dispatch", "exact", "memory", "shared", "table"]
 ENCODINGS = [
     *((posenc.Encoding(), dim) for dim in (1, 2, 7, 33, 64, 511)),
     (posenc.Encoding(layout="concatenated", freq_shift=1, amplitude=-0.3), 70),
@@ -47,7 +47,7 @@ def compile_driver(target: Path, compiler: Sequence[str], levels: Sequence[str])
     assert backends.core is not None
     flags = ["-std=c++20", *backends.core.flags.split()]
     sources = {ROOT / f"csrc/{name}.cpp": [] for name in COMMON} | {ROOT / "tests/cross/driver.cpp": []}
-    sources |= {ROOT / f"csrc/kernel_{level}.cpp": ISA_FLAGS.get(level, "").split() for level in levels}
+    sources |= {ROOT / f"csrc/kernel/level_{level}.cpp": ISA_FLAGS.get(level, "").split() for level in levels}
     objects = []
     for source, more in sources.items():
         objects.append(target / f"{source.stem}.o")

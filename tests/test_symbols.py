@@ -23,8 +23,8 @@ import pytest
 from . import backends
 
 REQUIRED = os.environ.get("POSENC_REQUIRE_NATIVE", "").lower() not in {"", "0", "false", "off", "no"}
-LEVELS = sorted(path.stem for path in Path(__file__).parents[1].glob("csrc/kernel_*.cpp"))
-WITH_AVX = {"kernel_avx2", "kernel_avx512"}
+LEVELS = sorted(path.stem for path in Path(__file__).parents[1].glob("csrc/kernel/level_*.cpp"))
+WITH_AVX = {"level_avx2", "level_avx512"}
 AVX = re.compile(r"^\s*\w+:\s+(v[a-z]\w*\s.*|.*%[yz]mm.*)$", re.MULTILINE)
 
 pytestmark = [
@@ -98,7 +98,8 @@ def test_isa_levels_share_no_code(build, level, optimisation, tmp_path):
     symbols = run("nm", "--defined-only", "--demangle", target).splitlines()
     # Lower-case letters are local symbols, except for these three, which are weak or unique.
     shared = [line.split(maxsplit=2)[1:] for line in symbols if re.match(r"\w+ [A-Zuvw] ", line)]
-    functions = [f"T posenc::{what}_{level.removeprefix('kernel_')}(" for what in ("merge", "run")]
+    name = level.removeprefix("level_")
+    functions = [f"T posenc::{what}_{name}(" for what in ("merge", "prepare", "run")]
     found = sorted(" ".join(symbol) for symbol in shared)
     assert len(found) == len(functions), f"symbols that the linker may merge with another level's: {found}"
     assert all(symbol.startswith(name) for symbol, name in zip(found, functions, strict=True)), found
@@ -116,7 +117,7 @@ def test_avx_only_where_it_was_asked_for(build):
     found = {name: AVX.findall(run("objdump", "-d", "--no-show-raw-insn", unit.object)) for name, unit in units.items()}
     first = {name: instructions[:3] for name, instructions in found.items() if instructions}
     assert set(first) == WITH_AVX, first
-    assert not any("%zmm" in instruction for instruction in found["kernel_avx2"])
+    assert not any("%zmm" in instruction for instruction in found["level_avx2"])
 
 
 def test_no_thread_runtime():

@@ -307,6 +307,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
                 const f32s other = round_both(y[2 * v] - low, y[2 * v + 1] - high, Value{});
                 value[v] = round_both(y[2 * v] + low, y[2 * v + 1] + high, Value{});
                 same &= !any((u32s)(other != value[v]));
+                value[v] = untied(value[v], Value{});
             }
             if (__builtin_expect(!same, 0)) {
                 alignas(64) double values[vectors * kVector], errors[vectors * kVector];

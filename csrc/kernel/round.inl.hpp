@@ -75,6 +75,15 @@ f32s round_both(f64s a, f64s b, E format) {
     return join(rounded(a, format), rounded(b, format));
 }
 
+// The values in the format itself: an exact result may be a tie, which narrow_certain does not round to even.
+f32s untied(f32s values, float) { return values; }
+template <class E>
+f32s untied(f32s values, E) {
+    E narrowed[kVector];
+    narrow(narrowed, values);
+    return widen(narrowed);
+}
+
 // The number that narrows to the correctly rounded one.
 float exact(const Table& table, double position, std::int32_t source, float) {
     return static_cast<float>(exact_odd(table, position, source)) + 0.0F;
@@ -158,6 +167,7 @@ template <class E>
             place.column += kLanes;
         }
     }
+    store(result - kVector, untied(load<f32s>(result - kVector), E{}));
 }
 
 }  // namespace

@@ -139,6 +139,10 @@ private:
 };
 
 // What all calls do, and print.
+struct Never : Poll {
+    bool go_on() noexcept override { return true; }
+} poll;
+
 struct Session {
     Digest digest{};
     std::size_t calls = 0;
@@ -161,8 +165,8 @@ struct Session {
                   where.starts,
                   where.groups,
                   rows,
-                  {arrays, arrays, kArrays, kind.element, operation, scale, stream}},
-                 2, [] {});
+                  {arrays, arrays, kArrays, 1, 0, 0, kind.element, operation, scale, stream}},
+                 2, poll);
         take(buffer);
     }
 
@@ -187,8 +191,8 @@ struct Session {
                            {step},
                            {step},
                            columns,
-                           {arrays, arrays, kArrays, kind.element, operation, scale, false}},
-                 2, [] {});
+                           {arrays, arrays, kArrays, 1, 0, 0, kind.element, operation, scale, false}},
+                 2, poll);
         take(buffer);
     }
 };
@@ -208,7 +212,14 @@ OwnedTable read_table(std::istream& file) {
     const auto frequencies = read<double>(file, 2 * size[1]);
     const auto numbers = read<std::uint64_t>(file, kWords * size[1]);
     const auto source = read<std::int32_t>(file, size[0]);
-    return {frequencies, source, amplitude[0], factor, numbers, std::span{amplitude}.subspan(2), amplitude[1] != 0.0};
+    return {frequencies,
+            source,
+            amplitude[0],
+            factor,
+            numbers,
+            std::span{amplitude}.subspan(2),
+            amplitude[1] != 0.0,
+            active_level().prepare};
 }
 
 void run_all(const OwnedTable& table, Session& session) {

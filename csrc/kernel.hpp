@@ -20,11 +20,10 @@ struct Number {
     std::int64_t exponent;
 };
 
-// What the recurrence needs of the angles w between rows that are `step` apart, [K] each: with f the difference of w /
+// What the recurrence needs of the angles w between rows, [K] each: with f the difference of w /
 // 2 from the nearest quarter turn, sin 2f and 2 sin^2 f. Where that quarter turn is an odd one, cos w < 0; values
 // alternate then, and the second number has a negative sign.
 struct Steps {
-    double step;
     const double* sin;
     const double* versine;
     const double* tile_sin;  // sin and cos of kTileRows w
@@ -59,9 +58,11 @@ struct Table {
     std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
 };
 
-constexpr std::size_t kSharedBytes = 128 * 1024;  // of rows that several arrays share: they stay in the second level
-constexpr std::size_t kTileRows = 64;             // rows of a strip
-constexpr std::size_t kPadding = 16;              // twice the lanes of the widest ISA level
+constexpr std::size_t kSharedBytes = 128 * 1024;   // of rows that several arrays share: they stay in the second level
+constexpr std::size_t kBlock = 1024;               // columns that are begun together: their start stays in L1
+constexpr std::size_t kStartLanes = kBlock + 128;  // with what stands behind them
+constexpr std::size_t kTileRows = 64;              // rows of a strip
+constexpr std::size_t kPadding = 16;               // twice the lanes of the widest ISA level
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,
 // rounded to double. Positions are at most 2^53 in magnitude; one that is not a number masks its row.

@@ -109,9 +109,8 @@ std::size_t OwnedTable::nbytes() const noexcept {
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    constexpr std::size_t start = 4 * (1024 + 64);
-    return table.padded_trig + start + kStepArrays * table.padded_frequencies + table.shared_rows * table.columns +
-           kPadding;
+    return table.padded_trig + 4 * kStartLanes + (kStepArrays + 2) * table.padded_frequencies +
+           table.shared_rows * table.columns + kPadding;
 }
 
 std::size_t merge_size(std::size_t columns) noexcept { return std::max(columns, kSharedBytes / sizeof(double)); }

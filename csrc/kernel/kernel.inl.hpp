@@ -29,30 +29,27 @@
 namespace posenc {
 namespace {
 
-constexpr std::size_t kBlock = 1024;  // columns of a tile: their start stays in the first level
-constexpr std::size_t kRun = 6;       // rows from which on a strip beats single rows
+constexpr std::size_t kRun = 6;          // rows from which on a strip beats single rows
+constexpr std::size_t kSteppedRun = 24;  // the same, where steps have to be prepared first
 
 struct Workspace {
     double* trig;  // what evaluate_row writes; for strips, their anchor
-    Anchor anchor;
+    Anchor anchor, next;
     Start start;    // [kBlock + 2 kStrip] each
     double* steps;  // kStepArrays of a table's frequencies each
     void* tile;     // rows that several arrays share, or that are not written from registers
 };
 
 Workspace divide(const Table& table, double* memory) {
-    constexpr std::size_t size = kBlock + 64;
+    constexpr std::size_t size = kStartLanes;
     double* const start = memory + table.padded_trig;
-    double* const steps = start + 4 * size;
+    double *const steps = start + 4 * size, *const next = steps + kStepArrays * table.padded_frequencies;
     return {memory,
             {memory, memory + table.padded_frequencies},
+            {next, next + table.padded_frequencies},
             {start, start + size, start + 2 * size, start + 3 * size},
             steps,
-            steps + kStepArrays * table.padded_frequencies};
-}
-
-double position_of(const Rows& rows, std::size_t i) {
-    return rows.position != nullptr ? rows.position[i] : rows.start + static_cast<double>(i);
+            next + 2 * table.padded_frequencies};
 }
 
 // Whether every position is one more than the one before, exactly. Fractional starts are rounded row by row.
@@ -77,42 +74,85 @@ void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::
     }
 }
 
-double farthest(double first, std::size_t rows) {
-    const double last = first + static_cast<double>(rows);
-    return last > -first ? last : -first;
+double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute(a) : absolute(b); }
+
+// How positions of rows follow each other, if they do so nearly evenly.
+struct Progression {
+    double step, deviation;
+    bool found;
+};
+
+// Positions may deviate from a progression as far as a rounding test bears it: by 2^-44 of the fastest angle.
+Progression progression_of(const Table& table, const Rows& rows) {
+    const double first = position_of(rows, rows.first), last = position_of(rows, rows.first + rows.count - 1);
+    const double most = 0x1p-44 / (1.5708 * (table.largest + 0x1p-200)), largest = farther(first, last);
+    if (is_run(rows)) {
+        return {1.0, 0.0, true};
+    }
+    if (rows.position == nullptr) {  // start + i, rounded
+        const std::size_t i = rows.first + (absolute(first) > absolute(last) ? 0 : rows.count - 1);
+        const bool exact = position_of(rows, i) - rows.start == static_cast<double>(i) && largest < 0x1p52;
+        const double deviation = exact ? 0.0 : largest * 0x1p-52;
+        return {1.0, deviation, deviation <= most};
+    }
+    const double step = (last - first) / static_cast<double>(rows.count - 1);
+    double worst = 0.0;
+    for (std::size_t i = 1; i < rows.count; ++i) {
+        const double off = absolute(rows.position[rows.first + i] - (first + static_cast<double>(i) * step));
+        if (!(off <= most)) {
+            return {0.0, 0.0, false};
+        }
+        worst = off > worst ? off : worst;
+    }
+    const auto whole = [](double x) {
+        return absolute(x) < 0x1p52 && static_cast<double>(static_cast<std::int64_t>(x)) == x;
+    };
+    const bool exact = worst == 0.0 && largest < 0x1p31 && whole(first * 0x1p20) && whole(step * 0x1p20);
+    // What the sum above lost, once for a row and once for the one a tile begins with.
+    const double deviation = exact ? 0.0 : 2.0 * (worst + largest * 0x1p-50);
+    return {step, deviation, deviation <= most};
 }
 
-// Calls make(done, tile) for tiles of rows, after it has made their anchor.
-template <class Make>
-void walk_tiles(const Table& table, const Steps& steps, double position, std::size_t rows, const Anchor& anchor,
-                const Make& make) {
+// Makes the anchor of a tile: its first row.
+struct Anchors {
+    const Table& table;
+    const Steps& steps;
+    const Anchor& anchor;
     std::size_t since = kRotations;
-    for (std::size_t done = 0; done < rows;) {
-        const std::size_t left = rows - done;
-        const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
-        const double first = position + static_cast<double>(done);
-        Tile tile{table, steps, first, height, farthest(first, height + 1), __builtin_inf(), false};
+
+    void make(Tile& tile) {
         if (since < kRotations) {
             rotate_anchor(table, steps, anchor);
             ++since;
         } else {
-            evaluate_anchor(table, first, anchor);
-            tile.first_error = table.largest * farthest(first, 0) * kAngleError * absolute(table.amplitude);
+            const double position = tile.position(0);
+            evaluate_anchor(table, position, table.padded_frequencies, anchor);
+            tile.first_error = table.largest * absolute(position) * kAngleError * absolute(table.amplitude);
             since = 0;
         }
-        make(done, tile);
-        since = height == kRows ? since : kRotations;
-        done += height;
+        since = tile.rows == kRows ? since : kRotations;
     }
-}
+};
 
-// Rows at position, position + 1, ...
+// Rows in progression.
 template <class Consumer>
-void walk_run(const Table& table, double position, std::size_t rows, char* to, const char* from, const Workspace& work,
-              Consumer consumer) {
+void walk_run(const Table& table, const Rows& rows, const Progression& progression, char* to, const char* from,
+              const Workspace& work, Consumer consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
-    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
-        const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(tile.rows);
+    const Steps steps = progression.step == 1.0 ? table.unit_steps : prepare(table, progression.step, work.steps);
+    Anchors anchors{table, steps, work.anchor};
+    const double largest = farther(position_of(rows, rows.first), position_of(rows, rows.first + rows.count - 1));
+    for (std::size_t done = 0; done < rows.count;) {
+        const std::size_t left = rows.count - done;
+        const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
+        const double farthest =
+            progression.deviation != 0.0
+                ? largest
+                : farther(position_of(rows, rows.first + done), position_of(rows, rows.first + done + height - 1));
+        Tile tile{table,           steps, rows, rows.first + done, 1, height, farthest, progression.deviation,
+                  __builtin_inf(), false};
+        anchors.make(tile);
+        const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             const auto offset = static_cast<std::ptrdiff_t>(j) * size;
@@ -122,14 +162,15 @@ void walk_run(const Table& table, double position, std::size_t rows, char* to, c
             walk_strips(tile, work.start, j, 0, count, to + above * consumer.to_stride + offset,
                         from + above * consumer.from_stride + offset, consumer);
         }
-    });
+        done += height;
+    }
 }
 
 // Rows at position, position + 1, ... of an array whose rows are one element apart: column by column, each strip
 // holding kStrip rows. Both columns of a pair share what is evaluated.
 template <class Consumer>
-void walk_down(const Table& table, double position, std::size_t rows, char* to, std::ptrdiff_t to_column,
-               const char* from, std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
+void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to_column, const char* from,
+               std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
     const Start second = behind(work.start, 2 * kStrip);
@@ -139,14 +180,12 @@ void walk_down(const Table& table, double position, std::size_t rows, char* to, 
         walk_strips(tile, start, j, 0, count, to + c * to_column + at, from + c * from_column + at, consumer);
     };
     const auto blocks = [&](std::size_t k, std::size_t a, std::size_t b, bool zero) {
-        for (std::size_t done = 0; done < rows;) {
-            const std::size_t left = rows - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
-            const std::size_t count = smaller(left, kStrip);
-            const double first = position + static_cast<double>(done);
-            const double last = farthest(first, height * kStrip);
-            const Tile tile{table,  steps, first,
-                            height, last,  table.largest * last * kAngleError * absolute(table.amplitude),
-                            true};
+        for (std::size_t done = 0; done < rows.count;) {
+            const std::size_t left = rows.count - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
+            const std::size_t count = smaller(left, kStrip), first = rows.first + done;
+            const double farthest = farther(position_of(rows, first), position_of(rows, first + height * count - 1));
+            const double error = table.largest * farthest * kAngleError * absolute(table.amplitude);
+            const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, error, true};
             make_start_down(tile, k, work.start, second);
             if (zero) {
                 clear_start(work.start);
@@ -175,29 +214,67 @@ void walk_down(const Table& table, double position, std::size_t rows, char* to, 
     }
 }
 
-// Rows whose number of columns is a multiple of a cache line, one after the other in memory, past the caches: strips
-// are cut where lines begin, so that the last one of a row goes on in the next row. Does not write what the first row
-// has before its first whole line; writes as much of the row after the last.
+std::size_t rows_of_whole_lines(std::size_t columns, std::size_t line) {  // line is a power of two
+    std::size_t rows = 1;
+    while (rows * columns % line != 0) {
+        rows *= 2;
+    }
+    return rows;
+}
+
+// Rows one after the other in memory, past the caches: in strips of whole cache lines, the last of which goes on in the
+// next row. Rows that begin alike with regard to a line, every `period` rows, are walked down together. Writes neither
+// what the first row has before its first whole line nor the last rows; tells how many rows are done but for that.
 template <class E>
-void stream_run(const Table& table, double position, std::size_t rows, char* to, const Workspace& work) {
+std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Workspace& work) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(E));
-    const auto stride = static_cast<std::ptrdiff_t>(table.columns) * size;
-    const std::size_t shift = (0 - reinterpret_cast<std::uintptr_t>(to)) % kLine / sizeof(E);
-    const Fill<E, true> consumer{stride, stride};
-    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
-        for (std::size_t j = 0; j < table.columns; j += kBlock) {
-            const std::size_t count = smaller(kBlock, table.columns - j);
-            make_start(tile, work.anchor, j, count, work.start);
-            if (j + count == table.columns) {  // the next row's first columns, one step from this row's
-                make_next(tile, work.anchor, shift, work.start, count);
-            } else {
-                make_start(tile, work.anchor, j + count, shift, behind(work.start, count));
+    const std::size_t columns = table.columns, period = rows_of_whole_lines(columns, kLine / sizeof(E));
+    const auto stride = static_cast<std::ptrdiff_t>(columns) * size;
+    const auto before_line = [&](const char* row) {
+        return (0 - reinterpret_cast<std::uintptr_t>(row)) % kLine / sizeof(E);
+    };
+    const Steps steps = period == 1 ? table.unit_steps : prepare(table, static_cast<double>(period), work.steps);
+    const Fill<E, true> consumer{static_cast<std::ptrdiff_t>(period) * stride, 0};
+    Anchors anchors{table, steps, work.anchor};
+    const std::size_t whole = (rows.count - 1) / period * period;
+    for (std::size_t done = 0; done < whole; done += kRows * period) {
+        const std::size_t height = smaller(kRows, (whole - done) / period);
+        for (std::size_t o = 0; o < period; ++o) {
+            const std::size_t first = rows.first + done + o, last = first + (height - 1) * period + 1;
+            Tile tile{table,
+                      steps,
+                      rows,
+                      first,
+                      period,
+                      height,
+                      farther(position_of(rows, first), position_of(rows, last)),
+                      0.0,
+                      __builtin_inf(),
+                      false};
+            anchors.since = period == 1 ? anchors.since : kRotations;
+            anchors.make(tile);
+            char* const row = to + static_cast<std::ptrdiff_t>(done + o) * stride;
+            const std::size_t from_lane = before_line(row), next_lanes = before_line(row + stride);
+            for (std::size_t j = 0, count = 0; j < columns; j += count) {
+                count = columns - j < kBlock + kLine ? columns - j : kBlock;  // the last one has a whole line
+                make_start(tile, work.anchor, j, count, work.start);
+                std::size_t more = from_lane;
+                if (j + count < columns) {
+                    make_start(tile, work.anchor, j + count, more, behind(work.start, count));
+                } else if (more = next_lanes; more != 0) {
+                    Tile next = tile;
+                    ++next.first;
+                    const bool few = table.order != Order::any;  // the frequencies of the first columns are the first
+                    evaluate_anchor(table, next.position(0), few ? kLine / sizeof(E) : table.padded_frequencies,
+                                    work.next);
+                    make_start(next, work.next, 0, more, behind(work.start, count));
+                }
+                char* const there = row + static_cast<std::ptrdiff_t>(j + from_lane) * size;
+                walk_strips(tile, work.start, j, from_lane, count - from_lane + more, there, there, consumer);
             }
-            char* const there =
-                to + static_cast<std::ptrdiff_t>(done) * stride + static_cast<std::ptrdiff_t>(j + shift) * size;
-            walk_strips(tile, work.start, j, shift, count, there, there, consumer);
         }
-    });
+    }
+    return whole;
 }
 
 // Rows of one array, straight from registers.
@@ -206,9 +283,12 @@ void make_rows(const Table& table, const Rows& rows, const Arrays& to_arrays, co
                const Workspace& work, const Consumer& consumer) {
     char* to = row_of(to_arrays, 0, rows.first);
     const char* from = row_of(from_arrays, 0, rows.first);
-    if (is_run(rows) && rows.count >= kRun) {
-        walk_run(table, position_of(rows, rows.first), rows.count, to, from, work, consumer);
-        return;
+    if (rows.count >= kRun) {
+        const Progression progression = progression_of(table, rows);
+        if (progression.found && (progression.step == 1.0 || rows.count >= kSteppedRun)) {
+            walk_run(table, rows, progression, to, from, work, consumer);
+            return;
+        }
     }
     const RowMaker<Consumer> maker(table, consumer, work.trig);
     for (std::size_t i = rows.first; i < rows.first + rows.count; ++i) {
@@ -234,8 +314,7 @@ bool is_contiguous(const Target& target) {
 template <class E>
 bool can_stream(const Table& table, const Rows& rows, const Target& target) {
     constexpr bool whole_lines = kStrip * sizeof(E) % kLine == 0;
-    return whole_lines && target.stream && is_run(rows) && rows.count > 2 * kRun &&
-           table.columns * sizeof(E) % kLine == 0 &&
+    return whole_lines && target.stream && is_run(rows) && rows.count > 64 && table.columns >= kLine / sizeof(E) &&
            target.to.row_stride == static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
 }
 
@@ -257,10 +336,10 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
         make_rows(table, rows, target.to, target.to, work, fill);
         return;
     }
-    const std::size_t last = rows.first + rows.count - 1;
+    const std::size_t done = stream_run<E>(table, rows, row_of(target.to, 0, rows.first), work);
+    // Rows of which a part may be missing.
     make_rows(table, {nullptr, rows.start, rows.first, 1}, target.to, target.to, work, fill);
-    stream_run<E>(table, position_of(rows, rows.first), rows.count - 1, row_of(target.to, 0, rows.first), work);
-    make_rows(table, {nullptr, rows.start, last, 1}, target.to, target.to, work, fill);
+    make_rows(table, {nullptr, rows.start, rows.first + done, rows.count - done}, target.to, target.to, work, fill);
 }
 
 // Several arrays, or strides: by way of tiles of V.
@@ -294,9 +373,8 @@ template <class E>
 void run_down(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     constexpr auto step = static_cast<std::ptrdiff_t>(kStrip * sizeof(E));
     const auto walk = [&](const auto& consumer) {
-        walk_down(table, position_of(rows, rows.first), rows.count, row_of(target.to, 0, rows.first),
-                  target.to.column_stride, row_of(target.from, 0, rows.first), target.from.column_stride, work,
-                  consumer);
+        walk_down(table, rows, row_of(target.to, 0, rows.first), target.to.column_stride,
+                  row_of(target.from, 0, rows.first), target.from.column_stride, work, consumer);
     };
     const auto scale = static_cast<float>(target.scale);
     if (target.operation == Operation::fill) {
@@ -358,11 +436,21 @@ std::size_t run_length(const Rows& rows, std::size_t i, std::size_t end) {
 
 bool is_masked(double position) { return position != position; }
 
+// How many positions of a list there are from the one at i to the next masked one, if they are a progression; else 0.
+std::size_t even_part(const Table& table, const Rows& rows, std::size_t i, std::size_t end) {
+    std::size_t count = 1;
+    while (i + count < end && !is_masked(rows.position[i + count])) {
+        ++count;
+    }
+    return count >= kSteppedRun && progression_of(table, {rows.position, 0.0, i, count}).found ? count : 0;
+}
+
 // Cuts a list into runs, which are made faster, masked rows, and what is left.
 template <class E>
 void run_list(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const std::size_t end = rows.first + rows.count;
     std::size_t done = rows.first;
+    bool new_part = !kSame<E, double>;  // of the list, between masked rows
     const auto single_rows_until = [&](std::size_t i) {
         if (done < i) {
             run_rows<E>(table, {rows.position, 0.0, done, i - done}, target, work);
@@ -378,12 +466,18 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
                 clear_rows<E>(table.columns, target, done, i - done);
             }
             done = i;
+            new_part = true;
+        } else if (const std::size_t count = new_part ? even_part(table, rows, i, end) : 0; count != 0) {
+            run_rows<E>(table, {rows.position, 0.0, i, count}, target, work);
+            done = i += count;
         } else if (const std::size_t count = run_length(rows, i, end); count >= kRun) {
             single_rows_until(i);
             run_rows<E>(table, {nullptr, rows.position[i] - static_cast<double>(i), i, count}, target, work);
             done = i += count;
+            new_part = false;
         } else {
             i += count;
+            new_part = false;
         }
     }
     single_rows_until(end);

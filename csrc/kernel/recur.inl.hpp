@@ -26,8 +26,9 @@ struct Anchor {
     double *sin, *cos;
 };
 
-void evaluate_anchor(const Table& table, double position, const Anchor& anchor) {
-    for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
+// Of the first `count` frequencies.
+void evaluate_anchor(const Table& table, double position, std::size_t count, const Anchor& anchor) {
+    for (std::size_t k = 0; k < count; k += kLanes) {
         const Angle angle =
             evaluate<true>(position + f64s{}, load<f64s>(table.frequency[0] + k), load<f64s>(table.frequency[1] + k));
         store(anchor.sin + k, angle.sin);
@@ -69,7 +70,7 @@ Steps prepare(const Table& table, double step, double* memory) {
         // f is 0 or half a quarter turn, exactly.
         has_quarters |= any((u32s)((i64s)(w_low == 0.0) & ((i64s)(f == 0.0) | (i64s)(magnitude(f) == 0.5))));
     }
-    return {step, sin, versine, tile_sin, tile_cos, has_quarters};
+    return {sin, versine, tile_sin, tile_cos, has_quarters};
 }
 
 // Where a strip begins: values of columns in the order of an array's, [kBlock + kStrip] each.
@@ -85,14 +86,24 @@ struct StartPair {
     f64s value[2], difference[2], factor, error[2];
 };
 
+double position_of(const Rows& rows, std::size_t i) {
+    return rows.position != nullptr ? rows.position[i] : rows.start + static_cast<double>(i);
+}
+
+// Rows whose positions are in arithmetic progression, or nearly so.
 struct Tile {
     const Table& table;
-    const Steps& steps;
-    double position;     // of the first row
-    std::size_t rows;    // at most kRows
+    const Steps& steps;  // from one row of a strip to the next
+    const Rows& positions;
+    std::size_t first;   // the tile's first row
+    std::size_t every;   // rows from one row of a strip to the next
+    std::size_t rows;    // of a strip, at most kRows
     double farthest;     // the largest magnitude of a position
+    double deviation;    // of positions from the progression that begins with the first row
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
-    bool down;           // whether lanes are rows of one column, and rows kStrip positions apart
+    bool down;           // whether lanes are rows of one column, the next strip's row `every` rows on
+
+    double position(std::size_t row) const { return position_of(positions, first + row * every); }
 };
 
 // Of frequencies w with sin and cos of the first row's angle.
@@ -106,6 +117,11 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
     const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
     f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
     f64s sine_error = cosine_error * reach;
+    if (tile.deviation != 0.0) {
+        const f64s lost = magnitude(w) * (1.5708 * tile.deviation * absolute(table.amplitude));
+        cosine_error += lost;
+        sine_error += lost;
+    }
     const double top = table.special[4];                        // the amplitude, if it is exact
     if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
         const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
@@ -200,23 +216,11 @@ Start behind(const Start& start, std::size_t lanes) {
     return {start.value + lanes, start.difference + lanes, start.factor + lanes, start.error + lanes};
 }
 
-// The start of columns [0, count) of the row after the first, count < kVector, at lane `at`.
-void make_next(const Tile& tile, const Anchor& anchor, std::size_t count, const Start& start, std::size_t at) {
-    const Start next = behind(start, at);
-    make_start(tile, anchor, 0, count, next);
-    for (std::size_t j = 0; j < count; ++j) {
-        const double difference = next.difference[j] - next.factor[j] * next.value[j];
-        const bool alternates = __builtin_signbit(next.error[j]) != 0;
-        next.difference[j] = alternates ? -difference : difference;
-        next.value[j] = alternates ? -(next.value[j] + difference) : next.value[j] + difference;
-    }
-}
-
 // The start of one frequency's columns at position, position + 1 ... of a tile whose lanes are rows: those of the first
 // column of its pair, or of the second.
 void make_start_down(const Tile& tile, std::size_t k, const Start& first, const Start& second) {
     const f64s w = tile.table.frequency[0][k] + f64s{}, w_low = tile.table.frequency[1][k] + f64s{};
-    f64s position = tile.position + f64s{};
+    f64s position = tile.position(0) + f64s{};
     for (std::size_t i = 0; i < kLanes; ++i) {
         position[i] += static_cast<double>(i);
     }
@@ -250,7 +254,7 @@ template <class E>
     };
     turn(y);
     for (std::size_t j = 0; j < lanes && j < count; j += kVector) {
-        const double position = tile.position + tile.steps.step * static_cast<double>(row);
+        const double position = tile.position(row);
         const Place place{tile.table, tile.down ? position + static_cast<double>(j) : position,
                           tile.down ? column : column + j, count - j, tile.down};
         settle<E>(place, y + j, error + j, results + j);

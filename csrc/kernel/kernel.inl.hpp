@@ -79,6 +79,7 @@ double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute
 // How positions of rows follow each other, if they do so nearly evenly.
 struct Progression {
     double step, deviation;
+    int grain;  // as that of a Tile
     bool found;
 };
 
@@ -87,20 +88,20 @@ Progression progression_of(const Table& table, const Rows& rows) {
     const double first = position_of(rows, rows.first), last = position_of(rows, rows.first + rows.count - 1);
     const double most = 0x1p-44 / (1.5708 * (table.largest + 0x1p-200)), largest = farther(first, last);
     if (is_run(rows)) {
-        return {1.0, 0.0, true};
+        return {1.0, 0.0, 0, true};
     }
     if (rows.position == nullptr) {  // start + i, rounded
         const std::size_t i = rows.first + (absolute(first) > absolute(last) ? 0 : rows.count - 1);
         const bool exact = position_of(rows, i) - rows.start == static_cast<double>(i) && largest < 0x1p52;
         const double deviation = exact ? 0.0 : largest * 0x1p-52;
-        return {1.0, deviation, deviation <= most};
+        return {1.0, deviation, -1, deviation <= most};
     }
     const double step = (last - first) / static_cast<double>(rows.count - 1);
     double worst = 0.0;
     for (std::size_t i = 1; i < rows.count; ++i) {
         const double off = absolute(rows.position[rows.first + i] - (first + static_cast<double>(i) * step));
         if (!(off <= most)) {
-            return {0.0, 0.0, false};
+            return {0.0, 0.0, -1, false};
         }
         worst = off > worst ? off : worst;
     }
@@ -110,7 +111,7 @@ Progression progression_of(const Table& table, const Rows& rows) {
     const bool exact = worst == 0.0 && largest < 0x1p31 && whole(first * 0x1p20) && whole(step * 0x1p20);
     // What the sum above lost, once for a row and once for the one a tile begins with.
     const double deviation = exact ? 0.0 : 2.0 * (worst + largest * 0x1p-50);
-    return {step, deviation, deviation <= most};
+    return {step, deviation, exact ? 20 : -1, deviation <= most};
 }
 
 // Makes the anchor of a tile: its first row.
@@ -149,16 +150,27 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
             progression.deviation != 0.0
                 ? largest
                 : farther(position_of(rows, rows.first + done), position_of(rows, rows.first + done + height - 1));
-        Tile tile{table,           steps, rows, rows.first + done, 1, height, farthest, progression.deviation,
-                  __builtin_inf(), false};
+        Tile tile{table,
+                  steps,
+                  rows,
+                  rows.first + done,
+                  1,
+                  height,
+                  farthest,
+                  progression.deviation,
+                  __builtin_inf(),
+                  progression.grain,
+                  false};
         anchors.make(tile);
         const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             const auto offset = static_cast<std::ptrdiff_t>(j) * size;
             make_start(tile, work.anchor, j, count, work.start);
-            consumer.go_on(j + count < table.columns ? static_cast<std::ptrdiff_t>(kBlock) * size
-                                                     : below * consumer.from_stride - offset);
+            // A tile of few columns is followed by the one below it; of many, by its next columns.
+            const bool last = j + count == table.columns;
+            consumer.go_on(table.columns <= 2 * kBlock || last ? below * consumer.from_stride - (last ? offset : 0)
+                                                               : static_cast<std::ptrdiff_t>(kBlock) * size);
             walk_strips(tile, work.start, j, 0, count, to + above * consumer.to_stride + offset,
                         from + above * consumer.from_stride + offset, consumer);
         }
@@ -185,7 +197,7 @@ void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to
             const std::size_t count = smaller(left, kStrip), first = rows.first + done;
             const double farthest = farther(position_of(rows, first), position_of(rows, first + height * count - 1));
             const double error = table.largest * farthest * kAngleError * absolute(table.amplitude);
-            const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, error, true};
+            const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, error, 0, true};
             make_start_down(tile, k, work.start, second);
             if (zero) {
                 clear_start(work.start);
@@ -250,6 +262,7 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
                       farther(position_of(rows, first), position_of(rows, last)),
                       0.0,
                       __builtin_inf(),
+                      0,
                       false};
             anchors.since = period == 1 ? anchors.since : kRotations;
             anchors.make(tile);

@@ -19,6 +19,7 @@ constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the
 
 // After n rows a value errs by (2 + 3.4 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
 // column can have in these rows (docs/accuracy.md).
+constexpr double kGrain = 0x1p-40;  // quarter turns: a sine of a multiple of it is 0 or far larger than its error
 constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 48.0;
 
 // sin and cos of the first row of a tile at every frequency.
@@ -62,8 +63,10 @@ Steps prepare(const Table& table, double step, double* memory) {
         const f64s high = leading + rest, low = (leading - high) + rest;
         const f64s square = high * high, square_low = product_error(high, high, square) + 2.0 * high * low;
         const u64s odd = half.quadrant << 63;
-        store(sin + k, 2.0 * high * cosine);
-        store(versine + k, (f64s)((u64s)(2.0 * (square + square_low)) | odd));
+        const i64s eighth = (i64s)(magnitude(f) == 0.5) & (i64s)(half.f_low == 0.0);  // w is one quarter turn
+        const f64s one = (f64s)(((u64s)f & INT64_MIN) | (u64s)(1.0 + f64s{}));
+        store(sin + k, choose(eighth, one, 2.0 * high * cosine));
+        store(versine + k, (f64s)((u64s)choose(eighth, 1.0 + f64s{}, 2.0 * (square + square_low)) | odd));
         const Angle tile = evaluate<true>(step * static_cast<double>(kRows) + f64s{}, w, w_low);
         store(tile_sin + k, tile.sin);
         store(tile_cos + k, tile.cos);
@@ -78,7 +81,7 @@ struct Start {
     double* value;
     double* difference;  // from the row before
     double* factor;      // k
-    double* error;       // of every row; its sign bit is set where values alternate
+    double* error;       // of every row; its sign bit is set where values alternate, the last bit as kGrain says
 };
 
 // The columns of one row, from a frequency's: first and second of a pair.
@@ -101,13 +104,14 @@ struct Tile {
     double farthest;     // the largest magnitude of a position
     double deviation;    // of positions from the progression that begins with the first row
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
+    int grain;           // positions are multiples of 2^-grain; -1: nothing is known of that
     bool down;           // whether lanes are rows of one column, the next strip's row `every` rows on
 
     double position(std::size_t row) const { return position_of(positions, first + row * every); }
 };
 
 // Of frequencies w with sin and cos of the first row's angle.
-inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versine, f64s sin, f64s cos) {
+inline StartPair start_pair(const Tile& tile, f64s w, f64s w_low, f64s sin_step, f64s versine, f64s sin, f64s cos) {
     const Table& table = tile.table;
     const f64s flips = (f64s)((u64s)versine & INT64_MIN);
     const f64s h = magnitude(versine);
@@ -122,7 +126,14 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
         cosine_error += lost;
         sine_error += lost;
     }
-    const double top = table.special[4];                        // the amplitude, if it is exact
+    const double top = table.special[4];  // the amplitude, if it is exact
+    if (tile.grain >= 0) {
+        const f64s grains = w * (1.0 / kGrain / static_cast<double>(1 << tile.grain));
+        const i64s coarse = (i64s)(((grains + 0x1.8p52) - 0x1.8p52 == grains) | (magnitude(grains) >= 0x1p51)) &
+                            (i64s)(w_low == 0.0) & 1;
+        cosine_error = (f64s)(((i64s)cosine_error & ~1) | coarse);
+        sine_error = (f64s)(((i64s)sine_error & ~1) | coarse);
+    }
     if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
         const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
                                ((i64s)(sin_step == 0.0) | (i64s)(magnitude(sin_step) == 1.0)));
@@ -161,8 +172,9 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
     const Table& table = tile.table;
     const Steps& steps = tile.steps;
     const auto pair_at = [&](std::size_t k) {
-        return start_pair(tile, load<f64s>(table.frequency[0] + k), load<f64s>(steps.sin + k),
-                          load<f64s>(steps.versine + k), load<f64s>(anchor.sin + k), load<f64s>(anchor.cos + k));
+        return start_pair(tile, load<f64s>(table.frequency[0] + k), load<f64s>(table.frequency[1] + k),
+                          load<f64s>(steps.sin + k), load<f64s>(steps.versine + k), load<f64s>(anchor.sin + k),
+                          load<f64s>(anchor.cos + k));
     };
     if (table.order == Order::interleaved) {
         for (std::size_t k = first / 2; 2 * k < first + count; k += kLanes) {
@@ -179,13 +191,14 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
         }
     } else {
         for (std::size_t j = 0; j < count; j += kLanes) {
-            f64s w{}, sin{}, cos{}, sin_step{}, versine{};
+            f64s w{}, w_low{}, sin{}, cos{}, sin_step{}, versine{};
             i64s second{}, shown{};
             for (std::size_t i = 0; i < kLanes && j + i < count; ++i) {
                 const std::int32_t source = table.source[first + j + i];
                 if (source >= 0) {
                     const auto k = static_cast<std::size_t>(source) / 2;
                     w[i] = table.frequency[0][k];
+                    w_low[i] = table.frequency[1][k];
                     sin[i] = anchor.sin[k];
                     cos[i] = anchor.cos[k];
                     sin_step[i] = steps.sin[k];
@@ -194,7 +207,7 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
                     shown[i] = -1;
                 }
             }
-            const StartPair pair = start_pair(tile, w, sin_step, versine, sin, cos);
+            const StartPair pair = start_pair(tile, w, w_low, sin_step, versine, sin, cos);
             const auto chosen = [&](const f64s(&of)[2]) {
                 return (f64s)((((i64s)of[1] & second) | ((i64s)of[0] & ~second)) & shown);
             };
@@ -226,8 +239,8 @@ void make_start_down(const Tile& tile, std::size_t k, const Start& first, const 
     }
     for (std::size_t j = 0; j < kStrip; j += kLanes, position += static_cast<double>(kLanes)) {
         const Angle angle = evaluate<true>(position, w, w_low);
-        const StartPair pair =
-            start_pair(tile, w, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{}, angle.sin, angle.cos);
+        const StartPair pair = start_pair(tile, w, w_low, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{},
+                                          angle.sin, angle.cos);
         store_pair(first, j, pair, 0);
         store_pair(second, j, pair, 1);
     }
@@ -300,25 +313,28 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         certain = at_least(certain, value[0], value[vectors - 1], floor);
         const bool flip = alternating && row % 2 != 0;
         if (__builtin_expect(!all(certain), 0)) {
-            // An evaluated row's error is relative to the result, apart from the angle's.
-            const auto error_of = [&](std::size_t v) {
-                const f64s e = magnitude(load<f64s>(start.error + at + v * kLanes));
-                return row != 0 ? e : least(e, magnitude(y[v]) * kEvaluateError + tile.first_error);
-            };
+            f64s known[registers], error[registers];
+            for (std::size_t v = 0; v < registers; ++v) {
+                const f64s flagged = load<f64s>(start.error + at + v * kLanes), e = magnitude(flagged);
+                // What is smaller than its error is 0 where angles are whole multiples of kGrain quarter turns.
+                const i64s other = ~(-((i64s)flagged & 1) & (i64s)(magnitude(y[v]) <= e));
+                // An evaluated row's error is relative to the result, apart from the angle's.
+                const f64s least_error = row != 0 ? e : least(e, magnitude(y[v]) * kEvaluateError + tile.first_error);
+                known[v] = (f64s)((i64s)y[v] & other);
+                error[v] = (f64s)((i64s)least_error & other);
+            }
             bool same = true;
             for (std::size_t v = 0; v < vectors; ++v) {
-                const f64s low = error_of(2 * v), high = error_of(2 * v + 1);
-                const f32s other = round_both(y[2 * v] - low, y[2 * v + 1] - high, Value{});
-                value[v] = round_both(y[2 * v] + low, y[2 * v + 1] + high, Value{});
-                same &= !any((u32s)(other != value[v]));
-                value[v] = untied(value[v], Value{});
+                u32s differ;
+                same &=
+                    settles(known[2 * v], known[2 * v + 1], error[2 * v], error[2 * v + 1], Value{}, value[v], differ);
             }
             if (__builtin_expect(!same, 0)) {
                 alignas(64) double values[vectors * kVector], errors[vectors * kVector];
                 alignas(64) float results[vectors * kVector];
                 for (std::size_t v = 0; v < registers; ++v) {
-                    store(values + v * kLanes, y[v]);
-                    store(errors + v * kLanes, error_of(v));
+                    store(values + v * kLanes, known[v]);
+                    store(errors + v * kLanes, error[v]);
                 }
                 settle_strip<Value>(tile, start.error + at, row, column, count, flip, vectors, values, errors, results);
                 for (std::size_t v = 0; v < vectors; ++v) {

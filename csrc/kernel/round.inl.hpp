@@ -84,6 +84,15 @@ f32s untied(f32s values, E) {
     return widen(narrowed);
 }
 
+// Whether the doubles a and b of a register round alike whatever is true within their errors; `value` is one of the two
+// results. The lanes in which they differ are in `differ`.
+template <class E>
+bool settles(f64s a, f64s b, f64s a_error, f64s b_error, E format, f32s& value, u32s& differ) {
+    value = untied(round_both(a + a_error, b + b_error, format), format);
+    differ = (u32s)(untied(round_both(a - a_error, b - b_error, format), format) != value);
+    return !any(differ);
+}
+
 // The number that narrows to the correctly rounded one.
 float exact(const Table& table, double position, std::int32_t source, float) {
     return static_cast<float>(exact_odd(table, position, source)) + 0.0F;
@@ -144,20 +153,25 @@ inline Evaluated evaluate_lanes(const Place& place, std::int32_t (&source)[kLane
 // Rounds the doubles y of a register of float32, which err by `error` at most.
 template <class E>
 [[gnu::noinline]] void settle(Place place, const double* y, const double* error, float* result) {
-    for (std::size_t half = 0; half < 2; ++half, y += kLanes, error += kLanes, result += kLanes) {
-        const f64s value = load<f64s>(y), e = load<f64s>(error);
-        const f32h low = rounded(value - e, E{}), high = rounded(value + e, E{});
-        store(result, high);
-        if (any((u32s)join(low, high) ^ (u32s)join(high, low))) {
+    f32s value;
+    u32s differ;
+    settles(load<f64s>(y), load<f64s>(y + kLanes), load<f64s>(error), load<f64s>(error + kLanes), E{}, value, differ);
+    store(result, value);
+    for (std::size_t half = 0; half < kVector; half += kLanes) {
+        std::uint32_t among = 0;
+        for (std::size_t i = 0; i < kLanes; ++i) {
+            among |= half + i < place.count ? differ[half + i] : 0;
+        }
+        if (among != 0) {
             std::int32_t source[kLanes];
             double position[kLanes];
             const Evaluated again = evaluate_lanes(place, source, position);
-            const f32h low_again = rounded(again.value - again.error, E{});
-            const f32h high_again = rounded(again.value + again.error, E{});
-            for (std::size_t i = 0; i < kLanes && half * kLanes + i < place.count; ++i) {
-                if (low[i] != high[i]) {
-                    result[i] =
-                        low_again[i] == high_again[i] ? high_again[i] : exact(place.table, position[i], source[i], E{});
+            f32s sure;
+            u32s unsure;
+            settles(again.value, again.value, again.error, again.error, E{}, sure, unsure);
+            for (std::size_t i = 0; i < kLanes && half + i < place.count; ++i) {
+                if (differ[half + i] != 0) {
+                    result[half + i] = unsure[i] == 0 ? sure[i] : exact(place.table, position[i], source[i], E{});
                 }
             }
         }
@@ -167,7 +181,6 @@ template <class E>
             place.column += kLanes;
         }
     }
-    store(result - kVector, untied(load<f32s>(result - kVector), E{}));
 }
 
 }  // namespace

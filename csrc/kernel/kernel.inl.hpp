@@ -77,27 +77,29 @@ void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::
     }
 }
 
-double farthest(double first, std::size_t rows) {
-    const double last = first + static_cast<double>(rows);
-    return last > -first ? last : -first;
-}
+// The length of the shortest interval that holds 0, `first` and `last`: no angle between them is larger, and the rows
+// of a strip that begins below 0 and ends above it count as well (docs/accuracy.md, section 6).
+double farthest(double first, double last) { return (last > 0.0 ? last : 0.0) - (first < 0.0 ? first : 0.0); }
 
 // Calls make(done, tile) for tiles of rows, after it has made their anchor.
 template <class Make>
 void walk_tiles(const Table& table, const Steps& steps, double position, std::size_t rows, const Anchor& anchor,
                 const Make& make) {
     std::size_t since = kRotations;
+    double evaluated = position;
     for (std::size_t done = 0; done < rows;) {
         const std::size_t left = rows - done;
         const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
         const double first = position + static_cast<double>(done);
-        Tile tile{table, steps, first, height, farthest(first, height + 1), __builtin_inf(), false};
+        evaluated = since < kRotations ? evaluated : first;
+        const double last = first + static_cast<double>(height + 1);
+        Tile tile{table, steps, first, height, farthest(evaluated, last), __builtin_inf(), false};
         if (since < kRotations) {
             rotate_anchor(table, steps, anchor);
             ++since;
         } else {
             evaluate_anchor(table, first, anchor);
-            tile.first_error = table.largest * farthest(first, 0) * kAngleError * absolute(table.amplitude);
+            tile.first_error = table.largest * absolute(first) * kAngleError * absolute(table.amplitude);
             since = 0;
         }
         make(done, tile);
@@ -143,7 +145,7 @@ void walk_down(const Table& table, double position, std::size_t rows, char* to, 
             const std::size_t left = rows - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
             const std::size_t count = smaller(left, kStrip);
             const double first = position + static_cast<double>(done);
-            const double last = farthest(first, height * kStrip);
+            const double last = farthest(first, first + static_cast<double>(height * kStrip));
             const Tile tile{table,  steps, first,
                             height, last,  table.largest * last * kAngleError * absolute(table.amplitude),
                             true};
@@ -184,7 +186,8 @@ void stream_run(const Table& table, double position, std::size_t rows, char* to,
     const auto stride = static_cast<std::ptrdiff_t>(table.columns) * size;
     const std::size_t shift = (0 - reinterpret_cast<std::uintptr_t>(to)) % kLine / sizeof(E);
     const Fill<E, true> consumer{stride, stride};
-    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, const Tile& tile) {
+    walk_tiles(table, table.unit_steps, position, rows, work.anchor, [&](std::size_t done, Tile tile) {
+        tile.first_error = __builtin_inf();  // the next row's first columns are not evaluated
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             make_start(tile, work.anchor, j, count, work.start);

@@ -17,9 +17,9 @@ constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close 
 constexpr std::size_t kRows = kTileRows;  // of a strip
 constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
-// After n rows a value errs by (2 + 3.4 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
-// column can have in these rows (docs/accuracy.md).
-constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 48.0;
+// After n rows a value errs by (1 + 3.4 |sin w|) n + 40 units of 2^-53 at most, times the largest magnitude that its
+// column can have in these rows, apart from the angle's error (docs/accuracy.md, section 6).
+constexpr double kUnit = 0x1p-53, kRowError = 1.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 40.0;
 
 // sin and cos of the first row of a tile at every frequency.
 struct Anchor {
@@ -53,7 +53,7 @@ Steps prepare(const Table& table, double step, double* memory) {
     for (std::size_t k = 0; k < size; k += kLanes) {
         const f64s w = load<f64s>(table.frequency[0] + k), w_low = load<f64s>(table.frequency[1] + k);
         const Reduced half = reduce<true>(0.5 * step + f64s{}, w, w_low);
-        // sin f to 2^-56 of itself, as high + low.
+        // sin f to 2^-54 of itself, as high + low.
         const f64s f = half.f, z = f * f, leading = f * kHalfPi;
         const f64s cosine = multiply_add<true>(z, polynomial<true>(kCosine, z), 1.0 + f64s{});
         const f64s tail = multiply_add<true>(z, polynomial<true>(kSine, z), kHalfPiLow + f64s{});
@@ -61,13 +61,18 @@ Steps prepare(const Table& table, double step, double* memory) {
         const f64s high = leading + rest, low = (leading - high) + rest;
         const f64s square = high * high, square_low = product_error(high, high, square) + 2.0 * high * low;
         const u64s odd = half.quadrant << 63;
-        store(sin + k, 2.0 * high * cosine);
-        store(versine + k, (f64s)((u64s)(2.0 * (square + square_low)) | odd));
+        // Whether w is a whole number of quarter turns. Its sine is then 0, 1 or -1, and that of no other w is.
+        const i64s whole = (i64s)(w_low == 0.0) & (i64s)(half.f_low == 0.0);
+        const i64s even = whole & (i64s)(f == 0.0), uneven = whole & (i64s)(magnitude(f) == 0.5);
+        const f64s sine = 2.0 * high * cosine;
+        const f64s sine_size = choose(uneven, 1.0 + f64s{}, least(magnitude(sine), (1.0 - kUnit) + f64s{}));
+        const f64s turned = choose(uneven, 1.0 + f64s{}, 2.0 * (square + square_low));
+        store(sin + k, (f64s)((u64s)sine_size | ((u64s)sine & INT64_MIN)));
+        store(versine + k, (f64s)((u64s)turned | odd));
         const Angle tile = evaluate<true>(step * static_cast<double>(kRows) + f64s{}, w, w_low);
         store(tile_sin + k, tile.sin);
         store(tile_cos + k, tile.cos);
-        // f is 0 or half a quarter turn, exactly.
-        has_quarters |= any((u32s)((i64s)(w_low == 0.0) & ((i64s)(f == 0.0) | (i64s)(magnitude(f) == 0.5))));
+        has_quarters |= any((u32s)(even | uneven));
     }
     return {step, sin, versine, tile_sin, tile_cos, has_quarters};
 }
@@ -90,7 +95,7 @@ struct Tile {
     const Steps& steps;
     double position;     // of the first row
     std::size_t rows;    // at most kRows
-    double farthest;     // the largest magnitude of a position
+    double farthest;     // the length of an interval of positions that holds 0, all rows and the evaluated anchor
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
     bool down;           // whether lanes are rows of one column, and rows kStrip positions apart
 };
@@ -104,7 +109,8 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s sin_step, f64s versin
     const auto rows = static_cast<double>(tile.rows);
     // A sine is not larger than its angle.
     const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
-    f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
+    f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit +
+                        magnitude(w) * (tile.farthest * kAngleError * absolute(table.amplitude));
     f64s sine_error = cosine_error * reach;
     const double top = table.special[4];                        // the amplitude, if it is exact
     if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
@@ -277,7 +283,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         const double* error = start.error + at + v * kVector;
         const f64s low = load<f64s>(error), high = load<f64s>(error + kLanes);
         const auto floor_of = [&](f64s e) {
-            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20);
+            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20, 0.0);
             const f64s enough = scaled > test.kSmallest ? scaled : test.kSmallest + f64s{};
             return (f64s)((i64s)enough & (i64s)(magnitude(e) > 0.0));
         };

@@ -215,6 +215,8 @@ u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever or
 
 f64s least(f64s a, f64s b) { return a < b ? a : b; }
 
+f64s choose(i64s mask, f64s a, f64s b) { return (f64s)(((i64s)a & mask) | ((i64s)b & ~mask)); }
+
 f64s magnitude(f64s y) { return (f64s)((i64s)y & INT64_MAX); }
 
 // a * b + c. Fused where float32 is made: the check in round_f32 makes its bits independent of that. Float64 results

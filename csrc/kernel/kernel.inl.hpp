@@ -114,23 +114,32 @@ Progression progression_of(const Table& table, const Rows& rows) {
     return {step, deviation, exact ? 20 : -1, deviation <= most};
 }
 
-// Makes the anchor of a tile: its first row.
+// The length of the shortest interval that holds 0, a and b: no angle between them is larger, and the rows of a strip
+// that begins below 0 and ends above it count as well (docs/accuracy.md, section 6).
+double span(double a, double b) {
+    const double high = a > b ? a : b, low = a > b ? b : a;
+    return (high > 0.0 ? high : 0.0) - (low < 0.0 ? low : 0.0);
+}
+
+// Makes the anchor of a tile: its first row. No row of it stands beyond `last`.
 struct Anchors {
     const Table& table;
     const Steps& steps;
     const Anchor& anchor;
     std::size_t since = kRotations;
+    double evaluated = 0.0;
 
-    void make(Tile& tile) {
+    void make(Tile& tile, double last) {
         if (since < kRotations) {
             rotate_anchor(table, steps, anchor);
             ++since;
         } else {
-            const double position = tile.position(0);
-            evaluate_anchor(table, position, table.padded_frequencies, anchor);
-            tile.first_error = table.largest * absolute(position) * kAngleError * absolute(table.amplitude);
+            evaluated = tile.position(0);
+            evaluate_anchor(table, evaluated, table.padded_frequencies, anchor);
+            tile.first_error = table.largest * absolute(evaluated) * kAngleError * absolute(table.amplitude);
             since = 0;
         }
+        tile.farthest = span(evaluated, last);
         since = tile.rows == kRows ? since : kRotations;
     }
 };
@@ -142,26 +151,12 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     const Steps steps = progression.step == 1.0 ? table.unit_steps : prepare(table, progression.step, work.steps);
     Anchors anchors{table, steps, work.anchor};
-    const double largest = farther(position_of(rows, rows.first), position_of(rows, rows.first + rows.count - 1));
     for (std::size_t done = 0; done < rows.count;) {
         const std::size_t left = rows.count - done;
         const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
-        const double farthest =
-            progression.deviation != 0.0
-                ? largest
-                : farther(position_of(rows, rows.first + done), position_of(rows, rows.first + done + height - 1));
-        Tile tile{table,
-                  steps,
-                  rows,
-                  rows.first + done,
-                  1,
-                  height,
-                  farthest,
-                  progression.deviation,
-                  __builtin_inf(),
-                  progression.grain,
-                  false};
-        anchors.make(tile);
+        Tile tile{table, steps, rows, rows.first + done, 1, height, 0.0, progression.deviation, __builtin_inf(),
+                  progression.grain, false};
+        anchors.make(tile, tile.position(height - 1));
         const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
@@ -195,7 +190,7 @@ void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to
         for (std::size_t done = 0; done < rows.count;) {
             const std::size_t left = rows.count - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
             const std::size_t count = smaller(left, kStrip), first = rows.first + done;
-            const double farthest = farther(position_of(rows, first), position_of(rows, first + height * count - 1));
+            const double farthest = span(position_of(rows, first), position_of(rows, first + height * count - 1));
             const double error = table.largest * farthest * kAngleError * absolute(table.amplitude);
             const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, error, 0, true};
             make_start_down(tile, k, work.start, second);
@@ -252,20 +247,9 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
     for (std::size_t done = 0; done < whole; done += kRows * period) {
         const std::size_t height = smaller(kRows, (whole - done) / period);
         for (std::size_t o = 0; o < period; ++o) {
-            const std::size_t first = rows.first + done + o, last = first + (height - 1) * period + 1;
-            Tile tile{table,
-                      steps,
-                      rows,
-                      first,
-                      period,
-                      height,
-                      farther(position_of(rows, first), position_of(rows, last)),
-                      0.0,
-                      __builtin_inf(),
-                      0,
-                      false};
+            Tile tile{table, steps, rows, rows.first + done + o, period, height, 0.0, 0.0, __builtin_inf(), 0, false};
             anchors.since = period == 1 ? anchors.since : kRotations;
-            anchors.make(tile);
+            anchors.make(tile, tile.position(height - 1) + 1.0);
             char* const row = to + static_cast<std::ptrdiff_t>(done + o) * stride;
             const std::size_t from_lane = before_line(row), next_lanes = before_line(row + stride);
             for (std::size_t j = 0, count = 0; j < columns; j += count) {

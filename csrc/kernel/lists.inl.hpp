@@ -45,7 +45,7 @@ private:
     struct Errors {
         double relative, absolute;
         f32s floor(const RoundingTest<Value>& test) const {
-            const double least = test.floor_of(absolute * (1.0 + 0x1p-20));
+            const double least = test.floor_of(absolute * (1.0 + 0x1p-20), relative);
             return static_cast<float>(least > test.kSmallest ? least : test.kSmallest) + f32s{};
         }
     };
@@ -146,7 +146,7 @@ private:
 
     template <bool far>
     void quick(double position, double angle, char* to, const char* from) const {
-        const Errors bound{kQuickError, (far ? kFarError : kNearError) * amplitude_ + angle * kAngleError * amplitude_};
+        const Errors bound{kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude_};
         const RoundingTest<Value> test{kQuickWindow};
         const f32s floor = bound.floor(test);
         const double p = table_.cos_first ? -position : position;

@@ -1,4 +1,4 @@
-// One position at every frequency, as evaluate, in fewer operations and with fewer digits: quick_bound (round.inl.hpp)
+// One position at every frequency, as evaluate, in fewer operations and with fewer digits: docs/accuracy.md, section 5,
 // says how many. Included by kernel.inl.hpp only. Needs fused operations.
 //
 // The angle is reduced to a sixteenth of a turn, whose sine and cosine are looked up, and a rest of at most half a
@@ -14,9 +14,9 @@ struct Pairs {
 
 constexpr double kNear = 0x1p44, kFar = 0x1p53;  // quarter turns
 
-// Errors: relative to the result, and of the angle's remainder, which is rounded twice: to 2^-57 each where it is at
-// most an eighth of a quarter turn (near), to 2^-53 where it is at most two of them (far).
-constexpr double kQuickError = 0x1p-43, kNearError = 0x1p-55, kFarError = 0x1p-50;
+// Errors: relative to the result, and, far, absolute: of an angle of up to three quarter turns, which is rounded twice.
+// Apart from the error of the whole angle, kAngleError.
+constexpr double kQuickError = 0x1p-43, kFarError = 0x1.4p-51;
 
 // `position` has the sign that a table's sixteenths ask for; |position * w| < kNear, or kFar if `far`.
 template <bool far>

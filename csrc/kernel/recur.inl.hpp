@@ -17,10 +17,10 @@ constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close 
 constexpr std::size_t kRows = kTileRows;  // of a strip
 constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
-// After n rows a value errs by (2 + 3.4 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
-// column can have in these rows (docs/accuracy.md).
+// After n rows a value errs by (1 + 3.4 |sin w|) n + 40 units of 2^-53 at most, times the largest magnitude that its
+// column can have in these rows, apart from the angle's error (docs/accuracy.md, section 6).
 constexpr double kGrain = 0x1p-40;  // quarter turns: a sine of a multiple of it is 0 or far larger than its error
-constexpr double kUnit = 0x1p-53, kRowError = 2.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 48.0;
+constexpr double kUnit = 0x1p-53, kRowError = 1.0, kFastRowError = kFused ? 3.4 : 5.4, kStartError = 40.0;
 
 // sin and cos of the first row of a tile at every frequency.
 struct Anchor {
@@ -55,7 +55,7 @@ Steps prepare(const Table& table, double step, double* memory) {
     for (std::size_t k = 0; k < size; k += kLanes) {
         const f64s w = load<f64s>(table.frequency[0] + k), w_low = load<f64s>(table.frequency[1] + k);
         const Reduced half = reduce<true>(0.5 * step + f64s{}, w, w_low);
-        // sin f to 2^-56 of itself, as high + low.
+        // sin f to 2^-54 of itself, as high + low.
         const f64s f = half.f, z = f * f, leading = f * kHalfPi;
         const f64s cosine = multiply_add<true>(z, polynomial<true>(kCosine, z), 1.0 + f64s{});
         const f64s tail = multiply_add<true>(z, polynomial<true>(kSine, z), kHalfPiLow + f64s{});
@@ -63,15 +63,18 @@ Steps prepare(const Table& table, double step, double* memory) {
         const f64s high = leading + rest, low = (leading - high) + rest;
         const f64s square = high * high, square_low = product_error(high, high, square) + 2.0 * high * low;
         const u64s odd = half.quadrant << 63;
-        const i64s eighth = (i64s)(magnitude(f) == 0.5) & (i64s)(half.f_low == 0.0);  // w is one quarter turn
-        const f64s one = (f64s)(((u64s)f & INT64_MIN) | (u64s)(1.0 + f64s{}));
-        store(sin + k, choose(eighth, one, 2.0 * high * cosine));
-        store(versine + k, (f64s)((u64s)choose(eighth, 1.0 + f64s{}, 2.0 * (square + square_low)) | odd));
+        // Whether w is a whole number of quarter turns. Its sine is then 0, 1 or -1, and that of no other w is.
+        const i64s whole = (i64s)(w_low == 0.0) & (i64s)(half.f_low == 0.0);
+        const i64s even = whole & (i64s)(f == 0.0), uneven = whole & (i64s)(magnitude(f) == 0.5);
+        const f64s sine = 2.0 * high * cosine;
+        const f64s sine_size = choose(uneven, 1.0 + f64s{}, least(magnitude(sine), (1.0 - kUnit) + f64s{}));
+        const f64s turned = choose(uneven, 1.0 + f64s{}, 2.0 * (square + square_low));
+        store(sin + k, (f64s)((u64s)sine_size | ((u64s)sine & INT64_MIN)));
+        store(versine + k, (f64s)((u64s)turned | odd));
         const Angle tile = evaluate<true>(step * static_cast<double>(kRows) + f64s{}, w, w_low);
         store(tile_sin + k, tile.sin);
         store(tile_cos + k, tile.cos);
-        // f is 0 or half a quarter turn, exactly.
-        has_quarters |= any((u32s)((i64s)(w_low == 0.0) & ((i64s)(f == 0.0) | (i64s)(magnitude(f) == 0.5))));
+        has_quarters |= any((u32s)(even | uneven));
     }
     return {sin, versine, tile_sin, tile_cos, has_quarters};
 }
@@ -101,7 +104,7 @@ struct Tile {
     std::size_t first;   // the tile's first row
     std::size_t every;   // rows from one row of a strip to the next
     std::size_t rows;    // of a strip, at most kRows
-    double farthest;     // the largest magnitude of a position
+    double farthest;     // the length of an interval of positions that holds 0, all rows and the evaluated anchor
     double deviation;    // of positions from the progression that begins with the first row
     double first_error;  // absolute error of the first row if it was evaluated, otherwise infinite
     int grain;           // positions are multiples of 2^-grain; -1: nothing is known of that
@@ -119,7 +122,8 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s w_low, f64s sin_step,
     const auto rows = static_cast<double>(tile.rows);
     // A sine is not larger than its angle.
     const f64s reach = least(magnitude(w) * (tile.farthest * 1.5708) + 0x1p-900, 1.0 + f64s{});
-    f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit;
+    f64s cosine_error = magnitude(sin_step) * (kFastRowError * rows * unit) + (kRowError * rows + kStartError) * unit +
+                        magnitude(w) * (tile.farthest * kAngleError * absolute(table.amplitude));
     f64s sine_error = cosine_error * reach;
     if (tile.deviation != 0.0) {
         const f64s lost = magnitude(w) * (1.5708 * tile.deviation * absolute(table.amplitude));
@@ -294,7 +298,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         const double* error = start.error + at + v * kVector;
         const f64s low = load<f64s>(error), high = load<f64s>(error + kLanes);
         const auto floor_of = [&](f64s e) {
-            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20);
+            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20, 0.0);
             const f64s enough = scaled > test.kSmallest ? scaled : test.kSmallest + f64s{};
             return (f64s)((i64s)enough & (i64s)(magnitude(e) > 0.0));
         };

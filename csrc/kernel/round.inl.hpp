@@ -14,8 +14,8 @@ constexpr double kAngleError = 0x1p-103;    // relative to the angle in quarter 
 
 // Whether rounding is certain, for results that are at least `floor` in magnitude. Of float32, `window` is how many
 // units of the double's last place may lie between a result and the true value; at least W units from a tie, the true
-// value is on the same side of it. Since a unit is at least 2^-53 of the result, an absolute error e stands for at
-// most W units from floor(e, W) = e 2^53 / W on.
+// value is on the same side of it. Since a unit is at least 2^-53 of the result, W units are at least W 2^-53 of it:
+// errors, of which a part is relative and one absolute, stay below that from `floor_of` on.
 template <class E>
 struct RoundingTest;
 
@@ -25,23 +25,29 @@ struct RoundingTest<float> {
     static constexpr double kSmallest = 0x1p-126;  // below it, float32 drops more bits
     std::uint32_t window;                          // W, a power of two
 
-    double floor_of(double error) const { return error * 0x1p53 / window; }
+    double floor_of(double error, double relative) const { return error * (1.0 / (window * 0x1p-53 - relative)); }
     Mask certain(Mask mask, f64s a, f64s b, f32s) const {
         return with_bits(mask, low_words(a, b) - (kTie - window), (kDropped & ~(2 * window - 1)) + u32s{});
     }
 };
 
-// A float32 that is no tie of the narrow format narrows as the true value does, if that is nearer to the float32 than
-// half a unit of float32's last place: the error is below 2^-25 of the result.
+// A float32 that is no tie of the narrow format narrows as the true value does, if the error of the double is below
+// half a unit of float32's last place, as 2^-25 of the result is.
 template <class E>
 struct RoundingTest {
     static constexpr std::uint32_t kTie = kSame<E, f16> ? 0x1000 : 0x8000;
-    static constexpr double kSmallest = kSame<E, f16> ? 0x1p-14 : 0x1p-126;  // below it, ties are others
+    // Of float16 numbers below 2^-14, ties have the same last bits zero and others too; what is below 2^-24 may be 0.
+    static constexpr double kSmallest = kSame<E, f16> ? 0x1p-24 : 0x1p-126;
     std::uint32_t window;                                                    // not used
 
-    static double floor_of(double error) { return error * 0x1p26; }
+    static double floor_of(double error, double relative) { return error * (1.0 / (0x1p-25 - relative)); }
     static Mask certain(Mask mask, f64s, f64s, f32s rounded) {
-        return with_bits(mask, (u32s)rounded ^ kTie, (2 * kTie - 1) + u32s{});
+        const Mask no_tie = with_bits(mask, (u32s)rounded ^ kTie, (2 * kTie - 1) + u32s{});
+        if constexpr (kSame<E, f16>) {
+            return at_least(no_tie, rounded, rounded, 0x1p-14F + f32s{}) |
+                   with_bits(mask, (u32s)rounded, (kTie - 1) + u32s{});
+        }
+        return no_tie;
     }
 };
 

@@ -213,9 +213,9 @@ u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever or
                                                 POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
 
-f64s choose(i64s mask, f64s a, f64s b) { return (f64s)(((i64s)a & mask) | ((i64s)b & ~mask)); }
-
 f64s least(f64s a, f64s b) { return a < b ? a : b; }
+
+f64s choose(i64s mask, f64s a, f64s b) { return (f64s)(((i64s)a & mask) | ((i64s)b & ~mask)); }
 
 f64s magnitude(f64s y) { return (f64s)((i64s)y & INT64_MAX); }
 

@@ -29,6 +29,7 @@ struct Steps {
     const double* tile_sin;  // sin and cos of kTileRows w
     const double* tile_cos;
     bool has_quarters;  // whether some w is a whole number of quarter turns
+    bool has_exact;     // whether some frequency is a double
 };
 constexpr std::size_t kStepArrays = 4;
 

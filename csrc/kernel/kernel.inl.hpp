@@ -154,8 +154,17 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
     for (std::size_t done = 0; done < rows.count;) {
         const std::size_t left = rows.count - done;
         const std::size_t height = left >= kRows + kRun || left <= kRows ? smaller(left, kRows) : left / 2;
-        Tile tile{table, steps, rows, rows.first + done, 1, height, 0.0, progression.deviation, __builtin_inf(),
-                  progression.grain, false};
+        Tile tile{table,
+                  steps,
+                  rows,
+                  rows.first + done,
+                  1,
+                  height,
+                  0.0,
+                  progression.deviation,
+                  __builtin_inf(),
+                  progression.grain,
+                  false};
         anchors.make(tile, tile.position(height - 1));
         const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {

@@ -12,8 +12,6 @@
 namespace posenc {
 namespace {
 
-constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close to a tie and results below the floor
-
 constexpr std::size_t kRows = kTileRows;  // of a strip
 constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
@@ -51,7 +49,7 @@ Steps prepare(const Table& table, double step, double* memory) {
     const std::size_t size = table.padded_frequencies;
     double *const sin = memory, *const versine = sin + size, *const tile_sin = versine + size;
     double* const tile_cos = tile_sin + size;
-    bool has_quarters = false;
+    bool has_quarters = false, has_exact = false;
     for (std::size_t k = 0; k < size; k += kLanes) {
         const f64s w = load<f64s>(table.frequency[0] + k), w_low = load<f64s>(table.frequency[1] + k);
         const Reduced half = reduce<true>(0.5 * step + f64s{}, w, w_low);
@@ -75,8 +73,9 @@ Steps prepare(const Table& table, double step, double* memory) {
         store(tile_sin + k, tile.sin);
         store(tile_cos + k, tile.cos);
         has_quarters |= any((u32s)(even | uneven));
+        has_exact |= any((u32s)(w_low == 0.0));
     }
-    return {sin, versine, tile_sin, tile_cos, has_quarters};
+    return {sin, versine, tile_sin, tile_cos, has_quarters, has_exact};
 }
 
 // Where a strip begins: values of columns in the order of an array's, [kBlock + kStrip] each.
@@ -131,7 +130,7 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s w_low, f64s sin_step,
         sine_error += lost;
     }
     const double top = table.special[4];  // the amplitude, if it is exact
-    if (tile.grain >= 0) {
+    if (tile.grain >= 0 && tile.steps.has_exact) {
         const f64s grains = w * (1.0 / kGrain / static_cast<double>(1 << tile.grain));
         const i64s coarse = (i64s)(((grains + 0x1.8p52) - 0x1.8p52 == grains) | (magnitude(grains) >= 0x1p51)) &
                             (i64s)(w_low == 0.0) & 1;
@@ -292,29 +291,30 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         d[v] = load<f64s>(start.difference + at + v * kLanes);
         k[v] = load<f64s>(start.factor + at + v * kLanes);
     }
-    const RoundingTest<Value> test{kStripWindow};
-    f32s floor{};
+    using Test = RoundingTest<Value>;
+    f32s limit{};
     for (std::size_t v = 0; v < vectors; ++v) {
         const double* error = start.error + at + v * kVector;
         const f64s low = load<f64s>(error), high = load<f64s>(error + kLanes);
-        const auto floor_of = [&](f64s e) {
-            const f64s scaled = magnitude(e) * test.floor_of(1.0 + 0x1p-20, 0.0);
-            const f64s enough = scaled > test.kSmallest ? scaled : test.kSmallest + f64s{};
+        const auto limit_of = [&](f64s e) {
+            const f64s scaled = magnitude(e) * Test::limit_of(1.0 + 0x1p-20);
+            const f64s enough = scaled > Test::kSmallestLimit ? scaled : Test::kSmallestLimit + f64s{};
             return (f64s)((i64s)enough & (i64s)(magnitude(e) > 0.0));
         };
-        const f32s floors = convert(floor_of(low), floor_of(high));
-        floor = floors > floor ? floors : floor;
+        const f32s limits = convert(limit_of(low), limit_of(high));
+        limit = limits > limit ? limits : limit;
         flips[v] = (u32s)convert(low, high) & 0x80000000;
     }
     for (std::size_t row = 0; row < tile.rows; ++row, to += consumer.to_stride, from += consumer.from_stride) {
-        f32s value[vectors];
+        f32s value[vectors], measure[vectors];
         consumer.prefetch(from, vectors);
         Mask certain = every_lane();
         for (std::size_t v = 0; v < vectors; ++v) {
             value[v] = convert(y[2 * v], y[2 * v + 1]);
-            certain = test.certain(certain, y[2 * v], y[2 * v + 1], value[v]);
+            certain = Test::certain_at_all(certain, value[v]);
+            measure[v] = Test::measure(y[2 * v], y[2 * v + 1], value[v]);
         }
-        certain = at_least(certain, value[0], value[vectors - 1], floor);
+        certain = at_least(certain, measure[0], measure[vectors - 1], limit);
         const bool flip = alternating && row % 2 != 0;
         if (__builtin_expect(!all(certain), 0)) {
             f64s known[registers], error[registers];

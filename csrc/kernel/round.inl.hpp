@@ -29,6 +29,15 @@ struct RoundingTest<float> {
     Mask certain(Mask mask, f64s a, f64s b, f32s) const {
         return with_bits(mask, low_words(a, b) - (kTie - window), (kDropped & ~(2 * window - 1)) + u32s{});
     }
+
+    // The same for an error e that is absolute, at any magnitude: the distance from a tie in units, times the result,
+    // is at least limit_of(e). A unit is at least 2^-53 of the result.
+    static double limit_of(double error) { return error * 0x1p56; }
+    static constexpr double kSmallestLimit = kSmallest * 0x1p31;
+    static Mask certain_at_all(Mask mask, f32s) { return mask; }
+    static f32s measure(f64s a, f64s b, f32s rounded) {
+        return __builtin_convertvector((i32s)((low_words(a, b) - kTie) << 3), f32s) * rounded;
+    }
 };
 
 // A float32 that is no tie of the narrow format narrows as the true value does, if the error of the double is below
@@ -38,9 +47,13 @@ struct RoundingTest {
     static constexpr std::uint32_t kTie = kSame<E, f16> ? 0x1000 : 0x8000;
     // Of float16 numbers below 2^-14, ties have the same last bits zero and others too; what is below 2^-24 may be 0.
     static constexpr double kSmallest = kSame<E, f16> ? 0x1p-24 : 0x1p-126;
-    std::uint32_t window;                                                    // not used
+    std::uint32_t window;  // not used
 
     static double floor_of(double error, double relative) { return error * (1.0 / (0x1p-25 - relative)); }
+    static double limit_of(double error) { return floor_of(error, 0.0); }
+    static constexpr double kSmallestLimit = kSmallest;
+    static Mask certain_at_all(Mask mask, f32s rounded) { return certain(mask, f64s{}, f64s{}, rounded); }
+    static f32s measure(f64s, f64s, f32s rounded) { return rounded; }
     static Mask certain(Mask mask, f64s, f64s, f32s rounded) {
         const Mask no_tie = with_bits(mask, (u32s)rounded ^ kTie, (2 * kTie - 1) + u32s{});
         if constexpr (kSame<E, f16>) {

@@ -207,10 +207,10 @@ f64s lookup(const double* table, f64s index) {
 #endif
 }
 
-u32s low_words(f64s a, f64s b) {  // the low halves of all lanes, in whatever order is one instruction
+u32s low_words(f64s a, f64s b) {  // the low halves of all lanes
     return __builtin_shufflevector((u32s)a, (u32s)b,
-                                   POSENC_LANES(POSENC_LIST(0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30),
-                                                POSENC_LIST(0, 2, 8, 10, 4, 6, 12, 14), POSENC_LIST(0, 2, 4, 6)));
+                                   POSENC_LANES(POSENC_LIST(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+                                                POSENC_LIST(0, 2, 4, 6, 8, 10, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
 
 f64s least(f64s a, f64s b) { return a < b ? a : b; }

@@ -12,10 +12,7 @@
 namespace posenc {
 namespace {
 
-constexpr std::uint32_t kStripWindow = 1u << 17;  // balances results too close to a tie and results below the floor
-
 constexpr std::size_t kRows = kTileRows;  // of a strip
-constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
 // After n rows a value errs by (2 + 3.4 |sin w|) n + 48 units of 2^-53 at most, times the largest magnitude that its
 // column can have in these rows (docs/accuracy.md).

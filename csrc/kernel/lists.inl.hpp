@@ -136,6 +136,7 @@ private:
         };
         if (table_.order == Order::interleaved) {
             parts(table_.columns, [&](auto vectors, std::size_t j, std::size_t count) {
+                POSENC_MCA_LOOP(j);
                 const bool whole = count == vectors * kVector;
                 f32s values[vectors];
                 f64s low[vectors], high[vectors];

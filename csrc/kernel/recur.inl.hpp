@@ -283,6 +283,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         flips[v] = (u32s)convert(low, high) & 0x80000000;
     }
     for (std::size_t row = 0; row < tile.rows; ++row, to += consumer.to_stride, from += consumer.from_stride) {
+        POSENC_MCA_LOOP(row);
         f32s value[vectors];
         consumer.prefetch(from, vectors);
         Mask certain = every_lane();

@@ -31,4 +31,4 @@ def backends() -> list[Entrant]:
 
 
 def entrants(case: Workload) -> list[Entrant]:
-    return [*backends(), *twins(case, backends()), *limits(case.op), *peers(case)]
+    return [*backends(), *twins(case, backends()), *limits(case), *peers(case)]

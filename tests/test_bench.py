@@ -53,14 +53,14 @@ def test_every_backend_limit_and_peer_enters_every_case(workload: Workload) -> N
     judge = Judge(arena)
     ours = [workloads.ours(name) for name in _backend.MODULES if _backend.why_not(name) is None]
     field = [*ours, *workloads.twins(arena.workload, ours), *bench.peers(workload)]
-    for entrant in [*field, *limits.limits(workload.op), *limits.limits(workload.op, 2)]:
+    for entrant in [*field, *limits.limits(workload), *limits.limits(workload, 2)]:
         row, task = bench.examine(entrant, arena, judge)
         if entrant.kind == "peer" and task is None:
             problem = row.finding.problem or ""
             assert problem.endswith(("not installed", "only", "is allowed")), (str(entrant), problem)
         else:
             assert row.finding.problem is None, (str(entrant), row.finding.problem)
-        if entrant.kind == "posenc" and not workload.encoding:
+        if entrant.kind == "posenc" and workload.of_the_paper:
             assert row.finding.max_ulp is not None
             assert row.finding.max_ulp <= (0.51 if workload.op in workloads.MAKES else 1.6) or arena.x.itemsize == 8
 

@@ -62,7 +62,8 @@ NOTES = {
     "% limit": "of the fastest limit of the case on at most as many threads, measured in turns with everybody else",
     "vs peer": "how many times as fast as the fastest peer of the case; below 1, that peer is faster",
     "vs twin": "how many times as fast as the row with a word in parentheses: the same backend doing that, something\n"
-    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: no padding or packing",
+    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: 0, 1, 2 ... in every\n"
+    f"{'':9}sequence; repeated: the same start at every call",
     "max ulp": f"the worst of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;\n"
     f"{'':9}of a sum: in those of the encoding or of the sum, whichever are larger; known of the paper's only",
     "table": "the encoding was made before, and costs the peer nothing here",

@@ -91,6 +91,7 @@ CASES: dict[str, Make] = {
 def work(folder: str, isa: str | None) -> None:
     """Do what is asked on standard input, line by line: a case's name begins it, an empty line asks for a sample."""
     sys.path.insert(0, folder)
+    sys.meta_path[:] = [one for one in sys.meta_path if "Redirecting" not in type(one).__name__]  # of editable installs
     np, posenc = importlib.import_module("numpy"), importlib.import_module("posenc")
     assert Path(posenc.__file__).is_relative_to(folder), posenc.__file__
     if isa:

@@ -484,6 +484,35 @@ def test_scaling_runs() -> None:
     assert "2^53 - L" in out
 
 
+@suite_only
+def test_two_builds_take_turns() -> None:
+    here = str(Path(posenc.__file__).parents[1])
+    command = [sys.executable, str(ROOT / "bench" / "compare_commits.py"), here, here, "--seconds", "0"]
+    out = subprocess.run([*command, "--only", "add 1x512"], capture_output=True, text=True, check=True).stdout
+    first, *rows = out.splitlines()
+    assert first.split() == ["old,", "us", "new,", "us", "old/new", "quartiles"]
+    assert [row[:34].strip() for row in rows] == ["add 1x512", "add 1x512 float16"]
+    for row in rows:
+        assert re.fullmatch(r"\s+[\d.]+\s+[\d.]+\s+[\d.]+\s+[\d.]+ to [\d.]+", row[34:]), row
+
+
+@pytest.mark.skipif(not (ROOT / "tools").is_dir(), reason="the repository's tools/ is not here")
+def test_loops_are_found_in_assembly() -> None:
+    """By the way that takes the fewest branches forward, once around."""
+    spec = importlib.util.spec_from_file_location("mca", ROOT / "tools" / "mca.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["mca"] = module  # for its dataclass
+    spec.loader.exec_module(module)
+    text = ["f:", "\tjmp\t.L2", ".L1:", "\taddq\t$1, %rax", ".L2:", "\t# LLVM-MCA-LOOP", "\tvaddpd\ta", "\tjne\t.L9"]
+    text += ["\tvmulpd\tb", "\tcmpq\tc", "\tjb\t.L1", "\tret", ".L9:", "\tjmp\t.L2", "\t.size\tf, .-f"]
+    assert list(module.loops(text)) == [["vaddpd\ta", "jne\t.L9", "vmulpd\tb", "cmpq\tc", "jb\t.L1", "addq\t$1, %rax"]]
+    names = {name for target in module.TARGETS for name in [target.level]}
+    assert all(module.flags(target)[-1].startswith("-") for target in module.TARGETS)
+    assert names == {"avx512", "avx2", "baseline"}
+
+
 def script(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
     assert spec is not None

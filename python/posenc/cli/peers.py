@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import Unavailable, lend, tensor, torch
 from .cases import Array, recipe
-from .workloads import COUNTED, GRIDS, MAKES, TORCH, Arena, Entrant, Workload
+from .workloads import COUNTED, GRIDS, GROUPS, MAKES, TORCH, WORKLOADS, Arena, Entrant, Workload
 
 Call = Callable[[], Any]
 
@@ -39,6 +39,8 @@ def peers(workload: Workload) -> list[Entrant]:
         Entrant("peer", "torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
         Entrant("peer", "positional-encodings", _package_fill, tolerance=_single),
     ]
+    if workload in WORKLOADS and workload not in GROUPS["core"]:  # it compiles for half a minute, for each shape
+        recipes = [one for one in recipes if one.make is not _torch_compiled]
     package = Entrant("peer", "positional-encodings", _package_add, tolerance=_single)
     if op in MAKES:
         if (

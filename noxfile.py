@@ -249,6 +249,28 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def compare(session: nox.Session) -> None:
+    """How many times as fast as a commit this checkout is, in one run: `nox -s compare -- 8b2c3b1 --only add`."""
+    if not session.posargs:
+        session.error("expected a commit: nox -s compare -- 8b2c3b1")
+    commit, *arguments = session.posargs
+    folder = Path(session.create_tmp()).resolve()
+    session.install("numpy", "ml_dtypes")
+    tree, builds = folder / "tree", {"old": folder / "old", "new": folder / "new"}
+    for path in builds.values():
+        shutil.rmtree(path, ignore_errors=True)
+    session.run("git", "worktree", "prune", external=True)
+    session.run("git", "worktree", "add", "--detach", "--force", str(tree), commit, external=True)
+    try:
+        for source, target in ((tree, builds["old"]), (Path.cwd(), builds["new"])):
+            where = f"-Cbuild-dir={folder}/build-{target.name}"
+            session.install("--no-deps", "--target", str(target), where, str(source), env=NATIVE)
+    finally:
+        session.run("git", "worktree", "remove", "--force", str(tree), external=True)
+    session.run("python", "bench/compare_commits.py", str(builds["old"]), str(builds["new"]), *arguments)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Examples in docstrings and in the README give what they say, and links within the repository lead somewhere."""
     install(session, ".[test]")

@@ -20,6 +20,7 @@ CALLS = [
     Workload("fill", (1, 512), start=1000, note="one row"),
     Workload("add", (16, 1, 512), start=1000, note="one row of each of 16 sequences"),
     Workload("add_new", (1, 512), start=1000, note="one row, a new array"),
+    *GROUPS["calls"],
     *GROUPS["first"],
 ]
 
@@ -31,4 +32,4 @@ def backends() -> list[Entrant]:
 
 
 def entrants(case: Workload) -> list[Entrant]:
-    return [*backends(), *twins(case, backends()), *limits(case.op), *peers(case)]
+    return [*backends(), *twins(case, backends()), *limits(case), *peers(case)]

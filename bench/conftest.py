@@ -65,7 +65,7 @@ def contest(
                 pytest.fail(row.finding.problem or "")
             pytest.skip(row.finding.problem or "")
         assert task is not None
-        bounds = [limit.task(arena) for limit in limits(workload.op)]
+        bounds = [limit.task(arena) for limit in limits(workload)]
         timed = not benchmark.disabled
         seconds = QUICK_SECONDS if request.config.getoption("quick") else LIMIT_SECONDS
         before = _fastest(bounds, seconds) if timed else None

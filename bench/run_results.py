@@ -1,4 +1,4 @@
-"""Measure the judged cases on this machine and write bench/results/<machine>.json: `python bench/run_results.py`.
+"""Measure the judged cases on this machine and write bench/results/<processor>.json: `python bench/run_results.py`.
 
 Everything is measured by `posenc bench`: the core cases by every backend at every level on 1 and 2 threads, the others
 by the default backend as it is. Arguments go there too (--quick, --no-peers, ...). The installed posenc is what is
@@ -22,12 +22,14 @@ from posenc.cli.workloads import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
+SECONDS = "0.15"  # for each entrant in each case: all of it is to take less than six minutes
 
 
 def file_name(record: dict[str, Any]) -> str:
-    """The processor's name as a file's: amd-epyc-9r14-linux.json."""
+    """The processor's name and model as a file's: amd-epyc-9r14-25-17-1-linux.json. Nobody else's is overwritten."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)|\bcpu\b|@.*", " ", record["cpu"].lower()))
-    return "-".join([*words, platform.system().lower()]) + ".json"
+    model = [record["cpu_model"]] if record.get("cpu_model") else []
+    return "-".join([*words, *model, platform.system().lower()]) + ".json"
 
 
 def commit() -> str | None:
@@ -52,7 +54,9 @@ def run(arguments: list[str]) -> int:
             )
         ):
             part = Path(scratch, f"{number}.json")
-            status = main(["bench", *choice, "--json", str(part), *arguments])
+            print(f"part {number + 1} of 2, some two or three minutes", file=sys.stderr, flush=True)
+            effort = [] if "--quick" in arguments or "--seconds" in arguments else ["--seconds", SECONDS]
+            status = main(["bench", *choice, "--verbose", *effort, "--json", str(part), *arguments])
             if status not in (0, 1) or not part.exists():
                 return status
             documents.append(json.loads(part.read_text(encoding="utf-8")))

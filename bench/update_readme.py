@@ -1,9 +1,9 @@
-"""Rewrite the speed table of README.md from a file of results; with --check, only tell whether it is up to date.
+"""Rewrite the speed tables of README.md from the files of results; with --check, only tell whether they are up to date.
 
-    python bench/update_readme.py [--check] [bench/results/<machine>.json]
+    python bench/update_readme.py [--check] [bench/results/<processor>.json ...]
 
-Without a file the newest results are taken, by the date within. SHOWN was chosen by what people do, and keeps the cases
-that posenc loses; the file has the others.
+Without files all in bench/results are taken, the newest first, by the date within: a table for each processor. SHOWN
+was chosen by what people do, and keeps the cases that posenc loses; the files have the others.
 """
 
 from __future__ import annotations
@@ -26,19 +26,25 @@ BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
 SHOWN = (
     "fill 4096x512",
     "fill 131072x512",
+    "fill 4096x512 moving start",
     "fill 4096x512 from 1000000000",
     "fill 8192x512 at reals",
     "fill 4096x512 float64",
     "fill 262144x512 bfloat16",
     "fill 131072x512 whisper",
     "fill 64x32x32x768 mae",
+    "fill 65536x513",
     "encode 131072x512",
     "add 512x512",
     "add 131072x512",
     "add 32x512x768",
+    "add 4096x512 moving start",
+    "add 8x512x4096 channels 1 rows -1",
     "scale_add 32x512x768",
     "add 262144x512 bfloat16",
     "add 16384x768 packed",
+    "add 16384x768 packed 20 to 200",
+    "add 32x512x768 left-padded",
     "add 64x768x32x32 mae channels 1",
     "add_new 131072x512",
     "add 1x512",
@@ -54,29 +60,44 @@ CALLS = {
     "add_new": ("add", ["x"]),
     "first": ("fill_", ["x", "encoding=Encoding(...)"]),
 }
-PLACES = {"packed": ["cu_seqlens=c"], "left-padded": ["positions=p", "mask=m"]}
+PLACES = {
+    "packed": ["cu_seqlens=c"],
+    "packed 20 to 200": ["cu_seqlens=c"],
+    "left-padded": ["positions=p", "mask=m"],
+    "starts": ["start=s"],
+    "grids of their own": ["positions=p"],
+}
 TWINS = {
     "paper": "the paper's encoding",
     "reals": "reals up to 1e4",
-    "plain": "sequences that are neither packed nor padded",
+    "plain": "rows that stand at 0, 1, 2 ... in every sequence",
+    "repeated": "the same start at every call",
 }
+MARKS = {"memset": " (m)", "x.fill(1)": " (f)", "y.fill(1)": " (f)"}  # the limit that counts
 FLOAT64_RECIPE = "NumPy f64 recipe"
 HEADER = ("", "posenc", "GB/s", "% of limit", "NumPy, float64 recipe", "NumPy, float32 recipe or ready table", "torch")
 CALL_BYTES = 2**16  # of smaller arrays, a call costs more than the work
 NONE = "-"
 NOTES = (
-    "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is `memset` or "
-    "`x.fill(1)`, for sums `x *= a`, in the same run. The last three columns tell how many times as long others take, "
-    "so below 1 they are faster: the recipes make the encoding anew, while those that add, or fill images, have it "
-    "ready in a table, for free here. torch stands for the fastest of its eager recipe, `torch.compile` and `add_` "
-    "with a table; posenc is timed on NumPy arrays and torch on its tensors, so they are not compared where the call "
-    "itself counts. The last row is the first call with an encoding that is new, which makes its frequencies. "
-    "`posenc bench` measures your machine; see [`bench/`](bench/README.md)."
+    "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is the faster of "
+    "`memset` (m) and `x.fill(1)` (f), for sums `x *= a`, in the same run. Where a C library's `memset` is one "
+    "instruction of the processor's (`rep stosb`), it may be far beyond what any loop of stores reaches. The last "
+    "three columns tell how many times as long others take, so below 1 they are faster: the recipes make the encoding"
+    " anew, while those that add, or fill images, have it ready in a table, for free here. torch stands for the "
+    "fastest of its eager recipe, `torch.compile` and `add_` with a table; posenc is timed on NumPy arrays and torch "
+    "on its tensors, so they are not compared where the call itself counts. The last row is the first call with an "
+    "encoding that is new, which makes its frequencies. `posenc bench` measures your machine; see "
+    "[`bench/`](bench/README.md)."
 )
 
 
-def table(document: dict[str, Any]) -> str:
-    """The lines between the markers."""
+def tables(documents: Sequence[dict[str, Any]]) -> str:
+    """The lines between the markers: a table for each processor, then what they have in common."""
+    return "\n\n".join([*(block for document in documents for block in table(document)), NOTES])
+
+
+def table(document: dict[str, Any]) -> list[str]:
+    """What a processor did, its table, and its cases with a twin."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in document["rows"]:
         groups.setdefault(row["case"], []).append(row)
@@ -86,8 +107,8 @@ def table(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {record[name]}" for name in ("numpy", "numba", "torch") if record.get(name))
     where = f"{record['cpu']}, {record['date'][:10]}: posenc {record['posenc']}"
     where += f" ({record['commit']})" if record.get("commit") else ""
-    blocks = [f"{where}, {record['compiler'] or 'no compiled core'}, {versions}.", "\n".join(lines), NOTES]
-    return "\n\n".join([*blocks, *_twins(groups)])
+    heading = f"{where}, {record['compiler'] or 'no compiled core'}, {versions}."
+    return [heading, "\n".join(lines), *_twins(groups)]
 
 
 def _twins(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -123,17 +144,21 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
     shape = " x ".join(map(str, ours["shape"]))
     where = [ours["dtype"]] if ours["dtype"] != "float32" else []
     where += [f"from {ours['start']:,}"] if ours["start"] else []
+    where += ["a start that moves"] if ours.get("moving") else []
+    where += ["of 20 to 200 rows"] if ours["at"] == "packed 20 to 200" else []
     where += [f"at {ours['at']}"] if ours["at"] and ours["at"] not in PLACES else []
     function, arguments = CALLS[ours["op"]]
     arguments = arguments + PLACES.get(ours["at"], [])
     arguments += [f'encoding="{ours["encoding"]}"'] if ours["encoding"] else []
+    arguments += ["start=p"] if ours.get("moving") else []
+    arguments += [f"seq_axis={ours['seq_axis']}"] if ours.get("seq_axis", -2) != -2 else []
     arguments += [f"channel_axis={ours['channel_axis']}"] if ours["channel_axis"] != -1 else []
     limited = ours["of_limit"] is not None
     return [
         f"`{function}({', '.join(arguments)})`, {', '.join([shape, *where])}",
         duration(seconds),
         three_digits(ours["gb_per_s"]) if limited else NONE,
-        f"{ours['of_limit']:.0%}" if limited else NONE,
+        f"{ours['of_limit']:.0%}{MARKS.get(ours.get('limit'), '')}" if limited else NONE,
         ratio(lambda name: name == FLOAT64_RECIPE),
         ratio(lambda name: name.lower().startswith(("numpy", "np.")) and name != FLOAT64_RECIPE),
         ratio(lambda name: name.startswith("torch")) if size >= CALL_BYTES else NONE,
@@ -149,22 +174,23 @@ def rewritten(text: str, block: str) -> str:
     return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
-def newest(folder: Path) -> Path:
-    files = sorted(folder.glob("*.json"))
+def read(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """The documents in `files`, the newest first."""
     if not files:
-        raise FileNotFoundError(f"no results in {folder.name}: run bench/run_results.py")
-    return max(files, key=lambda path: json.loads(path.read_text(encoding="utf-8"))["machine"]["date"])
+        raise FileNotFoundError("no results: run bench/run_results.py")
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return sorted(documents, key=lambda document: str(document["machine"]["date"]), reverse=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, nargs="?", help="default: the newest in bench/results")
+    parser.add_argument("results", type=Path, nargs="*", help="default: all in bench/results")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if there is something to write")
     args = parser.parse_args(argv)
-    document = json.loads((args.results or newest(RESULTS)).read_text(encoding="utf-8"))
+    documents = read(args.results or sorted(RESULTS.glob("*.json")))
     old = args.readme.read_text(encoding="utf-8")
-    new = rewritten(old, table(document))
+    new = rewritten(old, tables(documents))
     if new == old:
         return 0
     if args.check:

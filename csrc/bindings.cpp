@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "dispatch.hpp"
 #include "faults.hpp"
 #include "shared.hpp"
+#include "tuning.hpp"
 
 namespace py = pybind11;
 
@@ -257,10 +259,6 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
 // One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
 // here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
 
-constexpr py::ssize_t kSmallElements = 1 << 18;
-constexpr py::ssize_t kTinyElements = 1 << 12;  // a microsecond: not worth letting other threads run
-constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
-
 // The tables used last, by width and by the very object that named the encoding (None for the default), which is kept:
 // no other object takes its place in memory. Python's cache owns the other tables. Under shared_mutex.
 struct Remembered {
@@ -269,7 +267,7 @@ struct Remembered {
         std::shared_ptr<const OwnedTable> table;
         double offset = 0.0;  // of positions, a whole number
     };
-    std::array<Entry, 4> entries;
+    std::array<Entry, kRememberedTables> entries;
     std::size_t next = 0;
 };
 
@@ -324,8 +322,8 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
     int overflow = 0;
     const long long first = PyLong_AsLongLongAndOverflow(start.ptr(), &overflow);
     constexpr long long kLargest = 1LL << 52;
-    if (count * rows * columns == 0 || count * rows * columns > kSmallElements || overflow != 0 || first < -kLargest ||
-        first > kLargest) {
+    const auto elements = static_cast<std::size_t>(count * rows * columns);
+    if (elements == 0 || elements > kSmallElements || overflow != 0 || first < -kLargest || first > kLargest) {
         return false;
     }
     const auto [table, offset] = recall(static_cast<std::size_t>(columns), encoding);
@@ -349,11 +347,49 @@ bool write_small(const py::handle& array, const py::handle& start, const py::han
                     static_cast<std::size_t>(rows),
                     {arrays, arrays, static_cast<std::size_t>(count), 1, 0, 0, Element::f32, operation, 1.0, false}};
     std::optional<WithoutGil> released;
-    if (count * rows * columns > kTinyElements) {
+    if (elements > kTinyElements) {
         released.emplace();
     }
     run_small_call(call);
     return true;
+}
+
+// Of tuning.hpp, by their names there in Python's spelling, and what the system told.
+py::dict tuning() {
+    py::dict all;
+    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::size_t>>{
+             {"piece_elements", kPieceElements},
+             {"thread_elements", kThreadElements},
+             {"pieces_per_thread", kPiecesPerThread},
+             {"most_arrays", kMostArrays},
+             {"small_elements", kSmallElements},
+             {"tiny_elements", kTinyElements},
+             {"small_table_bytes", kSmallTableBytes},
+             {"remembered_tables", kRememberedTables},
+             {"spares", kSpares},
+             {"spare_doubles", kSpareDoubles},
+             {"tile_rows", kTileRows},
+             {"block", kBlock},
+             {"run", kRun},
+             {"stepped_run", kSteppedRun},
+             {"rotations", kRotations},
+             {"shared_bytes", kSharedBytes},
+             {"transposed_rows", kTransposedRows},
+             {"transposed_columns", kTransposedColumns},
+             {"gathered", kGathered},
+             {"short_bytes", kShortBytes},
+             {"down_ahead", kDownAhead},
+             {"quick_window", kQuickWindow},
+             {"evaluate_window", kEvaluateWindow},
+             {"second_level_bytes", caches().second_level},
+             {"last_level_bytes", caches().last_level},
+             {"least_stream_bytes", kLeastStreamBytes},
+             {"most_stream_bytes", kMostStreamBytes},
+             {"stream_bytes", stream_bytes()},
+         }) {
+        all[name] = value;
+    }
+    return all;
 }
 
 py::list level_names() {
@@ -400,6 +436,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("add_small", [](const py::handle& x, const py::handle& start, const py::handle& encoding) {
         return write_small(x, start, encoding, Operation::add);
     });
+    m.def("tuning", &tuning, "Thresholds, which change nothing but the speed; see csrc/tuning.hpp.");
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");
     m.def("use_level", [](const std::string& name) { use_level(name); }, py::arg("name"));

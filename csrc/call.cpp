@@ -16,10 +16,6 @@
 namespace posenc {
 namespace {
 
-constexpr std::size_t kPieceElements = std::size_t{1} << 22;   // about a millisecond
-constexpr std::size_t kThreadElements = std::size_t{1} << 18;  // less work than this does not pay for a thread
-constexpr std::size_t kMostArrays = 4096;  // of a piece of a MergeCall, which copies their addresses
-
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 // A grid of pieces: groups, times parts of each group's arrays, times parts of their rows.
@@ -31,9 +27,9 @@ struct Pieces {
         const std::size_t columns = call.table.table().columns * call.target.cells;
         arrays = call.groups == 1 ? call.target.count : 1;
         const std::size_t elements = arrays * call.groups * call.rows * columns;
-        // On several threads, enough pieces that the last one to finish does not keep the others waiting.
-        const std::size_t most = threads > 1 ? std::min(kPieceElements, elements / (4 * threads) + 1) : kPieceElements;
-        row_step = std::clamp<std::size_t>(most / columns, std::min<std::size_t>(call.rows, 64), call.rows);
+        const std::size_t most =
+            threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
+        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, kTileRows), call.rows);
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
         array_parts = divide_up(arrays, array_step);

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tuning.hpp"
+
 namespace posenc {
 
 // Orders of columns that have short ways: pairs (sin, cos) one after the other, or all the first of them, then all the
@@ -59,11 +61,8 @@ struct Table {
     std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
 };
 
-constexpr std::size_t kSharedBytes = 128 * 1024;   // of rows that several arrays share: they stay in the second level
-constexpr std::size_t kBlock = 1024;               // columns that are begun together: their start stays in L1
-constexpr std::size_t kStartLanes = kBlock + 128;  // with what stands behind them
-constexpr std::size_t kTileRows = 64;              // rows of a strip
-constexpr std::size_t kPadding = 16;               // twice the lanes of the widest ISA level
+constexpr std::size_t kPadding = 16;                          // twice the lanes of the widest ISA level
+constexpr std::size_t kStartColumns = kBlock + 8 * kPadding;  // room for a tile's columns, and what stands behind them
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,
 // rounded to double. Positions are at most 2^53 in magnitude; one that is not a number masks its row.

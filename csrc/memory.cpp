@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <new>
 
+#include "tuning.hpp"
+
 namespace posenc {
 namespace {
 
@@ -23,8 +25,6 @@ Header& header_of(double* memory) { return reinterpret_cast<Header*>(memory)[-1]
 
 // Spare workspaces, taken and put back in one atomic operation each. Not thread_local: the C library ends the process
 // where it has no memory for such variables, and each thread would keep one.
-constexpr std::size_t kSpares = 4;
-constexpr std::size_t kSpareDoubles = 128 * 1024;  // 1 MiB each
 std::array<std::atomic<double*>, kSpares> spares{};
 
 double* take_spare(std::size_t doubles) noexcept {

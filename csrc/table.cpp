@@ -64,7 +64,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.padded_frequencies = round_up(count);
     table_.padded_trig = std::max(2 * table_.padded_frequencies, table_.padded_columns);
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
-    table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, 64);
+    table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, kTileRows);
 
     doubles_ = (2 + kStepArrays) * table_.padded_frequencies;
     memory_ = make_aligned(doubles_);
@@ -109,7 +109,7 @@ std::size_t OwnedTable::nbytes() const noexcept {
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    return table.padded_trig + 4 * kStartLanes + (kStepArrays + 2) * table.padded_frequencies +
+    return table.padded_trig + 4 * kStartColumns + (kStepArrays + 2) * table.padded_frequencies +
            table.shared_rows * table.columns + kPadding;
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from mpmath import mp, mpf
@@ -16,6 +17,7 @@ NAMES = ("cpp", "numba", "numpy")
 MISSING = {name: reason for name in NAMES if (reason := _backend.why_not(name)) is not None}
 core = None if "cpp" in MISSING else importlib.import_module("posenc._core")
 LEVELS: list[str] = core.levels() if core else []  # those this processor has, fastest first
+TUNING: Mapping[str, int] = core.tuning() if core else collections.defaultdict(lambda: 64)  # csrc/tuning.hpp
 
 
 def spectrum(dim: int) -> Spectrum:

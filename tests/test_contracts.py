@@ -12,11 +12,16 @@ import pytest
 
 from . import backends
 from .arrays import assert_same_bits, noise
+from .backends import TUNING
 
 FLOATS = [np.float32, np.float64]
 DIMS = [1, 2, 3, 7, 16, 33, 64, 100, 512, 770]
-# Lengths around everything that the kernels count in: vectors, tiles of rows, groups of tiles, rows made at a time.
-LENGTHS = [1, 2, 3, 5, 12, 13, 14, 16, 17, 31, 32, 33, 34, 63, 64, 65, 66, 127, 221, 222, 397]
+# Lengths around everything that the kernels count in: vectors, rows of a strip, tiles until an anchor is made again.
+TILE, RUN, GROUP = TUNING["tile_rows"], TUNING["run"], (TUNING["rotations"] + 1) * TUNING["tile_rows"]
+LENGTHS = sorted(
+    {1, 2, 3, RUN - 1, RUN, RUN + 1, 2 * RUN, 2 * RUN + 1, 16, 17, TILE // 2 - 1, TILE // 2, TILE // 2 + 1}
+    | {TILE - 1, TILE, TILE + 1, TILE + RUN - 1, TILE + RUN, 2 * TILE - 1, 2 * TILE, GROUP - 1, GROUP, GROUP + TILE + 1}
+)
 # sha256 of encode(512, 64) in float32, little-endian, as mpmath has it. Correct rounding leaves no freedom.
 TABLE_512_64 = "aa44d855d631ef8e6b9081f81f16d0a4cd16811b0c5ed8c2d8d8063b81f5b8df"
 
@@ -29,7 +34,7 @@ def dtype(request: pytest.FixtureRequest) -> type:
 @pytest.mark.parametrize("dim", DIMS)
 def test_a_slice_is_a_fill_with_that_start(dim: int, dtype: type, backend: str) -> None:
     for first in (0, -700, 10**6 - 3):
-        whole = posenc.encode(1300 if dim < 100 else 450, dim, start=first, dtype=dtype, backend=backend)
+        whole = posenc.encode(1300 if dim < 100 else LENGTHS[-1] + 53, dim, start=first, dtype=dtype, backend=backend)
         for length in LENGTHS:
             for row in (0, 1, 50, len(whole) - length):
                 part = posenc.encode(length, dim, start=first + row, dtype=dtype, backend=backend)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import posenc
@@ -10,19 +12,43 @@ import pytest
 
 from . import arrays, backends
 from .arrays import assert_same_bits, noise
-from .backends import spectrum
+from .backends import TUNING, spectrum
 
 pytestmark = pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", ""))
 if "cpp" not in backends.MISSING:
     from posenc import _core, _cpp
 
-SMALL = 2**18  # elements
+HEADER = Path(__file__).parents[1] / "csrc" / "tuning.hpp"
+SMALL = TUNING["small_elements"]
+
+
+def test_every_threshold_is_exported() -> None:
+    if not HEADER.exists():
+        pytest.skip("the repository's csrc/ is not here")
+    names = re.findall(r"^constexpr std::\w+ k(\w+) =", HEADER.read_text(), re.MULTILINE)
+    snake = [re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in names]
+    assert set(TUNING) == {*snake, "stream_bytes"}
+    assert all(value > 0 for value in TUNING.values())
+
+
+def test_caches_are_what_the_system_says() -> None:
+    assert TUNING["second_level_bytes"] <= TUNING["last_level_bytes"]
+    assert TUNING["least_stream_bytes"] <= TUNING["stream_bytes"] <= TUNING["most_stream_bytes"]
+    assert TUNING["stream_bytes"] == _cpp.STREAM_BYTES
+    sizes = {
+        int((index / "level").read_text()): (index / "size").read_text().strip()
+        for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")
+        if (index / "size").exists()
+    }
+    for level, name in ((2, "second_level_bytes"), (max(sizes, default=0), "last_level_bytes")):
+        if level >= 2 and sizes.get(level, "").endswith("K"):
+            assert TUNING[name] == int(sizes[level][:-1]) * 1024
 
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
 def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
     _core.remember(_cpp._tables[spectrum(dim)], None, 0.0)
-    for shape in [(1, dim), (3, dim), (2**14 // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
+    for shape in [(1, dim), (3, dim), (SMALL // 16 // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
         x = noise(shape, np.float32)
         for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
             table = posenc.fill_(np.empty(shape, np.float32), start=start, backend="numpy")
@@ -118,14 +144,13 @@ def test_named_encodings_are_remembered(named: str | posenc.Encoding | None) -> 
 
 
 @pytest.mark.parametrize("dim", [1, 5, 64, 300])
-def test_ready_rows(dim: int, compiled_backend: str) -> None:
-    # Rows from position 0 on are kept, 2^18 elements of them and 4 rows: around their end and from either side of 0.
-    end = 2**18 // dim + 4
+def test_calls_on_either_side_of_small_ones(dim: int, compiled_backend: str) -> None:
+    end = SMALL // dim
     for start, length in [(0, 9), (end - 9, 9), (end - 8, 9), (end, 9), (end - 1, 1), (0, end), (0, end + 1), (-1, 9)]:
         got = posenc.encode(length, dim, start=start, backend=compiled_backend)
         want = posenc.encode(length, dim, start=start, backend="numpy") if length < 10 else None
         if want is None:
-            want = posenc.encode(np.arange(start, start + length), dim, backend=compiled_backend)  # never ready
+            want = posenc.encode(np.arange(start, start + length), dim, backend=compiled_backend)  # as a list
         assert_same_bits(got, want, f"{length} rows from {start}")
     got = posenc.fill_(np.empty((3, 9, dim), np.float32), start=[0, end - 4, -9], backend=compiled_backend)
     assert_same_bits(got, posenc.fill_(np.empty_like(got), start=[0, end - 4, -9], backend="numpy"))

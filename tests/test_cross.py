@@ -22,7 +22,7 @@ from posenc._frequencies import pack
 from . import backends
 
 ROOT = Path(__file__).parents[1]
-COMMON = ["call", "dispatch", "exact", "memory", "shared", "table"]
+COMMON = ["call", "dispatch", "exact", "memory", "shared", "table", "tuning"]
 ENCODINGS = [
     *((posenc.Encoding(), dim) for dim in (1, 2, 7, 33, 64, 511)),
     (posenc.Encoding(layout="concatenated", freq_shift=1, amplitude=-0.3), 70),

@@ -8,7 +8,7 @@ import numpy as np
 import posenc
 import pytest
 
-from . import arrays, truth
+from . import arrays, backends, truth
 from .arrays import assert_same_bits, noise
 
 FLOATS = [np.float32, np.float64]
@@ -98,7 +98,7 @@ def test_old_contents_do_not_matter_to_a_fill(backend: str) -> None:
 
 # ---- outputs so large that they are written past the caches ---------------------------------------------------------
 
-LARGE = 2**25 + 2**18  # bytes: a little beyond 32 MiB, where streaming begins
+LARGE = backends.TUNING["stream_bytes"] + 2**18  # bytes: a little beyond where streaming begins
 WAYS = [
     # offset, dim, row bytes, start (none from 0 on: the first rows are copied from a table that is ready)
     (0, 512, 2048, -7),

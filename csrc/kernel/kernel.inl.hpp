@@ -29,9 +29,6 @@
 namespace posenc {
 namespace {
 
-constexpr std::size_t kRun = 6;          // rows from which on a strip beats single rows
-constexpr std::size_t kSteppedRun = 24;  // the same, where steps have to be prepared first
-
 struct Workspace {
     double* trig;  // what evaluate_row writes; for strips, their anchor
     Anchor anchor, next;
@@ -41,7 +38,7 @@ struct Workspace {
 };
 
 Workspace divide(const Table& table, double* memory) {
-    constexpr std::size_t size = kStartLanes;
+    constexpr std::size_t size = kStartColumns;
     double* const start = memory + table.padded_trig;
     double *const steps = start + 4 * size, *const next = steps + kStepArrays * table.padded_frequencies;
     return {memory,
@@ -190,7 +187,7 @@ void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
     const Start second = behind(work.start, 2 * kStrip);
-    consumer.go_on(2 * 1024);  // the hardware foresees the rest
+    consumer.go_on(kDownAhead);
     const auto column = [&](const Tile& tile, const Start& start, std::size_t done, std::size_t count, std::size_t j) {
         const auto at = static_cast<std::ptrdiff_t>(done) * size, c = static_cast<std::ptrdiff_t>(j);
         walk_strips(tile, start, j, 0, count, to + c * to_column + at, from + c * from_column + at, consumer);

@@ -6,8 +6,6 @@
 namespace posenc {
 namespace {
 
-constexpr std::uint32_t kQuickWindow = 1u << 14, kEvaluateWindow = 1u << 4;
-
 // A row of float64: one fixed sequence of operations, none of them fused.
 void evaluated_doubles(const Table& table, double position, double* trig, double* row) {
     evaluate_row<false>(table, position, trig);
@@ -163,6 +161,7 @@ private:
         };
         if (table_.order == Order::interleaved) {
             parts(table_.columns, [&](auto vectors, std::size_t j, std::size_t count) {
+                POSENC_MCA_LOOP(j);
                 const bool whole = count == vectors * kVector;
                 f32s values[vectors];
                 f64s low[vectors], high[vectors];

@@ -13,7 +13,6 @@ namespace posenc {
 namespace {
 
 constexpr std::size_t kRows = kTileRows;  // of a strip
-constexpr std::size_t kRotations = 4;  // tiles whose anchor is rotated from the one before, until it is evaluated again
 
 // After n rows a value errs by (1 + 3.4 |sin w|) n + 40 units of 2^-53 at most, times the largest magnitude that its
 // column can have in these rows, apart from the angle's error (docs/accuracy.md, section 6).
@@ -306,6 +305,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         flips[v] = (u32s)convert(low, high) & 0x80000000;
     }
     for (std::size_t row = 0; row < tile.rows; ++row, to += consumer.to_stride, from += consumer.from_stride) {
+        POSENC_MCA_LOOP(row);
         f32s value[vectors], measure[vectors];
         consumer.prefetch(from, vectors);
         Mask certain = every_lane();

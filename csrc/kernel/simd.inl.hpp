@@ -8,6 +8,14 @@
 #include <arm_neon.h>
 #endif
 
+// Marks a loop whose instructions tools/mca.py reads. Tied to the loop's counter: a volatile one would keep the state
+// of the loop in memory.
+#if defined(POSENC_MCA)
+#define POSENC_MCA_LOOP(counter) asm("# LLVM-MCA-LOOP" : "+r"(counter))
+#else
+#define POSENC_MCA_LOOP(counter) static_cast<void>(0)
+#endif
+
 namespace posenc {
 namespace {
 

@@ -4,9 +4,6 @@
 namespace posenc {
 namespace {
 
-// To begin at the beginning of a cache line, with a few elements first, does not pay for so few bytes.
-constexpr std::size_t kShortBytes = 512;
-
 // Copies in whole lines, `past` the caches or not. Of the first and the last line, which others may share, only what is
 // meant is written, and stores that straddle two lines, which cost more than such loads, are avoided.
 template <bool past>
@@ -100,7 +97,7 @@ void write_line(const Target& target, char* to, std::ptrdiff_t to_step, const ch
     }
     Target here = target;
     here.stream = false;
-    constexpr std::size_t kMost = 256;
+    constexpr std::size_t kMost = kGathered;
     for (std::size_t j = 0; j < count; j += kMost) {
         const std::size_t some = smaller(kMost, count - j);
         E line[kMost];
@@ -129,7 +126,7 @@ bool rows_are_close(const Arrays& arrays) {
 // Writes the columns of ready rows: transposed in blocks that stay in the first level.
 template <class E, class V>
 void write_columns(std::size_t columns, const Target& target, std::size_t first, std::size_t count, const V* rows) {
-    constexpr std::size_t kHeight = 64, kWidth = 16;
+    constexpr std::size_t kHeight = kTransposedRows, kWidth = kTransposedColumns;
     V block[kWidth][kHeight];
     Target here = target;
     here.stream = false;  // parts of lines
@@ -172,7 +169,7 @@ void write_cells(std::size_t columns, const Target& target, std::size_t first, s
             }
             continue;
         }
-        constexpr std::size_t kRepeated = 256;  // copies of a value, which stay in the first level
+        constexpr std::size_t kRepeated = kGathered;  // copies of a value, which stay in the first level
         V block[kRepeated];
         const bool by_rows = magnitude_of(row) > magnitude_of(column);
         const std::size_t inner = by_rows ? columns : count;

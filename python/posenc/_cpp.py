@@ -13,8 +13,8 @@ from ._cache import Cache
 from ._encoding import Encoding, Spectrum, spectra
 from ._frequencies import pack
 
-# Beyond this size an output no longer fits the caches it shares, and is written past them.
-STREAM_BYTES = 32 * 2**20
+# From this size on an output does not fit the last of the caches, and is written past them.
+STREAM_BYTES = _core.tuning()["stream_bytes"]
 
 LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far from 2**53
 

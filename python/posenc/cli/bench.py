@@ -62,7 +62,8 @@ NOTES = {
     "% limit": "of the fastest limit of the case on at most as many threads, measured in turns with everybody else",
     "vs peer": "how many times as fast as the fastest peer of the case; below 1, that peer is faster",
     "vs twin": "how many times as fast as the row with a word in parentheses: the same backend doing that, something\n"
-    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: no padding or packing",
+    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: 0, 1, 2 ... in every\n"
+    f"{'':9}sequence; repeated: the same start at every call",
     "max ulp": f"the worst of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;\n"
     f"{'':9}of a sum: in those of the encoding or of the sum, whichever are larger; known of the paper's only",
     "table": "the encoding was made before, and costs the peer nothing here",
@@ -81,6 +82,7 @@ class Row:
     finding: Finding
     timing: Timing | None = None
     of_limit: float | None = None
+    limit: str | None = None  # the one that counts
     over_peer: float | None = None
     over_twin: float | None = None
 
@@ -100,7 +102,12 @@ class Row:
             "start": workload.start,
             "at": workload.at,
             "encoding": workload.encoding,
+            "settings": dict(workload.settings),
             "channel_axis": workload.channel_axis,
+            "seq_axis": workload.seq_axis,
+            "moving": workload.moving,
+            "order": workload.order,
+            "held": workload.held,
             "kind": entrant.kind,
             "name": entrant.name,
             "doing": entrant.doing,
@@ -112,6 +119,7 @@ class Row:
             "max_error": self.finding.max_error,
             "gb_per_s": self.gb_per_s,
             "of_limit": self.of_limit,
+            "limit": self.limit,
             "over_peer": self.over_peer,
             "over_twin": self.over_twin,
             "timing": self.timing.record() if self.timing else None,
@@ -140,6 +148,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others"
     )
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        help=f"for each entrant in each case; default {EFFORT[0]}, or {QUICK_EFFORT[0]} if quick",
+    )
+    parser.add_argument("--verbose", action="store_true", help="name every case on standard error when it begins")
     parser.add_argument("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
     parser.add_argument(
         "--json", metavar="FILE", type=files.target, help="write one JSON document; - prints it instead of the table"
@@ -165,7 +179,9 @@ def run(args: argparse.Namespace) -> int:
     cases = _cases(args)
     record = machine.record()
     seconds, least = QUICK_EFFORT if args.quick else EFFORT
-    rows = bench(cases, backends, args.threads, args.peers, seconds, least)
+    if args.seconds is not None:
+        seconds = args.seconds
+    rows = bench(cases, backends, args.threads, args.peers, seconds, least, args.verbose)
     sound = all(row.finding.problem is None or row.finding.absent for row in rows if row.entrant.kind in OURS)
     records = [row.record() for row in rows]
     document = {"command": "bench", "quick": args.quick, "machine": record, "ok": sound, "rows": records}
@@ -187,6 +203,7 @@ def bench(
     with_peers: bool,
     seconds: float,
     least: int,
+    verbose: bool = False,
 ) -> list[Row]:
     """Check everybody in each of `cases`, then time them in turns."""
     rows: list[Row] = []
@@ -196,6 +213,8 @@ def bench(
             def show(part: float, text: str, number: int = number, case: Workload = case) -> None:
                 bar.show((number + part) / len(cases), f"{case}: {text}")
 
+            if verbose:
+                print(f"{number + 1:4} of {len(cases)}  {case}", file=sys.stderr, flush=True)
             show(0.0, "reference")
             try:
                 arena = Arena(case)
@@ -204,7 +223,7 @@ def bench(
                 continue
             judge = Judge(arena)
             field = [*backends, *twins(case, backends)]
-            field += [limit for count in threads for limit in limits(case.op, count)]
+            field += [limit for count in threads for limit in limits(case, count)]
             field += peers(case) if with_peers else []
             group, tasks = [], []
             for i, entrant in enumerate(field):
@@ -240,9 +259,10 @@ def _relate(group: Sequence[Row]) -> None:
     peer = min((medians[id(row)] for row in group if row.entrant.kind == "peer"), default=None)
     for row in group:
         who, median = row.entrant, medians[id(row)]
-        bounds = [medians[id(o)] for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
+        bounds = [o for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
         if bounds:
-            row.of_limit = min(bounds) / median
+            fastest = min(bounds, key=lambda o: medians[id(o)])
+            row.of_limit, row.limit = medians[id(fastest)] / median, str(fastest.entrant)
         if peer is not None and who.kind != "limit":
             row.over_peer = peer / median
         if who.kind == "posenc":
@@ -348,6 +368,12 @@ def _several(names: Collection[str]) -> Callable[[str], list[str]]:
         return list(dict.fromkeys(chosen))
 
     return parse
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.A):
+        raise argparse.ArgumentTypeError(f"expected seconds such as 0.3, got {text!r}")
+    return float(text)
 
 
 def _counts(text: str) -> list[int]:

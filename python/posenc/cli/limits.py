@@ -10,18 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import lend, tensor
 from .cases import Array
-from .workloads import Arena, Entrant
+from .workloads import Arena, Entrant, Workload
 
 FACTOR = 1.0001
 
 
-def limits(op: str, threads: int = 1) -> list[Entrant]:
-    """The limits of an operation; the fastest is the one that counts.
+def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
+    """The limits of a workload; the fastest is the one that counts.
 
     A fill writes every byte. An update reads and writes it; a new sum reads one array and writes another, whose pages
     are there already. For 16-bit elements, with which NumPy is slow, these are float32 arrays of as many bytes.
+    Of a call on next to nothing: the addition of another such array, by whoever holds it.
     """
+    if workload.call:
+        least = {"torch x.add_(y)": _torch_add_other} if workload.held else {"np.add(x, y, out=x)": _add_other}
+        return [Entrant("limit", name, partial(_bound, make=make, threads=threads)) for name, make in least.items()]
     makers: dict[str, dict[str, Callable[[Arena, int], Callable[[], Any]]]] = {
         "fill": {"x.fill(1)": _fill, "memset": _memset},
         "encode": {"y.fill(1)": _fill_other, "memset": _memset},
@@ -32,7 +37,7 @@ def limits(op: str, threads: int = 1) -> list[Entrant]:
     }
     return [
         Entrant("limit", name, partial(_bound, make=make, threads=threads), threads=threads)
-        for name, make in makers[op].items()
+        for name, make in makers[workload.op].items()
     ]
 
 
@@ -64,9 +69,19 @@ def _multiply_to_other(arena: Arena, threads: int) -> Callable[[], Any]:
     return _together([partial(np.multiply, source, factor, out=target) for source, target in pairs])
 
 
+def _add_other(arena: Arena, threads: int) -> Callable[[], Any]:
+    x = lend(arena.memory)
+    return partial(np.add, x, np.ones_like(x), out=x) if isinstance(x, np.ndarray) else _torch_add_other(arena, threads)
+
+
+def _torch_add_other(arena: Arena, _: int) -> Callable[[], Any]:
+    x = tensor(arena.memory)
+    return partial(x.add_, x.clone())
+
+
 def _parts(x: Array, count: int) -> list[Array]:
     """`x` itself, or its elements in `count` equal pieces."""
-    return [x] if count == 1 else np.array_split(x.reshape(-1), count)
+    return [x] if count == 1 else np.array_split(x.ravel(order="K"), count)
 
 
 def _together(calls: list[Callable[[], Any]]) -> Callable[[], Any]:

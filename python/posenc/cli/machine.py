@@ -19,6 +19,7 @@ def record() -> dict[str, Any]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cpu": _cpu(),
+        "cpu_model": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "os": platform.platform(),
         "python": platform.python_version(),
@@ -47,6 +48,17 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _cpu_model() -> str | None:
+    """Family, model and stepping: virtual machines give different processors the same name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return None
+    numbers = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    found = [numbers.get(key) for key in ("cpu family", "model", "stepping")]
+    return "-".join(number for number in found if number) or None
 
 
 def _cpu() -> str:

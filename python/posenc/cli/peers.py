@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 
 from .arrays import Unavailable, lend, tensor, torch
 from .cases import Array, recipe
-from .workloads import MAKES, PACKED, PADDED, Arena, Entrant, Workload
+from .workloads import COUNTED, GRIDS, GROUPS, MAKES, TORCH, WORKLOADS, Arena, Entrant, Workload
 
 Call = Callable[[], Any]
 
@@ -22,6 +23,15 @@ Call = Callable[[], Any]
 def peers(workload: Workload) -> list[Entrant]:
     """Everybody who does the operation of `workload`, or something that serves the same end."""
     op = workload.op
+    if workload.held == TORCH:
+        return [Entrant("peer", "torch add_ table", _torch_add)]
+    if workload.at == GRIDS:
+        return []
+    if workload.moving:
+        return [
+            Entrant("peer", f"np.{'add' if op == 'add' else 'copyto'} table[p:]", _numpy_moving),
+            Entrant("peer", f"torch {'add_' if op == 'add' else 'copy_'} table[p:]", _torch_moving),
+        ]
     f64_recipe = Entrant("peer", "NumPy f64 recipe", partial(_numpy_recipe, precision=np.float64))
     recipes = [
         Entrant("peer", "NumPy f32 recipe", partial(_numpy_recipe, precision=np.float32), tolerance=_single),
@@ -29,12 +39,20 @@ def peers(workload: Workload) -> list[Entrant]:
         Entrant("peer", "torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
         Entrant("peer", "positional-encodings", _package_fill, tolerance=_single),
     ]
+    if workload in WORKLOADS and workload not in GROUPS["core"]:  # it compiles for half a minute, for each shape
+        recipes = [one for one in recipes if one.make is not _torch_compiled]
     package = Entrant("peer", "positional-encodings", _package_add, tolerance=_single)
     if op in MAKES:
-        if workload.encoding or op == "first":  # of a batch, a ready table can be copied
-            return [Entrant("peer", "np.copyto table", _numpy_copy)] if op == "fill" and workload.axes > 1 else []
+        if (
+            not workload.of_the_paper or op == "first" or not workload.plain_layout
+        ):  # of a batch, a ready table can be copied
+            return (
+                [Entrant("peer", "np.copyto table", _numpy_copy)]
+                if op == "fill" and not (workload.axes == 1 and workload.plain_layout)
+                else []
+            )
         return recipes if workload.dtype in ("float16", "bfloat16") else [f64_recipe, *recipes]
-    if workload.at in (PACKED, PADDED):
+    if workload.at in COUNTED:
         looked_up = [
             Entrant("peer", "np.add table[p]", _numpy_add_looked_up),
             Entrant("peer", "torch add_ embedding", _torch_add_looked_up),
@@ -104,6 +122,35 @@ def _numpy_add(arena: Arena) -> Call:
     return partial(np.add, x, table, out=x)
 
 
+def _numpy_moving(arena: Arena) -> Call:
+    """Rows of a ready table from where the start stands."""
+    x, table = _arrays(arena)
+    moves, length, adds = itertools.cycle(arena.move), arena.length, arena.workload.op == "add"
+    begin = arena.move[0]
+
+    def call() -> Array:
+        first = next(moves) - begin
+        rows = table[first : first + length]
+        if adds:
+            return np.add(x, rows, out=x)
+        np.copyto(x, rows)
+        return x
+
+    return call
+
+
+def _torch_moving(arena: Arena) -> Call:
+    x, table = tensor(arena.memory), tensor(arena.table)
+    moves, length, begin = itertools.cycle(arena.move), arena.length, arena.move[0]
+    write = x.add_ if arena.workload.op == "add" else x.copy_
+
+    def call() -> Any:
+        first = next(moves) - begin
+        return write(table[first : first + length])
+
+    return call
+
+
 def _numpy_add_looked_up(arena: Arena) -> Call:
     """A row of the table for each token; padding stays as it is."""
     x, table = _arrays(arena)
@@ -136,7 +183,7 @@ def _angles(arena: Arena) -> tuple[Any, Any]:
     if arena.workload.dtype == "float64":
         raise Unavailable("makes float32 only")
     if arena.dim % 2:
-        raise Unavailable("needs an even number of channels")
+        raise Unavailable("even numbers of channels only")
     single = torch().float32
     positions = tensor(arena.positions).to(single)[:, None]
     return positions, torch().exp(torch().arange(0, arena.dim, 2, dtype=single) * (-math.log(10000.0) / arena.dim))
@@ -216,7 +263,9 @@ def _package(arena: Arena) -> tuple[Any, Any, Any]:
     if importlib.util.find_spec("positional_encodings") is None:
         raise Unavailable("positional-encodings is not installed")
     workload = arena.workload
-    if workload.start or workload.at or workload.encoding or workload.dtype != "float32":
+    if not workload.plain_layout:
+        raise Unavailable("(B, L, D) only")
+    if workload.start or workload.at or not workload.of_the_paper or workload.dtype != "float32":
         raise Unavailable("positions 0, 1, ... in float32 only")
     module: Any = importlib.import_module("positional_encodings.torch_encodings")
     x = tensor(arena.memory.reshape(-1, arena.length, arena.dim))

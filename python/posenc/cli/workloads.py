@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ import posenc
 from posenc import _backend
 
 from . import truth
-from .arrays import DTYPES, has_nan, lend, memory_dtype, memory_of, rounded, widened
+from .arrays import DTYPES, has_nan, lend, memory_dtype, memory_of, rounded, tensor, widened
 from .cases import Array, recipe
 from .check import REFERENCE, some_rows
 from .timing import Task
@@ -37,9 +37,22 @@ MAKES = ("fill", "encode", "first")  # these take nothing from x
 # How rows may stand elsewhere than at start, start + 1 ...: at random reals from 0 to a number, at random integers, ...
 REALS, INTEGERS, PACKED, PADDED = "reals", "integers", "packed", "left-padded"
 RANGES = {REALS: 1e4, "reals to 1": 1.0, "reals to 1e9": 1e9, "reals to 1e13": 1e13}
+PACKED_SHORT, STARTS, LINSPACE, GRIDS = "packed 20 to 200", "starts", "linspace", "grids of their own"
+COUNTED = (
+    PACKED,
+    PACKED_SHORT,
+    PADDED,
+    STARTS,
+)  # from where sequences begin: whole numbers, by which rows are looked up
 LARGEST_INTEGER = 10**6
 PACKED_LENGTH = 512  # of a packed sequence, on average
+SHORT_LENGTHS = 20, 200
 PADDING = 0.25  # of a padded sequence, at most
+LARGEST_START = 1000  # of sequences with a start each
+MAX_LEN = 4096  # rows of the ready table along which a moving start moves; more if the array has more than a quarter
+
+TORCH = "torch"  # holds the array
+FORTRAN = "Fortran"
 
 CHECKED_ELEMENTS = 2**19
 EXACT_ELEMENTS = 400
@@ -58,7 +71,17 @@ class Workload:
         How rows stand, if not one after the other from `start`.
     encoding : str
         Its name, if it is not that of the paper.
-    channel_axis : int
+    settings : tuple of (str, float)
+        Of an encoding of one's own, as `posenc.Encoding` takes them.
+    channel_axis, seq_axis : int
+    moving : bool
+        Whether every call starts where the last one ended, so that nobody can reuse an earlier call's rows.
+    order : {"C", "Fortran"}
+        In memory.
+    held : {"", "torch"}
+        By whom, if not NumPy.
+    call : bool
+        Whether it is there for what a call costs: beside it stands the least that one costs elsewhere.
     note : str
         Why there is such a case.
     """
@@ -69,7 +92,13 @@ class Workload:
     start: int = 0
     at: str = ""
     encoding: str = ""
+    settings: tuple[tuple[str, float], ...] = ()
     channel_axis: int = -1
+    seq_axis: int = -2
+    moving: bool = False
+    order: str = "C"
+    held: str = ""
+    call: bool = False
     note: str = ""
 
     @property
@@ -81,6 +110,19 @@ class Workload:
         """Over how many axes of the array positions count."""
         return posenc.get_encoding(self.encoding).axes if self.encoding else 1
 
+    @cached_property
+    def encodes(self) -> str | posenc.Encoding | None:
+        """What a user passes as `encoding`, always the same object."""
+        return posenc.Encoding(**dict(self.settings)) if self.settings else self.encoding or None  # type: ignore[arg-type]
+
+    @property
+    def plain_layout(self) -> bool:
+        return (self.seq_axis, self.channel_axis, self.order) == (-2, -1, "C")
+
+    @property
+    def of_the_paper(self) -> bool:
+        return self.encodes is None
+
     @property
     def shape_text(self) -> str:
         return "x".join(map(str, self.shape))
@@ -89,27 +131,42 @@ class Workload:
         parts = [self.op, self.shape_text]
         parts += [self.dtype] if self.dtype != "float32" else []
         parts += [self.encoding] if self.encoding else []
+        parts += [f"{name}={value:g}" for name, value in self.settings]
         parts += [f"from {self.start}"] if self.start else []
-        parts += [self.at if self.at in (PACKED, PADDED) else f"at {self.at}"] if self.at else []
+        parts += ["moving start"] if self.moving else []
+        parts += [self.at if self.at in (*COUNTED, GRIDS) else f"at {self.at}"] if self.at else []
         parts += [f"channels {self.channel_axis}"] if self.channel_axis != -1 else []
+        parts += [f"rows {self.seq_axis}"] if self.seq_axis != -2 else []
+        parts += [self.order] if self.order != "C" else []
+        parts += [self.held] if self.held else []
+        parts += ["call"] if self.call else []
         return " ".join(parts)
 
     @property
     def tiny(self) -> Workload:
         """The same on an array of a few hundred elements: to see that everything works."""
         shape = list(self.shape)
-        dim = min(shape.pop(self.channel_axis), 32)
-        leading = len(shape) - self.axes
-        shape = [min(n, 2 if i < leading else 12 - 3 * (len(shape) - 1 - i)) for i, n in enumerate(shape)]
-        shape.insert(self.channel_axis % len(self.shape), dim)
+        channel = self.channel_axis % len(shape)
+        others = [axis for axis in range(len(shape)) if axis != channel]
+        counted = others[len(others) - self.axes :] if self.seq_axis == -2 else [self.seq_axis % len(shape)]
+        for axis in others:
+            most = 12 - 3 * (len(counted) - 1 - counted.index(axis)) if axis in counted else 2
+            shape[axis] = min(shape[axis], most)
+        shape[channel] = min(shape[channel], 31 if shape[channel] % 2 else 32)
         return replace(self, shape=tuple(shape))
 
     @property
     def twin(self) -> tuple[str, Workload] | None:
         """A plainer thing done to the same array, by which this one is judged, and a word for it."""
-        if self.encoding and self.axes == 1:
-            return "paper", replace(self, encoding="")
-        if self.at in (PACKED, PADDED):
+        if self.call:
+            return None
+        if self.axes == 1 and not self.of_the_paper:
+            return "paper", replace(self, encoding="", settings=())
+        if self.at in (*COUNTED, GRIDS):
+            return "plain", replace(self, at="")
+        if self.moving:
+            return "repeated", replace(self, moving=False)
+        if self.at == LINSPACE:
             return "plain", replace(self, at="")
         if self.at not in ("", REALS):
             return REALS, replace(self, at=REALS)
@@ -167,6 +224,65 @@ GROUPS = {
         *(case for name in ("mae", "detr") for case in encoded(name)),
         Workload("add", (64, 768, 32, 32), encoding="mae", channel_axis=1, note="images whose channels come first"),
     ],
+    # A start that moves with every call, beside the repeated one in core; a ready table is sliced where it stands.
+    "moving": [
+        *(
+            Workload(op, (length, 512), moving=True, note=note)
+            for length, note in ((512, "1 MiB"), (4096, "8 MiB"))
+            for op in ("fill", "add")
+        ),
+        Workload("add", (1, 512), moving=True, note="one row: decoding step by step"),
+    ],
+    # Where rows and columns stand in memory, and how many of them there are.
+    "layouts": [
+        *(
+            Workload(op, (8, 256, 64, 64), seq_axis=0, channel_axis=1, note="a row serves all cells behind it")
+            for op in ("fill", "add")
+        ),
+        Workload("add", (4, 128, 16, 32, 32), seq_axis=2, channel_axis=1, note="a row serves all cells behind it"),
+        Workload("add", (8, 512, 4096), channel_axis=1, seq_axis=-1, note="64 MiB, channels first"),
+        Workload("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
+        Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
+        Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
+        Workload("add", (4096, 4096), order=FORTRAN, note="64 MiB, Fortran order"),
+        *(
+            Workload(op, (65536, dim), note="no multiple of a vector")
+            for dim in (63, 64, 100, 513, 1000)
+            for op in ("fill", "add")
+            if op == "fill" or dim in (63, 513)
+        ),
+        Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),
+        Workload("add", (100000, 1, 32), at=STARTS, note="many short sequences with a start each"),
+        Workload("add", (2048, 8, 512), at=STARTS, note="32 MiB, sequences with a start each"),
+        Workload("fill", (1024, 8, 8, 192), encoding="mae", at=GRIDS, note="48 MiB, images with a grid of their own"),
+    ],
+    # What is small, exact or in even steps: no cliffs.
+    "cliffs": [
+        Workload("fill", (8192, 512), at=LINSPACE, note="regular timestamps"),
+        *(
+            Workload("fill", (4096, 512), settings=((name, value),), note="small results, or large ones")
+            for name, value in (("base", 1e12), ("base", 1e30), ("position_scale", 1e-12), ("amplitude", 2.0))
+        ),
+        Workload("fill", (32768, 512), dtype="float64", note="128 MiB"),
+        Workload("add", (32, 512, 768), dtype="bfloat16", note="24 MiB"),
+    ],
+    # One case for each kind of call, on next to nothing.
+    "calls": [
+        *(
+            Workload("add", (1, 512), dtype=dtype, start=1000, held=held, call=True, note="one row")
+            for held, dtypes in (("", DTYPES), (TORCH, ("float32", "bfloat16")))
+            for dtype in dtypes
+        ),
+        Workload("scale_add", (1, 512), start=1000, call=True, note="with x_scale"),
+        Workload("add", (1, 512), encoding="whisper", start=1000, call=True, note="a named encoding"),
+        Workload("add", (1, 512), settings=(("base", 500.0),), start=1000, call=True, note="an encoding of one's own"),
+        Workload("add", (8, 1, 512), at=STARTS, call=True, note="one start per sequence"),
+        Workload("add", (4, 16, 64), at=REALS, call=True, note="positions"),
+        Workload("add", (4, 16, 64), at=PADDED, call=True, note="positions_from_mask and mask"),
+        Workload("add", (64, 64), at=PACKED_SHORT, call=True, note="cu_seqlens"),
+        Workload("add", (1, 4, 4, 64), encoding="mae", call=True, note="a grid"),
+        Workload("encode", (16, 64), call=True, note="a new array"),
+    ],
     "first": [Workload("first", (64, 1024), note="what the first call costs, and none after it")],
 }
 WORKLOADS = [case for group in GROUPS.values() for case in group]
@@ -187,12 +303,22 @@ class Arena:
 
     def __init__(self, workload: Workload, memory: NDArray[Any] | None = None) -> None:
         self.workload = workload
-        self.memory = np.empty(workload.shape, memory_dtype(workload.dtype)) if memory is None else memory
-        self.x = lend(self.memory)
-        self.rows = np.moveaxis(self.memory, workload.channel_axis, -1)
+        if memory is None:
+            order: Literal["C", "F"] = "F" if workload.order == FORTRAN else "C"
+            memory = np.empty(workload.shape, memory_dtype(workload.dtype), order)
+        self.memory = memory
+        self.x = tensor(self.memory) if workload.held == TORCH else lend(self.memory)
+        self.rows = self.with_channels_last(self.memory)
         self.axes = workload.axes
         self.length, self.dim = self.rows.shape[-2:]
         self.scale = math.sqrt(self.dim) if workload.op == "scale_add" else 1.0
+
+    def with_channels_last(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array like `memory`, seen as rows."""
+        workload = self.workload
+        if workload.seq_axis == -2:
+            return np.moveaxis(array, workload.channel_axis, -1)
+        return np.moveaxis(array, (workload.seq_axis, workload.channel_axis), (-2, -1))
 
     @cached_property
     def twin(self) -> Arena:
@@ -214,9 +340,24 @@ class Arena:
     @cached_property
     def cu_seqlens(self) -> NDArray[np.int64]:
         """Where packed sequences of random lengths begin and end."""
+        if self.workload.at == PACKED_SHORT:
+            lengths = np.random.default_rng(3).integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1)
+            ends = np.cumsum(lengths)
+            return np.concatenate([[0], ends[ends < self.length], [self.length]])
         count = max(2, self.length // PACKED_LENGTH)
         cuts = np.random.default_rng(3).integers(1, self.length, size=count - 1)
         return np.concatenate([[0], np.sort(cuts), [self.length]])
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Of every sequence."""
+        return np.asarray(np.random.default_rng(5).integers(LARGEST_START, size=self.rows.shape[:-2]))
+
+    @cached_property
+    def move(self) -> tuple[int, ...]:
+        """Where the calls of a moving start begin, which one after the other; then again."""
+        longest = max(MAX_LEN, 4 * self.length)
+        return tuple(range(self.workload.start, self.workload.start + longest - self.length + 1, self.length))
 
     @cached_property
     def padding(self) -> NDArray[np.int64]:
@@ -235,11 +376,17 @@ class Arena:
         places: Any = np.arange(self.length) + self.workload.start
         if self.axes > 1:
             places = posenc.grid(*self.rows.shape[-1 - self.axes : -1])
+            if at == GRIDS:  # cut out of larger images
+                places = places + random.integers(100, size=(len(self.rows), *(1,) * self.axes, self.axes))
         elif at in RANGES:
             places = random.uniform(0, RANGES[at], self.length)
         elif at == INTEGERS:
             places = random.integers(LARGEST_INTEGER, size=self.length)
-        elif at == PACKED:
+        elif at == LINSPACE:
+            places = np.linspace(0.0, 1000.0, self.length)
+        elif at == STARTS:
+            places = places + self.starts[..., None]
+        elif at in (PACKED, PACKED_SHORT):
             places -= np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
         elif at == PADDED:
             places = np.maximum(places - self.padding[..., None], 0)
@@ -249,18 +396,27 @@ class Arena:
     def table(self) -> NDArray[Any]:
         """The encoding as a ready table, which costs the peers that use it nothing; of all rows, if they are in order.
 
-        Shaped like the last axes of `memory`, and of its dtype.
+        Broadcasts to `memory`, and is of its dtype. Of sequences that count from where they begin, a row for each
+        number; of a moving start, one for every place that it comes to.
         """
         workload = self.workload
-        values = np.empty((*self.rows.shape[-1 - self.axes : -1], self.dim), widened(self.memory[:0]).dtype)
-        counted = workload.at in (PACKED, PADDED)
-        if workload.encoding:
-            posenc.fill_(values[None], encoding=workload.encoding, start=workload.start, backend=REFERENCE)
+        counted = workload.at in COUNTED
+        counts = self.rows.shape[-1 - self.axes : -1]
+        if counted:
+            counts = (int(self.positions.max()) + 1,)
+        elif workload.moving:
+            counts = (self.move[-1] - self.move[0] + self.length,)
+        values = np.empty((*counts, self.dim), widened(self.memory[:0]).dtype)
+        if not workload.of_the_paper:
+            posenc.fill_(values[None], encoding=workload.encodes, start=workload.start, backend=REFERENCE)
         else:
-            recipe(values, workload.start, np.float64, None if counted else self.positions)
-        leading = self.rows.ndim - values.ndim
-        channels = workload.channel_axis % self.rows.ndim - leading
-        return np.ascontiguousarray(np.moveaxis(rounded(values, self.memory.dtype), -1, channels))
+            recipe(values, workload.start, np.float64, None if counted or workload.moving else self.positions)
+        table = rounded(values, self.memory.dtype)
+        if workload.seq_axis == -2:
+            channels = workload.channel_axis % self.rows.ndim - (self.rows.ndim - table.ndim)
+            return np.ascontiguousarray(np.moveaxis(table, -1, channels))
+        table = table.reshape(*(1,) * (self.rows.ndim - 2), *table.shape)
+        return np.ascontiguousarray(np.moveaxis(table, (-2, -1), (workload.seq_axis, workload.channel_axis)))
 
     def prepare(self) -> None:
         """NaN before x is filled, so that a gap shows; the same ordinary numbers before every add."""
@@ -269,7 +425,7 @@ class Arena:
             self.memory.fill(rounded(np.array([np.nan]), kind)[0])
             return
         block = rounded(np.random.default_rng(1).standard_normal(2**18), kind)
-        flat = self.memory.reshape(-1)
+        flat = self.memory.ravel(order="K")  # a view: it is contiguous, in C's order or Fortran's
         for first in range(0, flat.size, block.size):
             part = flat[first : first + block.size]
             part[:] = block[: part.size]
@@ -362,8 +518,10 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         keywords["threads"] = threads
     if workload.op == "first":
         return _first_calls(arena, keywords)
-    if workload.encoding:
-        keywords["encoding"] = workload.encoding
+    if not workload.of_the_paper:
+        keywords["encoding"] = workload.encodes
+    if workload.seq_axis != -2:
+        keywords["seq_axis"] = workload.seq_axis
     if workload.start:
         keywords["start"] = workload.start
     if workload.channel_axis != -1:
@@ -372,7 +530,7 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
     if workload.op == "encode":
         if workload.dtype != "float32":
             keywords["dtype"] = x.dtype
-        each = workload.at in (INTEGERS, *RANGES) or arena.axes > 1
+        each = workload.at in (INTEGERS, LINSPACE, *RANGES) or arena.axes > 1
         return partial(posenc.encode, given if each else arena.length, arena.dim, **keywords)
     if workload.op == "scale_add":
         keywords["x_scale"] = "sqrt_dim"
@@ -382,8 +540,13 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         mask = arena.mask
         assert mask is not None
         return lambda: does(x, positions=posenc.positions_from_mask(mask), mask=mask, **keywords)
-    if workload.at == PACKED:
+    if workload.moving:
+        moves = itertools.cycle(arena.move)
+        return lambda: does(x, start=next(moves), **keywords)
+    if workload.at in (PACKED, PACKED_SHORT):
         keywords["cu_seqlens"] = arena.cu_seqlens
+    elif workload.at == STARTS:
+        keywords["start"] = arena.starts
     elif workload.at:
         keywords["positions"] = given
     return partial(does, x, **keywords)
@@ -423,13 +586,15 @@ class Judge:
             self.sample = (..., chosen, slice(None))
             where = {name: value if value is None else value[..., chosen] for name, value in where.items()}
         self.expected = np.array(rows[self.sample], order="C")
-        where |= {"encoding": workload.encoding or None, "backend": REFERENCE}
+        if workload.at == GRIDS:
+            where["positions"] = arena.positions[self.sample]
+        where |= {"encoding": workload.encodes, "backend": REFERENCE}
         if workload.op in MAKES:
             posenc.fill_(lend(self.expected), **where)
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)
-        self.exact = [] if workload.encoding else self._exact()  # the real numbers are known of the paper's only
+        self.exact = self._exact() if workload.of_the_paper else []  # the real numbers are known of the paper's only
 
     @cached_property
     def twin(self) -> Judge:
@@ -453,7 +618,7 @@ class Judge:
             result = entrant.tidy(result)
         if result.shape[-2:] != arena.memory.shape[-2:] or result.dtype != arena.memory.dtype:
             return Finding(f"returned {result.dtype} of shape {result.shape}")
-        result = np.moveaxis(np.broadcast_to(result, arena.memory.shape), arena.workload.channel_axis, -1)
+        result = arena.with_channels_last(np.broadcast_to(result, arena.memory.shape))
         written = result[self.sample]
         if has_nan(result):
             return Finding("left elements unwritten, or wrote NaN")

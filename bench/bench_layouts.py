@@ -1,0 +1,13 @@
+"""How far from one sequence in C order are other layouts, starts that move, and results that are small or exact?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from posenc.cli.workloads import GROUPS
+
+CASES = [*GROUPS["moving"], *GROUPS["layouts"], *GROUPS["cliffs"]]
+
+
+def bench_layouts(contest: Callable[[], None]) -> None:
+    contest()

@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "symbols", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-CPP = [str(path) for path in sorted([*Path("csrc").iterdir(), *Path("tests/cross").glob("*.cpp")])]
+CPP = [str(path) for path in sorted([*Path("csrc").rglob("*.?pp"), *Path("tests/cross").glob("*.cpp")])]
 VERSION = PROJECT["project"]["version"]
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").iterdir())]
 NATIVE = {"POSENC_REQUIRE_NATIVE": "1"}

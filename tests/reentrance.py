@@ -157,15 +157,19 @@ class Sources:
             thread.join()
 
     def _alarm(self, *_: object) -> None:
-        # At random moments, of this handler too, but with time for the call that is running.
+        # At random moments, of this handler too, but with as much time for the call that is running.
         signal.setitimer(signal.ITIMER_REAL, self.random.uniform(1e-4, 2e-2) + 1e-3 * self.depth)
         if self.depth >= RARELY:
             return
         self.depth += 1
+        began = time.monotonic()
         try:
             self._disturb()
         finally:
             self.depth -= 1
+            if not self.depth:
+                taken = time.monotonic() - began
+                signal.setitimer(signal.ITIMER_REAL, self.random.uniform(1e-4, 2e-2) + taken)
 
     def _disturb(self) -> None:
         if "finalizer" in self.names:

@@ -206,3 +206,30 @@ assert not any(status), status
 def test_a_handler_that_forks(threads: int) -> None:
     # The child goes on with the call: to its end on one thread; on several, whose work nobody ends, to an error.
     run("-W", "ignore::DeprecationWarning", "-c", FORKS, str(threads))
+
+
+FIRST = """
+import sys, numpy as np, posenc
+backend, within, errors = sys.argv[1], 0, []
+def intrude(frame, event, argument):
+    global within
+    if not frame.f_code.co_filename.endswith(("_cpp.py", "_reference.py")):
+        return
+    within += 1
+    sys.setprofile(None)
+    try:
+        posenc.encode(2, 6, start=within, backend=backend)
+    except Exception as error:
+        errors.append(error)
+    sys.setprofile(intrude)
+sys.setprofile(intrude)
+out = posenc.fill_(np.empty((3, 6), np.float32), backend=backend)
+sys.setprofile(None)
+assert within and not errors, errors[:3]
+assert out.tobytes() == posenc.encode(3, 6).tobytes()
+"""
+
+
+@pytest.mark.parametrize("backend", [CPP, "numpy"])
+def test_calls_in_the_midst_of_the_first_one(backend: str) -> None:
+    run("-c", FIRST, backend)

@@ -70,6 +70,10 @@ CASES: list[tuple[tuple[int, ...], dict[str, Any], int]] = [
     ((2, 9, 8), {"encoding": IMAGE, "mask": [1] * 9, "positions": np.zeros((2, 9, 2))}, 1),
     ((2, 12, 8), {"prefix": 2}, 1),
     ((2, 12, 8), {"grid": (3, 4)}, 1),
+    ((3, 5, 4), {"start": True}, 1),
+    ((3, 5, 4), {"seq_axis": [0]}, 1),
+    ((3, 5, 4), {"seq_axis": [0, 1], "encoding": IMAGE}, 1),
+    ((3, 5, 4), {"start": "2.5"}, 1),
     ((2, 12, 8), {"encoding": IMAGE, "grid": (12,)}, 1),
     ((2, 12, 8), {"encoding": IMAGE, "prefix": 2, "seq_axis": 1, "positions": np.zeros((12, 2))}, 1),
 ]
@@ -177,6 +181,13 @@ WORDS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 4, 2, 4), {"encoding": IMAGE, "seq_axis": 1}),
     ((2, 4, 2, 4), {"encoding": IMAGE, "seq_axis": (2, 1)}),
 ]
+
+
+@pytest.mark.parametrize("x_scale", [np.nan, -np.inf, 1e39, 10**400, "x", "nan", "2.5", True])
+def test_factors(x_scale: Any) -> None:
+    x = noise((3, 4), np.float32)
+    (code,) = CODE.findall(refusal(posenc.add, {"x": x}, {"x_scale": x_scale}))
+    assert np.isfinite(follow(posenc.add, {"x": x}, {"x_scale": x_scale}, code)).all()
 
 
 @pytest.mark.parametrize(("shape", "keywords"), WORDS, ids=lambda value: repr(value)[:50])

@@ -27,7 +27,7 @@ struct Fill {
     [[gnu::always_inline]] void put(char* to, const char*, const f32s (&values)[vectors], std::size_t count) const {
         E* const out = reinterpret_cast<E*>(to);
         if (count >= vectors * kVector) {
-            if constexpr (past) {
+            if constexpr (past && vectors * kVector * sizeof(E) % sizeof(u32s) == 0) {
                 stream_certain(out, values);
             } else {
                 narrow_certain(out, values);

@@ -1,5 +1,8 @@
 """Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
 
+import contextlib as _contextlib
+
+from . import _reference as _reference  # see below
 from ._api import add, add_, encode, fill_
 from ._backend import BackendError, info
 from ._backend import version as _version
@@ -28,6 +31,11 @@ __all__ = [
 ]
 
 _install()
+
+# Not left to the first call: a signal handler in the midst of that import, with a call of its own, would find a module
+# that is half made.
+with _contextlib.suppress(ImportError):
+    from . import _cpp as _cpp
 
 
 def __getattr__(name: str) -> str:

@@ -78,7 +78,13 @@ def default_name() -> str:
 @functools.cache
 def _load(name: str) -> ModuleType:
     _require(name)
-    return importlib.import_module(MODULES[name])
+    module = importlib.import_module(MODULES[name])
+    if getattr(module.__spec__, "_initializing", False):  # the call came from a signal handler, or the like
+        raise BackendError(
+            f"backend {name!r} is being imported, in the midst of which it can't run; before calls come from signal "
+            f"handlers, finalizers and the like, make one: posenc.encode(1, 2, backend={name!r})"
+        )
+    return module
 
 
 def _require(name: str) -> None:

@@ -89,9 +89,9 @@ def refusal(
         return ValueError(f"{name}: expected at most 2**53 in magnitude, got {worst}{way}")
     rows = f" and {length} rows" if length > 1 else ""
     with_offset = f" with the encoding's offset of {offset:.17g}" if offset else ""
+    way = "start nearer to 0" if length <= LARGEST else "make them in parts, each with a start of its own"
     return ValueError(
-        f"{name}: expected positions of at most 2**53 in magnitude, got {worst:.17g}{rows}{with_offset}; start nearer "
-        "to 0"
+        f"{name}: expected positions of at most 2**53 in magnitude, got {worst:.17g}{rows}{with_offset}; {way}"
     )
 
 

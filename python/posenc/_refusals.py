@@ -123,7 +123,9 @@ def grid_axes(expected: str, sizes: tuple[int, ...], count: int) -> ValueError:
 def token_grid(sizes: tuple[int, ...], prefix: int, length: int) -> ValueError:
     cells = math.prod(sizes)
     came = f"{prefix} + {' * '.join(map(str, sizes))} = {prefix + cells}"
-    if cells <= length:
+    if cells == length:
+        way_out = "`prefix=0`: the cells are all the rows"
+    elif cells < length:
         way_out = f"`prefix={length - cells}` if the other {length - cells} come first, as class tokens do"
     elif length > prefix:
         way_out = f"{length - prefix} rows after the prefix would be `grid={_sizes(length - prefix, len(sizes))}`"

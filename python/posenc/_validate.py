@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _arrays, _ways
+
+_LARGEST_FLOAT = sys.float_info.max
 
 
 def readable(x: Any, name: str) -> NDArray[Any]:
@@ -100,7 +103,8 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
         return value
     if isinstance(value, str):
         if value != "sqrt_dim":
-            raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}; use `x_scale = float(x_scale)`")
+            way = "x_scale = float(x_scale)" if _is_number(value) else "x_scale = 'sqrt_dim'"
+            raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}; use `{way}`")
         value = math.sqrt(dim)
     else:
         value = _scalar(value)
@@ -111,8 +115,18 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
     except OverflowError:
         factor = math.inf
     if not math.isfinite(factor):
-        raise ValueError(f"x_scale: expected a finite number in {kind.__name__}, got {value}")
+        way = "use `x_scale = 1.0` to leave x as it is"
+        if kind is np.float32 and -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:
+            way = "compute in float64, `posenc.add(np.asarray(x, np.float64), x_scale=x_scale)`"
+        raise ValueError(f"x_scale: expected a finite number in {kind.__name__}, got {value}; {way}")
     return factor
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _scalar(value: Any) -> Any:

@@ -125,13 +125,16 @@ def numbers(array: NDArray[Any], name: str) -> str:
         return f'; use `t = np.asarray({name}); {name} = (t - {since}) / np.timedelta64(1, "s")`: (t - t0) in seconds'
     if kind.kind == "m":
         return f'; use `{name} = np.asarray({name}) / np.timedelta64(1, "s")`'
+    if kind.kind == "b" and not array.ndim:
+        return f"; use `{name} = int({name})`"
     if kind.kind == "b":
         return f"; a mask is passed as mask=; positions of its rows are `{name} = posenc.positions_from_mask({name})`"
     if kind.kind == "c":
         return f"; use `{name} = np.real({name})`"
     if kind.kind == "V":
-        field = f"{kind.names[0]!r}" if kind.names else "..."
-        return f"; pass one of its fields, as `{name}[{field}]`"
+        if not kind.names:
+            return "; what its bytes mean, NumPy does not know: .view() of a dtype says it"
+        return f"; pass one of its fields, as `{name}[{kind.names[0]!r}]`"
     items = list(array.flat)
     if kind.kind == "O" and items and all(isinstance(item, datetime.date) for item in items):
         if not array.ndim:

@@ -179,6 +179,10 @@ def _coordinate_axes(given: tuple[int, ...], sizes: tuple[int, ...], count: int)
 def _sequence_axes(seq_axis: Any, name: str, shape: tuple[int, ...], channel: int) -> list[int]:
     """The axes that a user means."""
     ndim = len(shape)
+    if isinstance(seq_axis, list):
+        raise TypeError(
+            f"seq_axis: expected an integer or a tuple of integers, got {seq_axis!r} (list); `seq_axis=tuple(seq_axis)`"
+        )
     chosen = []
     for item in seq_axis if isinstance(seq_axis, tuple) else (seq_axis,):
         axis = _validate.integer(item, "seq_axis")

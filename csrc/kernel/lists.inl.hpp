@@ -8,6 +8,29 @@ namespace {
 
 constexpr std::uint32_t kQuickWindow = 1u << 14, kEvaluateWindow = 1u << 4;
 
+// How much the doubles of a row err, relative to each and absolutely.
+struct Errors {
+    double relative, absolute;
+
+    double of(double value) const { return posenc::absolute(value) * relative + absolute; }
+
+    template <class Test>
+    f32s floor(const Test& test) const {
+        const double least = test.floor_of(absolute * (1.0 + 0x1p-20), relative);
+        return static_cast<float>(least > test.kSmallest ? least : test.kSmallest) + f32s{};
+    }
+};
+
+// Of angles of at most `angle` quarter turns.
+inline Errors evaluate_errors(double angle, double amplitude) {
+    return {kEvaluateError, angle * kAngleError * amplitude};
+}
+
+template <bool far>
+Errors quick_errors(double angle, double amplitude) {
+    return {kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude};
+}
+
 // A row of float64: one fixed sequence of operations, none of them fused.
 void evaluated_doubles(const Table& table, double position, double* trig, double* row) {
     evaluate_row<false>(table, position, trig);
@@ -42,14 +65,6 @@ private:
     double* trig_;
     double amplitude_;
 
-    struct Errors {
-        double relative, absolute;
-        f32s floor(const RoundingTest<Value>& test) const {
-            const double least = test.floor_of(absolute * (1.0 + 0x1p-20), relative);
-            return static_cast<float>(least > test.kSmallest ? least : test.kSmallest) + f32s{};
-        }
-    };
-
     template <std::size_t vectors>
     [[gnu::always_inline]] void put(char* to, const char* from, std::size_t column, const f32s (&values)[vectors],
                                     std::size_t count) const {
@@ -66,7 +81,7 @@ private:
         store(y + kLanes, b);
         for (std::size_t i = 0; i < kVector; ++i) {
             const bool zero = column + i >= table_.columns || table_.source[column + i] < 0;
-            errors[i] = zero ? 0.0 : absolute(y[i]) * bound.relative + bound.absolute;
+            errors[i] = zero ? 0.0 : bound.of(y[i]);
         }
         settle<Value>({table_, position, column, count, false}, y, errors, result);
         return load<f32s>(result);
@@ -85,7 +100,7 @@ private:
     }
 
     void evaluated(double position, double angle, char* to, const char* from) const {
-        const Errors bound{kEvaluateError, angle * kAngleError * amplitude_};
+        const Errors bound = evaluate_errors(angle, amplitude_);
         const RoundingTest<Value> test{kEvaluateWindow};
         const f32s floor = bound.floor(test);
         evaluate_row<true>(table_, position, trig_);
@@ -121,7 +136,7 @@ private:
 
     template <bool far>
     void quick(double position, double angle, char* to, const char* from) const {
-        const Errors bound{kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude_};
+        const Errors bound = quick_errors<far>(angle, amplitude_);
         const RoundingTest<Value> test{kQuickWindow};
         const f32s floor = bound.floor(test);
         const double p = table_.cos_first ? -position : position;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import posenc
@@ -86,3 +88,16 @@ def test_angle_addition() -> None:
                 worst = max(worst, float(abs(value.real - mp.sin(row))), float(abs(value.imag - mp.cos(row))))
     assert worst <= _formula.TURNED_BOUND
     assert worst > _formula.TURNED_BOUND / 8
+
+
+def test_the_document_has_the_values_of_the_code() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "csrc").exists():
+        pytest.skip("the sources are not here")
+    text = "\n".join(path.read_text() for path in (root / "csrc").rglob("*.hpp"))
+    text += (root / "python/posenc/_formula.py").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]", (root / "docs/accuracy.md").read_text(), re.MULTILINE)
+    values = {name: value for name, value in reversed(rows) if re.search(rf"\b{name} = ", text)}
+    assert len(values) >= 17
+    for name, value in values.items():
+        assert re.findall(rf"(?:^|\W){name} = ([^,;\n]+)", text) == [value], name

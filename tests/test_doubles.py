@@ -24,7 +24,7 @@ from . import backends, compiled
 RECORD = np.dtype([("position", "<f8"), ("value", "<f8"), ("bound", "<f8"), ("source", "<i4"), ("producer", "<i4")])
 PRODUCERS = ("evaluated", "near", "far", "strip", "rotated", "first_row", "down", "next")
 # What the largest error is of its bound, at least. Half of the bounds of quick rows and of strips would be too little.
-REACHED = {"near": 0.5, "far": 0.5, "strip": 0.5, "rotated": 0.5, "down": 0.5, "next": 0.5}
+REACHED = {"near": 0.5, "far": 0.5, "strip": 0.5, "rotated": 0.5, "next": 0.5}
 OTHERS = 0.2
 
 SCALE = 1647099.3291654119  # makes every term of the reduction's error large

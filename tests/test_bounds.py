@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 from posenc import Encoding, _formula
 from posenc._encoding import spectra
 
-from . import truth
+from . import mutations, truth
 
 # A column's error before and after the product with an amplitude, relative to it: section 4 of the document.
 RELATIVE = 2.0**-51
@@ -101,3 +101,13 @@ def test_the_document_has_the_values_of_the_code() -> None:
     assert len(values) >= 17
     for name, value in values.items():
         assert re.findall(rf"(?:^|\W){name} = ([^,;\n]+)", text) == [value], name
+
+
+def test_mutations_are_of_the_code_as_it_is() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "csrc").exists():
+        pytest.skip("the sources are not here")
+    for mutation in mutations.MUTATIONS:
+        assert (root / mutation.file).read_text().count(mutation.old) == 1, mutation.name
+        assert mutation.new != mutation.old
+        assert all((root / path).exists() for path in mutation.tests.split())

@@ -42,7 +42,7 @@ def half_pi_parts() -> tuple[float, float]:
 
 
 def polynomials() -> list[Polynomial]:
-    """As csrc/kernel/evaluate.inl.hpp and csrc/kernel/quick.inl.hpp use them; z is the square of an angle in quarter turns."""
+    """As evaluate.inl.hpp and quick.inl.hpp in csrc/kernel use them; z is the square of an angle in quarter turns."""
     high, low = half_pi_parts()
 
     def sine(z: mpf) -> mpf:  # sin(pi/2 f) / f

@@ -25,7 +25,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0x103D0D18
+FORMULA = 0xE9BF51BE
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -112,4 +112,4 @@ def test_doubles(program: Path) -> None:
 
 @pytest.mark.slow
 def test_many_doubles(program: Path) -> None:
-    check(program, 5000)
+    check(program, 1000)

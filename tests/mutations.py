@@ -76,7 +76,7 @@ MUTATIONS = [
     Mutation(
         "a floor of the window alone", ROUND, "(window * 0x1p-53 - relative)", "(window * 0x1p-45 - relative)", BITS
     ),
-    Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-15 - relative)", BITS),
+    Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-5 - relative)", BITS),
     Mutation("no floor of a strip", RECUR, "floor = floors > floor ? floors : floor;", "floor = floors * 0.0F;", BITS),
     Mutation("every row passes for evaluated", RECUR, "return row != 0 ? e :", "return row > 99 ? e :", BITS),
     Mutation("a flip a row early", RECUR, "row % 2 != 0;", "row % 2 == 0;", BITS),

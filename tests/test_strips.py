@@ -25,6 +25,7 @@ LARGE = Encoding(position_scale=1647099.3291654119)
 CASES = {  # encoding, columns, first position, rows
     "small angles below 0": (SMALL, 8, -448, 450),
     "small angles across 0": (SMALL, 8, -31, 64),
+    "underflow below 0": (Encoding(frequencies=[1e-60, 1e-45, 1e-30, 1e-9]), 8, -300, 340),
     "quarter turns": (Encoding(frequencies=NEAR_QUARTERS, full_turns=True), 12, 0, 200),
     "alternating": (Encoding(frequencies=[2.0, 3.1, math.pi / 2, math.pi, 3.0]), 10, 12345, 200),
     "float16 subnormal": (Encoding(amplitude=2.0**-15), 8, 777, 320),
@@ -103,12 +104,15 @@ def check_row(encoding: Encoding, position: int, row: int, backend: str | None) 
     assert_same_bits(got, want, f"position {position}")
 
 
+@pytest.mark.parametrize("dtype", FORMATS, ids=["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("row", [1, 17, 63, 64, 200, 319])
-def test_zeros(row: int, backend: str | None) -> None:
+def test_zeros(row: int, dtype: type, backend: str | None) -> None:
+    if dtype is None:
+        pytest.skip("ml_dtypes is not installed")
     for k in range(4):
         for position in truth.near_quarter_turns(k, 8):
             if row <= position <= 2**53 - 40:
-                want = truth.encoding([position], 8).float32()[0]
-                for out in (np.empty((row + 40, 8), np.float32), np.empty((8, row + 40), np.float32).T):
+                values = truth.encoding([position], 8).rounded(*FORMATS[dtype])
+                for out in (np.empty((row + 40, 8), dtype), np.empty((8, row + 40), dtype).T):
                     posenc.fill_(out, start=position - row, backend=backend)
-                    assert_same_bits(out[row], want, f"position {position}")
+                    assert_same_bits(out[row], (values[0] + 0.0).astype(dtype) + dtype(0), f"position {position}")

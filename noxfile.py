@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "symbols", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-CPP = [str(path) for path in sorted([*Path("csrc").rglob("*.?pp"), *Path("tests/cross").glob("*.cpp")])]
+CPP = [str(path) for path in sorted([*Path("csrc").rglob("*.?pp"), *Path("tests/cross").glob("*.?pp")])]
 VERSION = PROJECT["project"]["version"]
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").iterdir())]
 NATIVE = {"POSENC_REQUIRE_NATIVE": "1"}
@@ -106,6 +106,14 @@ def fuzz(session: nox.Session) -> None:
     """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")
     session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "600"]))
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Each of some forty faults, put into a copy of the tree, is seen by a test. Takes an hour."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    session.install("pip", *PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *extras["test"])
+    session.run("python", "-m", "tests.mutations", *session.posargs)
 
 
 @nox.session

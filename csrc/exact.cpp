@@ -1,7 +1,7 @@
 // One element of an encoding to as many digits as its rounding takes: the last stage of Ziv's strategy.
 //
 // Intervals of integers: the true value lies strictly between the ends, and if both round alike, so does it. What is a
-// double exactly is found before that, by theory (docs/accuracy.md, section 7). Slow (microseconds) and rare (after
+// double exactly is found before that, by theory (docs/accuracy.md, section 8). Slow (microseconds) and rare (after
 // evaluate, one float32 element in 3 * 10^7). python/posenc/_exact.py takes the same steps.
 #include <cmath>
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import posenc
@@ -12,7 +14,7 @@ from mpmath import mp, mpf
 from posenc import Encoding, _formula
 from posenc._encoding import spectra
 
-from . import truth
+from . import mutations, truth
 
 # A column's error before and after the product with an amplitude, relative to it: section 4 of the document.
 RELATIVE = 2.0**-51
@@ -86,3 +88,26 @@ def test_angle_addition() -> None:
                 worst = max(worst, float(abs(value.real - mp.sin(row))), float(abs(value.imag - mp.cos(row))))
     assert worst <= _formula.TURNED_BOUND
     assert worst > _formula.TURNED_BOUND / 8
+
+
+def test_the_document_has_the_values_of_the_code() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "csrc").exists():
+        pytest.skip("the sources are not here")
+    text = "\n".join(path.read_text() for path in (root / "csrc").rglob("*.hpp"))
+    text += (root / "python/posenc/_formula.py").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]", (root / "docs/accuracy.md").read_text(), re.MULTILINE)
+    values = {name: value for name, value in reversed(rows) if re.search(rf"\b{name} = ", text)}
+    assert len(values) >= 17
+    for name, value in values.items():
+        assert re.findall(rf"(?:^|\W){name} = ([^,;\n]+)", text) == [value], name
+
+
+def test_mutations_are_of_the_code_as_it_is() -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "csrc").exists():
+        pytest.skip("the sources are not here")
+    for mutation in mutations.MUTATIONS:
+        assert (root / mutation.file).read_text().count(mutation.old) == 1, mutation.name
+        assert mutation.new != mutation.old
+        assert all((root / path.split("::")[0]).exists() for path in mutation.tests.split())

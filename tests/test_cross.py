@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import posenc
 import pytest
 from posenc import _encoding
-from posenc._frequencies import pack
 
-from . import backends
+from . import backends, compiled
 
-ROOT = Path(__file__).parents[1]
-COMMON = ["call", "dispatch", "exact", "memory", "shared", "table", "tuning"]
 ENCODINGS = [
     *((posenc.Encoding(), dim) for dim in (1, 2, 7, 33, 64, 511)),
     (posenc.Encoding(layout="concatenated", freq_shift=1, amplitude=-0.3), 70),
@@ -31,29 +26,16 @@ ENCODINGS = [
 ]
 CROSS = [os.environ.get("POSENC_CROSS_CXX", "aarch64-linux-gnu-g++"), "-static"]
 EMULATOR = "qemu-aarch64"
-CMAKE = ROOT / "CMakeLists.txt"
-ISA_FLAGS = dict(re.findall(r"set\(POSENC_FLAGS_(\w+) (.*)\)", CMAKE.read_text())) if CMAKE.exists() else {}
+LEVELS = ["baseline", *(compiled.ISA_FLAGS if platform.machine() == "x86_64" else [])]
+SOURCES = {"tests/cross/driver.cpp": (), "csrc/call.cpp": (), "csrc/dispatch.cpp": (), "csrc/shared.cpp": ()}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(backends.core is None, reason="there is no compiled core, whose flags are wanted"),
-    pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the sources of the compiled core are not here"),
-]
+pytestmark = [pytest.mark.slow, *compiled.NEEDS]
 
 
 def compile_driver(target: Path, compiler: Sequence[str], levels: Sequence[str]) -> Path:
     """Compile the driver as CMake compiles the core, each ISA level with its flags."""
-    target.mkdir()
-    assert backends.core is not None
-    flags = ["-std=c++20", *backends.core.flags.split()]
-    sources = {ROOT / f"csrc/{name}.cpp": [] for name in COMMON} | {ROOT / "tests/cross/driver.cpp": []}
-    sources |= {ROOT / f"csrc/kernel/level_{level}.cpp": ISA_FLAGS.get(level, "").split() for level in levels}
-    objects = []
-    for source, more in sources.items():
-        objects.append(target / f"{source.stem}.o")
-        subprocess.run([*compiler, *flags, *more, "-c", source, "-o", objects[-1]], check=True)
-    subprocess.run([*compiler, *objects, "-pthread", "-o", target / "driver"], check=True)
-    return target / "driver"
+    kernels = {f"csrc/kernel/level_{level}.cpp": compiled.ISA_FLAGS.get(level, ()) for level in levels}
+    return compiled.program(target, compiler, SOURCES | kernels)
 
 
 def write_tables(directory: Path) -> list[Path]:
@@ -61,14 +43,7 @@ def write_tables(directory: Path) -> list[Path]:
     paths = []
     for encoding, dim in ENCODINGS:
         for spectrum in _encoding.spectra(encoding, dim):
-            paths.append(directory / f"{len(paths)}.bin")
-            with paths[-1].open("wb") as file:
-                np.array([dim, spectrum.frequencies.shape[1]], "<u8").tofile(file)
-                np.array([spectrum.amplitude, spectrum.full_turns, *spectrum.special], "<f8").tofile(file)
-                pack([spectrum.factor]).astype("<u8").tofile(file)
-                spectrum.frequencies.astype("<f8").tofile(file)
-                spectrum.numbers.astype("<u8").tofile(file)
-                spectrum.source.astype("<i4").tofile(file)
+            paths.append(compiled.write_table(directory / f"{len(paths)}.bin", spectrum))
     return paths
 
 
@@ -88,8 +63,7 @@ def test_aarch64_has_the_same_bits(tmp_path: Path) -> None:
         if shutil.which(program) is None:
             pytest.skip(f"there is no {program}")
     tables = write_tables(tmp_path)
-    compiled = ["baseline", *(ISA_FLAGS if platform.machine() == "x86_64" else [])]
-    here = digests(compile_driver(tmp_path / "here", ["c++"], compiled), *tables)
+    here = digests(compile_driver(tmp_path / "here", ["c++"], LEVELS), *tables)
     there = digests(EMULATOR, compile_driver(tmp_path / "there", CROSS, ["baseline"]), *tables)
     assert set(here) == set(backends.LEVELS)
     assert set(there) == {"baseline"}

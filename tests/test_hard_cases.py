@@ -41,9 +41,23 @@ def test_lists(name: str, backend: str | None) -> None:
         assert_same_bits(got[range(len(columns)), columns], np.array(want).astype(dtype), f"dim {dim}")
 
 
-@pytest.mark.parametrize("row", [0, 1, 13, 40, 95, 127])
+@pytest.mark.parametrize("row", [0, 1, 13, 40, 63, 95, 127, 200, 319])  # of tiles, evaluated and rotated
 def test_runs(row: int, backend: str | None) -> None:
     for kind, _, dim, column, position, want in CASES:
-        if kind == "run" and abs(position - row) + 128 <= 2**53:
-            got = posenc.encode(128, dim, start=int(position) - row, backend=backend)[row, column]
-            assert got == np.float32(want), (dim, column, position)
+        if kind == "run" and abs(position - row) + 384 <= 2**53:
+            rows = np.empty((row + 64, dim), np.float32)
+            columns = np.empty((dim, row + 64), np.float32).T if dim <= 64 else rows
+            for out in (rows, columns):
+                posenc.fill_(out, start=int(position) - row, backend=backend)
+                assert out[row, column] == np.float32(want), (dim, column, position, out.strides)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+@pytest.mark.parametrize("row", [5, 63, 150])
+def test_runs_of_16_bits(row: int, name: str, backend: str | None) -> None:
+    dtype = DTYPES[name] or pytest.skip("ml_dtypes is not installed")
+    for kind, form, dim, column, position, want in CASES:
+        if kind == "whole" and form == name:
+            for out in (np.empty((row + 64, dim), dtype), np.empty((dim, row + 64), dtype).T):
+                posenc.fill_(out, start=int(position) - row, backend=backend)
+                assert out[row, column] == np.array(want).astype(dtype), (dim, column, position, out.strides)

@@ -1,9 +1,9 @@
 """Positions whose elements are hardest to round: `python tools/hard_cases.py > tests/hard_cases.csv`. Takes minutes.
 
-Two kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the middle
-of two float32 numbers, found among a billion float64 elements; they test whatever makes rows of runs. "single": the
-doubles nearest to the arc sines and arc cosines of middles of float32, float16 and bfloat16 numbers, those kept that
-come closest. What is right is mpmath's.
+Three kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the
+middle of two float32 numbers, found among a billion float64 elements; they test whatever makes rows of runs. "whole":
+the same for float16 and bfloat16, small numbers too. "single": the doubles nearest to the arc sines and arc cosines of
+middles of float32, float16 and bfloat16 numbers, those kept that come closest. What is right is mpmath's.
 """
 
 from __future__ import annotations
@@ -37,6 +37,27 @@ def in_runs(dim: int, limit: float, blocks: int, generator: np.random.Generator)
         yield column, position
 
 
+def of_16_bits(dim: int, kind: str, blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+    """The same of a narrow format, large values and small ones."""
+    digits, smallest = DIGITS[kind]
+    found: dict[bool, list[tuple[float, int, float]]] = {False: [], True: []}
+    for _ in range(blocks):
+        start = int(generator.integers(0, 2**45))
+        values = posenc.encode(ROWS, dim, start=start, dtype=np.float64)
+        unit = np.ldexp(1.0, np.maximum(np.frexp(values)[1] - digits, smallest))
+        distance = np.abs(np.abs(values) / unit % 1.0 - 0.5)
+        small = np.abs(values) < 2.0**-11
+        for few in (False, True):
+            near = np.where((small == few) & (np.abs(values) >= unit), distance, 1.0)
+            for at in np.argsort(near, axis=None)[:4].tolist():
+                row, column = divmod(at, dim)
+                found[few].append((float(near[row, column]), column, float(start + row)))
+    for cases_ in found.values():
+        for distance_, column, position in sorted(cases_)[:KEPT]:
+            if distance_ < 2.0**-9:
+                yield column, position
+
+
 def single(dim: int, column: int, digits: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
     found = []
     with mp.workprec(200):
@@ -61,6 +82,11 @@ def cases() -> Iterator[tuple[str, str, int, int, float]]:
         for dim, column in ((2, 0), (2, 1), (8, 2), (8, 5), (64, 31)):
             for at, position in single(dim, column, digits, generator):
                 yield "single", kind, dim, at, position
+    generator = np.random.default_rng(2)
+    for kind in ("float16", "bfloat16"):
+        for dim in (2, 8):
+            for column, position in of_16_bits(dim, kind, 3000, generator):
+                yield "whole", kind, dim, column, position
 
 
 def main() -> None:

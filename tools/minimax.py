@@ -42,7 +42,7 @@ def half_pi_parts() -> tuple[float, float]:
 
 
 def polynomials() -> list[Polynomial]:
-    """As csrc/evaluate.inl.hpp and csrc/quick.inl.hpp use them; z is the square of an angle in quarter turns."""
+    """As evaluate.inl.hpp and quick.inl.hpp in csrc/kernel use them; z is the square of an angle in quarter turns."""
     high, low = half_pi_parts()
 
     def sine(z: mpf) -> mpf:  # sin(pi/2 f) / f
@@ -148,7 +148,7 @@ def python_names(name: str, count: int) -> list[str]:
 
 
 def sources() -> str:
-    return "\n".join(path.read_text() for path in sorted((ROOT / "csrc").iterdir()) if path.suffix in (".hpp", ".cpp"))
+    return "\n".join(path.read_text() for path in sorted((ROOT / "csrc").rglob("*")) if path.suffix in (".hpp", ".cpp"))
 
 
 def cpp_numbers(text: str, name: str) -> list[str]:

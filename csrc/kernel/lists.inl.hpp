@@ -6,6 +6,29 @@
 namespace posenc {
 namespace {
 
+// How much the doubles of a row err, relative to each and absolutely.
+struct Errors {
+    double relative, absolute;
+
+    double of(double value) const { return posenc::absolute(value) * relative + absolute; }
+
+    template <class Test>
+    f32s floor(const Test& test) const {
+        const double least = test.floor_of(absolute * (1.0 + 0x1p-20), relative);
+        return static_cast<float>(least > test.kSmallest ? least : test.kSmallest) + f32s{};
+    }
+};
+
+// Of angles of at most `angle` quarter turns.
+inline Errors evaluate_errors(double angle, double amplitude) {
+    return {kEvaluateError, angle * kAngleError * amplitude};
+}
+
+template <bool far>
+Errors quick_errors(double angle, double amplitude) {
+    return {kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude};
+}
+
 // A row of float64: one fixed sequence of operations, none of them fused.
 void evaluated_doubles(const Table& table, double position, double* trig, double* row) {
     evaluate_row<false>(table, position, trig);
@@ -39,14 +62,6 @@ private:
     const Consumer& consumer_;
     double* trig_;
     double amplitude_;
-
-    struct Errors {
-        double relative, absolute;
-        f32s floor(const RoundingTest<Value>& test) const {
-            const double least = test.floor_of(absolute * (1.0 + 0x1p-20), relative);
-            return static_cast<float>(least > test.kSmallest ? least : test.kSmallest) + f32s{};
-        }
-    };
 
     template <std::size_t vectors>
     [[gnu::always_inline]] void put(char* to, const char* from, std::size_t column, const f32s (&values)[vectors],
@@ -83,18 +98,6 @@ private:
 
     bool is_zero(std::size_t column) const { return column >= table_.columns || table_.source[column] < 0; }
 
-    // The errors of frequencies k, k + 1 ... of a strip: nothing is absolute about angles below an eighth of a quarter
-    // turn, from which no sixteenth of a turn is taken.
-    Errors small_or(const Errors& bound, double position, std::size_t k) const {
-        f64s largest{};
-        for (std::size_t i = 0; i < kStrip / 2; i += kLanes) {
-            const f64s w = magnitude(load<f64s>(table_.frequency[0] + k + i));
-            largest = largest > w ? largest : w;
-        }
-        const u64s fits = (u64s)(largest * absolute(position) < 0.12);
-        return any((u32s)~fits) ? bound : Errors{bound.relative, 0.0};
-    }
-
     // Calls part(vectors, j, count) for strips of `columns`; the number of registers is a constant.
     template <class Part>
     static void parts(std::size_t columns, const Part& part) {
@@ -108,7 +111,7 @@ private:
     }
 
     void evaluated(double position, double angle, char* to, const char* from) const {
-        const Errors bound{kEvaluateError, angle * kAngleError * amplitude_};
+        const Errors bound = evaluate_errors(angle, amplitude_);
         const RoundingTest<Value> test{kEvaluateWindow};
         const f32s floor = bound.floor(test);
         evaluate_row<true>(table_, position, trig_);
@@ -144,7 +147,7 @@ private:
 
     template <bool far>
     void quick(double position, double angle, char* to, const char* from) const {
-        const Errors bound{kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude_};
+        const Errors bound = quick_errors<far>(angle, amplitude_);
         const RoundingTest<Value> test{kQuickWindow};
         const f32s floor = bound.floor(test);
         const double p = table_.cos_first ? -position : position;
@@ -176,9 +179,8 @@ private:
                     high[v] = pair.second;
                 }
                 if (__builtin_expect(!all(at_least(certain, values[0], values[vectors - 1], floor)), 0)) {
-                    const Errors here = small_or(bound, position, j / 2);
                     for (std::size_t v = 0; v < vectors; ++v) {
-                        values[v] = settled(position, j + v * kVector, count - v * kVector, here,
+                        values[v] = settled(position, j + v * kVector, count - v * kVector, bound,
                                             weave_low(low[v], high[v]), weave_high(low[v], high[v]));
                     }
                 }
@@ -196,9 +198,8 @@ private:
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>(j * sizeof(Element)), 1);
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>((half + j) * sizeof(Element)), 1);
             if (__builtin_expect(!all(at_least(certain, firsts[0], seconds[0], floor)), 0)) {
-                const Errors here = small_or(bound, position, j);
-                firsts[0] = settled(position, j, count, here, a.first, b.first);
-                seconds[0] = settled(position, half + j, count, here, a.second, b.second);
+                firsts[0] = settled(position, j, count, bound, a.first, b.first);
+                seconds[0] = settled(position, half + j, count, bound, a.second, b.second);
             }
             put(to, from, j, firsts, count);
             put(to, from, half + j, seconds, count);

@@ -277,6 +277,12 @@ template <class E>
     turn(results);
 }
 
+// One row down.
+[[gnu::always_inline]] inline void advance(f64s k, f64s& y, f64s& d) {
+    d = fused(-k, y, d);
+    y = y + d;
+}
+
 // Walks down columns column, column + 1, ... of a run, of which `count` are wanted; their start is `at`.
 template <std::size_t vectors, bool alternating, class Consumer>
 void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::size_t at, std::size_t count, char* to,
@@ -353,8 +359,7 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         }
         consumer.put(to, from, value, count);
         for (std::size_t v = 0; v < registers; ++v) {
-            d[v] = fused(-k[v], y[v], d[v]);
-            y[v] = y[v] + d[v];
+            advance(k[v], y[v], d[v]);
         }
     }
 }

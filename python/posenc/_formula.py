@@ -1,7 +1,7 @@
 """The mathematics of one element, in plain arithmetic that NumPy arrays and Numba scalars share.
 
 Not a backend: `_reference` applies these functions to whole arrays, `_numba` compiles them. They perform, operation
-by operation, what `evaluate` in csrc/evaluate.inl.hpp performs, so that all three backends make the same doubles.
+by operation, what csrc/kernel/evaluate.inl.hpp performs, so that all three backends make the same doubles.
 
 Angles are counted in quarter turns. Frequencies are unevaluated sums of doubles, so the product of a position and a
 frequency loses nothing that matters up to 2**53. The functions call nothing: Numba compiles them as they are.

@@ -1,6 +1,6 @@
 """The Numba backend: `_formula` compiled, one thread, no fastmath. Imported only when it is chosen.
 
-Float32 rows of a run are turned from an anchor row, as in csrc/rows.inl.hpp; a row with an element that a double can't
+Float32 rows of a run are turned from an anchor row; a row with an element that a double can't
 round for sure is left to the reference.
 """
 
@@ -25,7 +25,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0xD28BD95A
+FORMULA = 0xE9BF51BE
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -15,6 +15,7 @@
 
 #include "../../csrc/call.hpp"
 #include "../../csrc/dispatch.hpp"
+#include "read_table.hpp"
 
 namespace {
 
@@ -197,31 +198,6 @@ struct Session {
     }
 };
 
-template <class T>
-std::vector<T> read(std::istream& file, std::size_t count) {
-    std::vector<T> values(count);
-    file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(count * sizeof(T)));
-    return values;
-}
-
-OwnedTable read_table(std::istream& file) {
-    const auto size = read<std::uint64_t>(file, 2);  // D, K
-    const auto amplitude = read<double>(file, 7);    // itself, whether angles count full turns, and its special values
-    constexpr std::size_t kWords = sizeof(Number) / sizeof(std::uint64_t);
-    const auto factor = read<std::uint64_t>(file, kWords);
-    const auto frequencies = read<double>(file, 2 * size[1]);
-    const auto numbers = read<std::uint64_t>(file, kWords * size[1]);
-    const auto source = read<std::int32_t>(file, size[0]);
-    return {frequencies,
-            source,
-            amplitude[0],
-            factor,
-            numbers,
-            std::span{amplitude}.subspan(2),
-            amplitude[1] != 0.0,
-            active_level().prepare};
-}
-
 void run_all(const OwnedTable& table, Session& session) {
     for (const Kind& kind : kKinds) {
         for (const Layout& layout : kLayouts) {
@@ -249,7 +225,7 @@ int main(int, char** files) {
             std::ifstream stream(*file, std::ios::binary);
             stream.exceptions(std::ios::failbit);
             Session session;
-            run_all(read_table(stream), session);
+            run_all(read_table(stream, active_level().prepare), session);
             std::cout << level.name << ' ' << *file << ": " << session.calls << " calls, " << std::hex
                       << session.digest.value << std::dec << (session.stayed ? "" : ", wrote outside") << '\n';
         }

@@ -85,30 +85,43 @@ void walk(const Start& start, std::size_t lanes, std::size_t rows, Producer prod
     }
 }
 
-void write_run(const Table& table, double position, const Workspace& work) {
-    walk_tiles(table, table.unit_steps, position, kTiles * kRows, work.anchor, [&](std::size_t, const Tile& tile) {
+void write_run(const Table& table, double position, double step, const Workspace& work) {
+    std::array<double, kTiles * kRows + 1> list{};
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        list[i] = position + static_cast<double>(i) * step;
+    }
+    const Rows rows{list.data(), 0.0, 0, list.size()};
+    const Steps steps = step == 1.0 ? table.unit_steps : prepare(table, step, work.steps);
+    Anchors anchors{table, steps, work.anchor};
+    for (std::size_t done = 0; done < kTiles * kRows; done += kRows) {
+        Tile tile{table, steps, rows, done, 1, kRows, 0.0, 0.0, __builtin_inf(), -1, false};
+        anchors.make(tile, tile.position(kRows));
         make_start(tile, work.anchor, 0, table.columns, work.start);
         const auto source = [&](std::size_t j) { return table.source[j]; };
-        const auto at = [&](std::size_t, std::size_t row) { return tile.position + static_cast<double>(row); };
         const bool is_rotated = !(tile.first_error < __builtin_inf());
-        walk(work.start, table.columns, tile.rows, is_rotated ? rotated : strip, tile.first_error, source, at);
+        walk(work.start, table.columns, tile.rows, is_rotated ? rotated : strip, tile.first_error, source,
+             [&](std::size_t, std::size_t row) { return tile.position(row); });
         const std::size_t some = smaller(table.columns, kVector - 1);
-        make_next(tile, work.anchor, some, work.start, kStrip * 8);
+        Tile after = tile;
+        ++after.first;
+        evaluate_anchor(table, after.position(0), table.padded_frequencies, work.next);
+        make_start(after, work.next, 0, some, behind(work.start, kStrip * 8));
         walk(behind(work.start, kStrip * 8), some, tile.rows, next, __builtin_inf(), source,
-             [&](std::size_t, std::size_t row) { return tile.position + static_cast<double>(row + 1); });
-    });
+             [&](std::size_t, std::size_t row) { return after.position(row); });
+    }
 }
 
 void write_down(const Table& table, double position, const Workspace& work) {
     const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
     const Start second = behind(work.start, 2 * kStrip);
-    const double last = farthest(position, position + static_cast<double>(kRows * kStrip));
-    const Tile tile{table, steps, position, kRows, last, table.largest * last * kAngleError * absolute(table.amplitude),
-                    true};
+    const Rows rows{nullptr, position, 0, kRows * kStrip};
+    const double last = span(position, position + static_cast<double>(kRows * kStrip));
+    const double error = table.largest * last * kAngleError * absolute(table.amplitude);
+    const Tile tile{table, steps, rows, 0, kStrip, kRows, last, 0.0, error, -1, true};
     for (std::size_t k = 0; k < table.frequencies; ++k) {
         make_start_down(tile, k, work.start, second);
         const auto at = [&](std::size_t lane, std::size_t row) {
-            return tile.position + static_cast<double>(lane + row * kStrip);
+            return tile.position(row) + static_cast<double>(lane);
         };
         const auto sin = static_cast<std::int32_t>(2 * k), cos = sin + 1;
         walk(
@@ -142,7 +155,11 @@ int main(int, char** arguments) {
                 write_quick<true>(table, position);
             }
         }
-        write_run(table, start, work);
+        for (const double step : {1.0, 0.25, -3.0, 1000.0}) {
+            if (step == 1.0 || absolute(start) < 0x1p30) {  // exact positions
+                write_run(table, start, step, work);
+            }
+        }
         write_down(table, start, work);
     }
 }

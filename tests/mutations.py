@@ -130,7 +130,7 @@ MUTATIONS = [
         "an exact result's sign",
         "csrc/exact.cpp",
         "place >= 12, square",
-        "place > 12, square",
+        "place < 12, square",
         "tests/test_exact.py tests/test_strips.py",
     ),
     Mutation(

@@ -110,6 +110,16 @@ def test_doubles(program: Path) -> None:
     check(program, 60)
 
 
+def test_anchors_below_0(program: Path) -> None:
+    # Small angles: tiles rotated from an anchor inherit the error of its larger angles. No double gets near this bound.
+    encoding, dim, _ = CASES["small angles"]
+    made = records(program, spectra(encoding, dim)[0], (-448,), 10**6)
+    there = made[(made["producer"] == PRODUCERS.index("rotated")) & (made["source"] == 2 * 1)]
+    there = there[there["position"] < -448 + 5 * 64]
+    assert len(there) > 100
+    assert (there["bound"] > 2.0**-53 * 3.1 * 104 * 3e-4 * 448).all()
+
+
 @pytest.mark.slow
 def test_many_doubles(program: Path) -> None:
     check(program, 1000)

@@ -68,17 +68,19 @@ MUTATIONS = [
     ),
     Mutation("no error of the angle in strips", RECUR, "tile.farthest * kAngleError", "tile.farthest * 0.0", DOUBLES),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),
-    Mutation("an evaluated anchor forgotten", WALK, "farthest(evaluated, last)", "farthest(first, last)", DOUBLES),
-    Mutation("a position below 0 forgotten", WALK, "- (first < 0.0 ? first : 0.0)", "", DOUBLES),
-    Mutation("a tile rotated once more", RECUR, "kRotations = 4", "kRotations = 8", DOUBLES),
+    Mutation("an evaluated anchor forgotten", WALK, "span(evaluated, last)", "span(tile.position(0), last)", DOUBLES),
+    Mutation("a position below 0 forgotten", WALK, "- (low < 0.0 ? low : 0.0)", "", DOUBLES),
+    Mutation("a tile rotated once more", "csrc/tuning.hpp", "kRotations = 4", "kRotations = 8", DOUBLES),
     Mutation("no window", ROUND, "~(2 * window - 1)", "~0U", BITS),
     Mutation("a window in the wrong place", ROUND, "- (kTie - window)", "- kTie", BITS),
     Mutation(
         "a floor of the window alone", ROUND, "(window * 0x1p-53 - relative)", "(window * 0x1p-45 - relative)", BITS
     ),
     Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-5 - relative)", BITS),
-    Mutation("no floor of a strip", RECUR, "floor = floors > floor ? floors : floor;", "floor = floors * 0.0F;", BITS),
-    Mutation("every row passes for evaluated", RECUR, "return row != 0 ? e :", "return row > 99 ? e :", BITS),
+    Mutation("no limit of a strip", RECUR, "limit = limits > limit ? limits : limit;", "limit = limits * 0.0F;", BITS),
+    Mutation(
+        "every row passes for evaluated", RECUR, "least_error = row != 0 ? e :", "least_error = row > 99 ? e :", BITS
+    ),
     Mutation("a flip a row early", RECUR, "row % 2 != 0;", "row % 2 == 0;", BITS),
     Mutation("negative zeros", ROUND, "f32h) + 0.0F; }", "f32h); }", BITS),
     Mutation(
@@ -90,9 +92,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the next row's columns, a row late",
-        RECUR,
-        "make_start(tile, anchor, 0, count, next);\n    for (std::size_t j = 0; j < count",
-        "make_start(tile, anchor, 0, count, next);\n    for (std::size_t j = 1; j < count",
+        WALK,
+        "++next.first;",
+        "next.first += 2;",
         BITS,
     ),
     Mutation(
@@ -115,8 +117,8 @@ MUTATIONS = [
     Mutation(
         "the last streamed row",
         WALK,
-        "make_rows(table, {nullptr, rows.start, last, 1}",
-        "make_rows(table, {nullptr, rows.start, last - 1, 1}",
+        "rows.first + done, rows.count - done}",
+        "rows.first + done, rows.count - done - 1}",
         BITS,
     ),
     Mutation(

@@ -6,6 +6,7 @@ tried under limits of address space, at which large blocks and threads fail.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,6 +111,7 @@ print(failed)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
+@pytest.mark.skipif("san" in os.environ.get("LD_PRELOAD", ""), reason="sanitizers take terabytes of address space")
 @pytest.mark.parametrize(("dim", "threads", "axes"), [(512, 1, 1), (512, 3, 1), (32768, 1, 1), (512, 3, 2)])
 def test_limits_of_address_space(dim: int, threads: int, axes: int) -> None:
     done = subprocess.run(

@@ -6,23 +6,22 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdlib>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "call.hpp"
 #include "dispatch.hpp"
 #include "faults.hpp"
+#include "gil.hpp"
 #include "shared.hpp"
+#include "small/calls.hpp"
 
 namespace py = pybind11;
 
@@ -120,43 +119,6 @@ Cells take_cells(const py::array& out, const py::array& old, std::vector<py::ssi
     return cells;
 }
 
-// The GIL, given up for the length of a call. An interpreter that ends in the meantime unwinds the thread that asks for
-// it again, which C++ answers by aborting: such a thread sleeps until the process is gone, as from Python 3.14 on.
-class WithoutGil : public Poll {
-public:
-    WithoutGil() : state_(PyEval_SaveThread()) {}
-    ~WithoutGil() {
-        stay([&] { PyEval_RestoreThread(state_); });
-    }
-    WithoutGil(const WithoutGil&) = delete;
-    WithoutGil& operator=(const WithoutGil&) = delete;
-
-    // Runs signal handlers, and whatever else Python has to do. Where one raises, the error stays set in this thread.
-    bool go_on() noexcept override {
-        bool quiet = true;
-        stay([&] {
-            PyEval_RestoreThread(state_);
-            quiet = PyErr_CheckSignals() == 0;
-            state_ = PyEval_SaveThread();
-        });
-        return quiet;
-    }
-
-private:
-    template <class Python>
-    static void stay(const Python& python) noexcept {
-        try {
-            python();
-        } catch (...) {
-            for (;;) {
-                std::this_thread::sleep_for(std::chrono::hours(1));
-            }
-        }
-    }
-
-    PyThreadState* state_;
-};
-
 // Runs a call without the GIL, and raises what ended it early.
 template <class Call>
 void run_without_gil(const Call& call, std::size_t threads) {
@@ -253,109 +215,6 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
     run_without_gil(call, threads);
 }
 
-// ---- small calls ----------------------------------------------------------------------------------------------------
-// One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
-// here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
-
-constexpr py::ssize_t kSmallElements = 1 << 18;
-constexpr py::ssize_t kTinyElements = 1 << 12;  // a microsecond: not worth letting other threads run
-constexpr std::size_t kSmallTableBytes = 2 * 1024 * 1024;
-
-// The tables used last, by width and by the very object that named the encoding (None for the default), which is kept:
-// no other object takes its place in memory. Python's cache owns the other tables. Under shared_mutex.
-struct Remembered {
-    struct Entry {
-        py::object encoding;
-        std::shared_ptr<const OwnedTable> table;
-        double offset = 0.0;  // of positions, a whole number
-    };
-    std::array<Entry, 4> entries;
-    std::size_t next = 0;
-};
-
-// NumPy's own objects, found when the module is made: a static of a function would be found under a lock.
-PyObject* float32 = nullptr;
-PyTypeObject* ndarray = nullptr;
-
-Remembered* remembered = nullptr;  // made with the module, and never freed: the interpreter ends before it would be
-
-void remember(const HeldTable& held, const py::object& encoding, double offset) {
-    if (held.owned->nbytes() > kSmallTableBytes) {
-        return;
-    }
-    Remembered::Entry entry{encoding, held.owned, offset};
-    const std::scoped_lock lock(shared_mutex());
-    if (std::ranges::none_of(remembered->entries, [&](const Remembered::Entry& known) {
-            return known.table == held.owned && known.encoding.is(encoding);
-        })) {
-        // The old one ends when the lock is free.
-        std::swap(remembered->entries[remembered->next++ % remembered->entries.size()], entry);
-    }
-}
-
-// The table and the offset for an encoding.
-std::pair<std::shared_ptr<const OwnedTable>, double> recall(std::size_t columns, const py::handle& encoding) {
-    const std::scoped_lock lock(shared_mutex());
-    for (const Remembered::Entry& entry : remembered->entries) {
-        if (entry.table != nullptr && entry.table->table().columns == columns && entry.encoding.is(encoding)) {
-            return {entry.table, entry.offset};
-        }
-    }
-    return {nullptr, 0.0};
-}
-
-// Does a plain call, or returns false and has done nothing.
-bool write_small(const py::handle& array, const py::handle& start, const py::handle& encoding, Operation operation) {
-    using py::detail::npy_api;
-    constexpr int kNeeded =
-        npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
-    if (Py_TYPE(array.ptr()) != ndarray || !PyLong_CheckExact(start.ptr())) {
-        return false;
-    }
-    const auto* proxy = py::detail::array_proxy(array.ptr());
-    if (proxy->descr != float32 || proxy->nd < 2 || (proxy->flags & kNeeded) != kNeeded) {
-        return false;
-    }
-    const py::ssize_t columns = proxy->dimensions[proxy->nd - 1], rows = proxy->dimensions[proxy->nd - 2];
-    py::ssize_t count = 1;
-    for (int axis = 0; axis < proxy->nd - 2; ++axis) {
-        count *= proxy->dimensions[axis];
-    }
-    int overflow = 0;
-    const long long first = PyLong_AsLongLongAndOverflow(start.ptr(), &overflow);
-    constexpr long long kLargest = 1LL << 52;
-    if (count * rows * columns == 0 || count * rows * columns > kSmallElements || overflow != 0 || first < -kLargest ||
-        first > kLargest) {
-        return false;
-    }
-    const auto [table, offset] = recall(static_cast<std::size_t>(columns), encoding);
-    if (table == nullptr) {
-        return false;
-    }
-    const Fallible fallible;
-    std::array<char*, 16> few{};
-    std::vector<char*> many(static_cast<std::size_t>(count) > few.size() ? static_cast<std::size_t>(count) : 0);
-    char** const address = many.empty() ? few.data() : many.data();
-    const auto row_bytes = columns * static_cast<py::ssize_t>(sizeof(float));
-    for (py::ssize_t i = 0; i < count; ++i) {
-        address[i] = proxy->data + i * rows * row_bytes;
-    }
-    const Arrays arrays{address, row_bytes, sizeof(float)};
-    const double position = static_cast<double>(first) + offset;
-    const Call call{*table,
-                    &position,
-                    true,
-                    1,
-                    static_cast<std::size_t>(rows),
-                    {arrays, arrays, static_cast<std::size_t>(count), 1, 0, 0, Element::f32, operation, 1.0, false}};
-    std::optional<WithoutGil> released;
-    if (count * rows * columns > kTinyElements) {
-        released.emplace();
-    }
-    run_small_call(call);
-    return true;
-}
-
 py::list level_names() {
     py::list names;
     for (const Level& level : levels()) {
@@ -371,12 +230,7 @@ py::list level_names() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     using namespace posenc;
-    if (remembered == nullptr) {
-        watch_forks();
-        float32 = py::dtype::of<float>().release().ptr();
-        ndarray = py::detail::npy_api::get().PyArray_Type_;
-        remembered = new Remembered;
-    }
+    watch_forks();
     m.doc() = "Compiled kernels of posenc. Private: python/posenc/_api.py is the way in.";
     m.attr("__version__") = POSENC_VERSION;
     m.attr("compiler") = POSENC_COMPILER;
@@ -392,14 +246,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
-    m.def("remember", &remember, py::arg("table"), py::arg("encoding"), py::arg("offset"),
-          "Make fill_small and add_small aware of a table.");
-    m.def("fill_small", [](const py::handle& out, const py::handle& start, const py::handle& encoding) {
-        return write_small(out, start, encoding, Operation::fill);
-    });
-    m.def("add_small", [](const py::handle& x, const py::handle& start, const py::handle& encoding) {
-        return write_small(x, start, encoding, Operation::add);
-    });
+    add_small_calls(m, [](py::handle table) { return table.cast<const HeldTable&>().owned; });
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");
     m.def("use_level", [](const std::string& name) { use_level(name); }, py::arg("name"));

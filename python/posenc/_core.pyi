@@ -1,4 +1,5 @@
 # The compiled module, csrc/bindings.cpp. The aliases have the same names there.
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,9 +45,78 @@ def merge(
     stream: bool,
     threads: int,
 ) -> None: ...
-def remember(table: Table, encoding: object, offset: float) -> None: ...
-def fill_small(out: object, start: object, encoding: object, /) -> bool: ...
-def add_small(x: object, start: object, encoding: object, /) -> bool: ...
+
+class SmallCalls:
+    def __new__(cls, resolve: Callable[[object, int], tuple[Table, float, int] | None], /) -> SmallCalls: ...
+    def fill(
+        self,
+        out: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> bool: ...
+    def add_(
+        self,
+        x: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        x_scale: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> bool: ...
+    def add(
+        self,
+        x: object,
+        out: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        x_scale: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> Any: ...
+    def encode(
+        self,
+        positions: object,
+        dim: object,
+        start: object,
+        mask: object,
+        cu_seqlens: object,
+        encoding: object,
+        dtype: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> Any: ...
+    def count(self, mask: object, start: object, padding: object, /) -> Any: ...
+    def forget(self) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
 def levels() -> list[str]: ...
 def level() -> str: ...
 def use_level(name: str) -> None: ...

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._cache import Cache
-from ._encoding import Encoding, Spectrum, spectra
+from . import _conventions, _core
+from ._cache import OVERHEAD, Cache
+from ._encoding import Spectrum, spectra
 from ._frequencies import pack
 
 # Beyond this size an output no longer fits the caches it shares, and is written past them.
 STREAM_BYTES = 32 * 2**20
-
-LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far from 2**53
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
@@ -27,12 +25,18 @@ def _make_table(spectrum: Spectrum) -> _core.Table:
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 
 
-def remember(named: object, encoding: Encoding, dim: int) -> None:
-    """Let the short way of small calls (`_backend.add_small`) know what a user means by `named` at this width."""
-    if encoding.axes == 1:
-        (spectrum,) = spectra(encoding, dim)
-        if spectrum.offset % 1 == 0 and abs(spectrum.offset) <= LARGEST_OFFSET:
-            _core.remember(_tables[spectrum], named, spectrum.offset)
+def _resolve(named: Any, dim: int) -> tuple[_core.Table, float, int] | None:
+    """What a user means by `named` at a width: its table and offset, and the size of what names it; or nothing."""
+    encoding = _conventions.resolve(named)
+    if encoding.axes > 1:
+        return None
+    (spectrum,) = spectra(encoding, dim)
+    return _tables[spectrum], spectrum.offset, OVERHEAD + 32 * spectrum.frequencies.shape[1]
+
+
+def small_calls() -> _core.SmallCalls:
+    """What does the calls that need no explanation."""
+    return _core.SmallCalls(_resolve)
 
 
 def _streams(x: NDArray[Any] | None, out: NDArray[Any]) -> bool:

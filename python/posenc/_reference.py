@@ -130,6 +130,10 @@ def rows(
         _tiles.combine(out, values, factor, out)
 
 
+def small_calls() -> NoSmallCalls:
+    return NoSmallCalls()
+
+
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
     _tiles.fill(rows, out, spectrum, positions)

@@ -17,6 +17,7 @@ from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._half import to_odd
+from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 

@@ -30,7 +30,9 @@ namespace {
 
 // The same names stand in python/posenc/_core.pyi.
 using FrequencyArray = py::array_t<double, py::array::c_style>;      // (2, K)
-using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (K, 10)
+using IndexArray = py::array_t<std::int64_t, py::array::c_style>;    // (E,)
+using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (E, 10)
+using FactorArray = py::array_t<double, py::array::c_style>;         // (1,) or (1 + K,)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;  // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -39,7 +41,8 @@ struct HeldTable {
     std::shared_ptr<const OwnedTable> owned;
 
     HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude, const NumberArray& factor,
-              const NumberArray& numbers, const std::array<double, 5>& special, bool full_turns) {
+              const std::tuple<IndexArray, NumberArray, NumberArray, FactorArray>& numbers,
+              const std::array<double, 5>& special, bool full_turns) {
         if (frequencies.ndim() != 2 || frequencies.shape(0) != 2 || source.ndim() != 1) {
             throw py::value_error("Table: expected frequencies of shape (2, K) and source of shape (D,)");
         }
@@ -47,7 +50,9 @@ struct HeldTable {
             return std::span{array.data(), static_cast<std::size_t>(array.size())};
         };
         const Fallible fallible;
-        owned = std::make_shared<const OwnedTable>(all(frequencies), all(source), amplitude, all(factor), all(numbers),
+        const auto& [index, exact, powers, factors] = numbers;
+        owned = std::make_shared<const OwnedTable>(all(frequencies), all(source), amplitude, all(factor),
+                                                   PackedNumbers{all(index), all(exact), all(powers), all(factors)},
                                                    special, full_turns, active_level().prepare);
     }
 };
@@ -237,10 +242,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("flags") = POSENC_FLAGS;
 
     py::class_<HeldTable>(m, "Table")
-        .def(py::init<const FrequencyArray&, const SourceArray&, double, const NumberArray&, const NumberArray&,
+        .def(py::init<const FrequencyArray&, const SourceArray&, double, const NumberArray&,
+                      const std::tuple<IndexArray, NumberArray, NumberArray, FactorArray>&,
                       const std::array<double, 5>&, bool>(),
              py::arg("frequencies").noconvert(), py::arg("source").noconvert(), py::arg("amplitude"),
-             py::arg("factor").noconvert(), py::arg("numbers").noconvert(), py::arg("special"), py::arg("full_turns"))
+             py::arg("factor").noconvert(), py::arg("numbers"), py::arg("special"), py::arg("full_turns"))
         .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FrequencyArray: TypeAlias = NDArray[np.float64]  # (2, K)
-NumberArray: TypeAlias = NDArray[np.uint64]  # (K, 10)
+IndexArray: TypeAlias = NDArray[np.int64]  # (E,)
+NumberArray: TypeAlias = NDArray[np.uint64]  # (E, 10)
+FactorArray: TypeAlias = NDArray[np.float64]  # (1,) or (1 + K,)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -21,7 +23,7 @@ class Table:
         source: SourceArray,
         amplitude: float,
         factor: NumberArray,
-        numbers: NumberArray,
+        numbers: tuple[IndexArray, NumberArray, NumberArray, FactorArray],
         special: tuple[float, ...],
         full_turns: bool,
     ) -> None: ...

@@ -19,7 +19,9 @@ STREAM_BYTES = 32 * 2**20
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
     s = spectrum
-    return _core.Table(s.frequencies, s.source, s.amplitude, pack([s.factor]), s.numbers, s.special, s.full_turns)
+    return _core.Table(
+        s.frequencies, s.source, s.amplitude, pack([s.factor]), s.numbers.packed(), s.special, s.full_turns
+    )
 
 
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)

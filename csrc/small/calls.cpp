@@ -5,20 +5,19 @@
 // Python code had to run after all, memory is viewed again.
 #include "calls.hpp"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <new>
 #include <optional>
 #include <vector>
 
-#include "../dispatch.hpp"
 #include "../faults.hpp"
 #include "../gil.hpp"
-#include "../memory.hpp"
 #include "lend.hpp"
 #include "memo.hpp"
-#include "place.hpp"
+#include "write.hpp"
 
 namespace py = pybind11;
 
@@ -93,67 +92,6 @@ std::optional<double> scale_of(PyObject* said, const View& out) noexcept {
     return std::isfinite(factor) ? std::optional(factor) : std::nullopt;
 }
 
-// The addresses of the arrays (rows, columns) of a view, in C order.
-std::vector<char*> addresses_of(const View& view) {
-    std::vector<char*> addresses{view.data};
-    for (int axis = 0; axis < view.axes - 2; ++axis) {
-        if (view.shape[axis] == 1) {
-            continue;
-        }
-        std::vector<char*> next;
-        next.reserve(addresses.size() * static_cast<std::size_t>(view.shape[axis]));
-        for (char* const address : addresses) {
-            for (std::int64_t i = 0; i < view.shape[axis]; ++i) {
-                next.push_back(address + i * view.stride[axis]);
-            }
-        }
-        addresses = std::move(next);
-    }
-    return addresses;
-}
-
-Arrays arrays_of(const View& view, const std::vector<char*>& addresses) {
-    return {addresses.data(), view.stride[view.axes - 2], view.stride[view.axes - 1]};
-}
-
-// Rows without a position are those of x.
-void copy_masked(const View& out, const Placement& placement, const Target& target) {
-    const std::int64_t rows = out.shape[out.axes - 2], columns = out.shape[out.axes - 1];
-    for (std::size_t array = 0; array < target.count; ++array) {
-        const double* const positions =
-            placement.positions.data() + (placement.groups == 1 ? 0 : array * static_cast<std::size_t>(rows));
-        for (std::int64_t row = 0; row < rows; ++row) {
-            if (!std::isnan(positions[row])) {
-                continue;
-            }
-            char* const to = target.to.address[array] + row * target.to.row_stride;
-            const char* const from = target.from.address[array] + row * target.from.row_stride;
-            for (std::int64_t column = 0; column < columns; ++column) {
-                std::memcpy(to + column * target.to.column_stride, from + column * target.from.column_stride,
-                            static_cast<std::size_t>(out.size));
-            }
-        }
-    }
-}
-
-void run(const OwnedTable& owned, const Placement& placement, std::size_t rows, const Target& target,
-         double* workspace) noexcept {
-    const Run kernel = active_level().run;
-    for (std::size_t group = 0; group < placement.groups; ++group) {
-        Target part = target;
-        if (placement.groups > 1) {
-            part.to.address += group;
-            part.from.address += group;
-            part.count = 1;
-        }
-        const double* const positions = placement.positions.data();
-        kernel(
-            owned.table(),
-            placement.starts ? Rows{nullptr, positions[group], 0, rows} : Rows{positions + group * rows, 0.0, 0, rows},
-            part, workspace);
-    }
-}
-
 struct SmallCalls {
     PyObject_HEAD Lender* lender;
     Memo* memo;
@@ -177,8 +115,12 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns) {
     if (kept.is_none()) {
         return Done::no;
     }
-    const auto [table, offset, bytes] = kept.cast<std::tuple<py::object, double, std::size_t>>();
-    self.memo->keep(encoding, static_cast<std::size_t>(columns), {table_of(table), offset}, bytes);
+    const auto [axes, bytes] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t>>();
+    auto known = std::make_shared<Axes>();
+    for (const auto& [table, offset] : axes) {
+        known->push_back({table_of(table), offset});
+    }
+    self.memo->keep(encoding, static_cast<std::size_t>(columns), std::move(known), bytes);
     return Done::yes;
 }
 
@@ -197,7 +139,7 @@ public:
                 return Done::no;
             }
             known_ = self_.memo->find(said_.encoding, static_cast<std::size_t>(columns()));
-            if (known_.table != nullptr) {
+            if (known_ != nullptr) {
                 return check_and_write();
             }
             const Done learned = learn(self_, said_.encoding, columns());
@@ -210,7 +152,6 @@ public:
 
 private:
     std::int64_t columns() const noexcept { return out_.shape[out_.axes - 1]; }
-    std::int64_t rows() const noexcept { return out_.shape[out_.axes - 2]; }
 
     bool prepare() {
         Lender& lender = *self_.lender;
@@ -249,16 +190,10 @@ private:
             return Done::no;
         }
         const Fallible fallible;
-        Placement placement;
-        if (!place(out_, where, known_.offset, placement)) {
+        Write write(out_, old_, from_ != nullptr, *scale);
+        if (!write.prepare(*known_, where)) {
             return Done::no;
         }
-        const std::vector<char*> to = addresses_of(out_), from = addresses_of(old_);
-        const Arrays arrays = arrays_of(out_, to), old = arrays_of(old_, from);
-        const Target target{arrays, old,  to.size(),      1,
-                            0,      0,    out_.element(), from_ == nullptr ? Operation::fill : Operation::add,
-                            *scale, false};
-        const CallWorkspace workspace(workspace_size(known_.table->table()));
         if (lent_to_.end != 0) {
             if (!self_.lender->torch.count_version(to_)) {
                 return Done::error;
@@ -271,10 +206,7 @@ private:
         if (out_.count() > kTinyElements && lent_to_.end == 0 && lent_from_.end == 0) {
             released.emplace();
         }
-        if (placement.masked && from_ != nullptr && !is_same_memory(out_, old_)) {
-            copy_masked(out_, placement, target);
-        }
-        run(*known_.table, placement, static_cast<std::size_t>(rows()), target, workspace.get());
+        write.run();
         return Done::yes;
     }
 
@@ -382,15 +314,19 @@ int shape_of(Lender& lender, PyObject* positions, std::int64_t* shape, bool& len
     return view.axes < kMostAxes ? view.axes : 0;
 }
 
+PyObject* new_tensor(Lender& lender, const std::int64_t* shape, int axes, PyObject* dtype) {
+    py::tuple sizes(static_cast<std::size_t>(axes));
+    for (int axis = 0; axis < axes; ++axis) {
+        sizes[static_cast<std::size_t>(axis)] = shape[axis];
+    }
+    return lender.torch.empty(sizes.ptr(), dtype);
+}
+
 // A new array; null, without an error, for what Python explains.
 PyObject* make(Lender& lender, const std::int64_t* shape, int axes, PyObject* dtype) {
     PyObject* out = lender.empty(shape, axes, dtype);
     if (out == nullptr && PyErr_Occurred() == nullptr && lender.torch.is_dtype(dtype)) {
-        py::tuple sizes(static_cast<std::size_t>(axes));
-        for (int axis = 0; axis < axes; ++axis) {
-            sizes[static_cast<std::size_t>(axis)] = shape[axis];
-        }
-        out = lender.torch.empty(sizes.ptr(), dtype);
+        out = new_tensor(lender, shape, axes, dtype);
     }
     if (out == nullptr && PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_MemoryError) == 0) {
         PyErr_Clear();
@@ -429,17 +365,44 @@ PyObject* encode(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     return nullptr;
 }
 
-// positions_from_mask: counts real rows along the last axis.
+// Counts real rows along the last axis. False: a mask has other values than 0 and 1.
+bool count_rows(const Values& mask, std::int64_t* to, std::int64_t start, std::int64_t padding) {
+    const View& view = mask.view;
+    const std::int64_t length = view.shape[view.axes - 1], step = view.stride[view.axes - 1];
+    std::int64_t index[kMostAxes]{};
+    const char* row = view.data;
+    for (std::int64_t left = view.count() / length; left > 0; --left) {
+        std::int64_t next = start;
+        for (std::int64_t i = 0; i < length; ++i) {
+            const double truth = mask.at(row + i * step);
+            if (truth != 0.0 && truth != 1.0) {
+                return false;
+            }
+            *to++ = truth != 0.0 ? next++ : padding;
+        }
+        for (int axis = view.axes - 2; axis >= 0; --axis) {
+            row += view.stride[axis];
+            if (++index[axis] < view.shape[axis]) {
+                break;
+            }
+            row -= view.stride[axis] * index[axis];
+            index[axis] = 0;
+        }
+    }
+    return true;
+}
+
+// positions_from_mask.
 PyObject* count(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 3)) {
         return nullptr;
     }
-    Lent lent;
-    Values mask;
+    Lender& lender = *self->lender;
+    Lent lent, made;
+    Values mask, again, result;
     const auto start = small_integer(a[1]), padding = small_integer(a[2]);
     try {
-        if (!start || !padding || !self->lender->prepare(a[0], false, lent) || lent.end != 0 ||
-            !self->lender->read(lent, mask)) {
+        if (!start || !padding || !lender.prepare(a[0], false, lent) || !lender.read(lent, mask)) {
             Py_RETURN_NONE;
         }
         const View& view = mask.view;
@@ -447,37 +410,23 @@ PyObject* count(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
             std::abs(*start) + static_cast<double>(view.shape[view.axes - 1]) > kLargest) {
             Py_RETURN_NONE;
         }
-        std::int64_t* data = nullptr;
-        PyObject* const result = self->lender->empty_integers(view, data);
-        if (result == nullptr) {
+        PyObject* const array = lent.end != 0 ? new_tensor(lender, view.shape, view.axes, lender.torch.int64())
+                                              : lender.empty_integers(view.shape, view.axes);
+        if (array == nullptr) {
             return nullptr;
         }
-        const std::int64_t length = view.shape[view.axes - 1], step = view.stride[view.axes - 1];
-        std::int64_t index[kMostAxes]{};
-        const char* row = view.data;
-        for (std::int64_t left = view.count() / length; left > 0; --left) {
-            auto next = static_cast<std::int64_t>(*start);
-            for (std::int64_t i = 0; i < length; ++i) {
-                const double truth = mask.at(row + i * step);
-                if (truth != 0.0 && truth != 1.0) {
-                    Py_DECREF(result);
-                    Py_RETURN_NONE;
-                }
-                *data++ = truth != 0.0 ? next++ : static_cast<std::int64_t>(*padding);
-            }
-            for (int axis = view.axes - 2; axis >= 0; --axis) {
-                row += view.stride[axis];
-                if (++index[axis] < view.shape[axis]) {
-                    break;
-                }
-                row -= view.stride[axis] * index[axis];
-                index[axis] = 0;
-            }
-        }
-        return result;
+        const bool done = lender.prepare(array, false, made) && lender.read(lent, again) &&
+                          is_same_shape(again.view, view) && again.are_truths() && lender.read(made, result) &&
+                          is_same_shape(result.view, view) &&
+                          count_rows(again, reinterpret_cast<std::int64_t*>(result.view.data),
+                                     static_cast<std::int64_t>(*start), static_cast<std::int64_t>(*padding));
+        return written(done ? Done::yes : Done::no, array);
     } catch (const std::bad_alloc&) {
-        return PyErr_NoMemory();
+        PyErr_NoMemory();
+    } catch (py::error_already_set& error) {
+        error.restore();
     }
+    return nullptr;
 }
 
 PyObject* forget(SmallCalls* self, PyObject* /*none*/) {

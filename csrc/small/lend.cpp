@@ -139,6 +139,7 @@ bool Torch::find() {
     empty_like_ = attribute(module, {"empty_like"});
     empty_ = attribute(module, {"empty"});
     PyObject* const dtype = attribute(module, {"dtype"});
+    int64_ = attribute(module, {"int64"});
     const auto* api =
         capsule == nullptr
             ? nullptr
@@ -149,7 +150,8 @@ bool Torch::find() {
     }
     const bool complete = tensor != nullptr && parameter != nullptr && keys_ != nullptr && grad_enabled_ != nullptr &&
                           inference_ != nullptr && count_ != nullptr && forward_ != nullptr && empty_ != nullptr &&
-                          empty_like_ != nullptr && dtype != nullptr && api != nullptr && api->borrow != nullptr;
+                          empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr && api != nullptr &&
+                          api->borrow != nullptr;
     if (!complete) {
         // Half-imported modules have not got everything yet.
         PyObject* const spec = attribute(module, {"__spec__", "_initializing"});
@@ -462,23 +464,19 @@ bool Lender::read(const Lent& lent, Values& values) {
 
 PyObject* Lender::empty_like(PyObject* array) { return PyObject_CallOneArg(empty_like_, array); }
 
-PyObject* Lender::empty_integers(const View& like, std::int64_t*& data) {
+PyObject* Lender::new_array(const std::int64_t* shape, int axes, PyObject* dtype) {
     Py_intptr_t sizes[kMostAxes];
-    std::copy_n(like.shape, like.axes, sizes);
-    PyObject* const array = py::detail::npy_api::get().PyArray_NewFromDescr_(ndarray_, Py_NewRef(integers_), like.axes,
-                                                                             sizes, nullptr, nullptr, 0, nullptr);
-    data = array == nullptr ? nullptr : reinterpret_cast<std::int64_t*>(py::detail::array_proxy(array)->data);
-    return array;
+    std::copy_n(shape, axes, sizes);
+    return py::detail::npy_api::get().PyArray_NewFromDescr_(ndarray_, Py_NewRef(dtype), axes, sizes, nullptr, nullptr,
+                                                            0, nullptr);
 }
+
+PyObject* Lender::empty_integers(const std::int64_t* shape, int axes) { return new_array(shape, axes, integers_); }
 
 PyObject* Lender::empty(const std::int64_t* shape, int axes, PyObject* dtype) {
     for (std::size_t i = 0; i < std::size(dtypes_); ++i) {
         if (dtype == dtypes_[i]) {
-            auto& api = py::detail::npy_api::get();
-            Py_intptr_t sizes[kMostAxes];
-            std::copy_n(shape, axes, sizes);
-            return api.PyArray_NewFromDescr_(ndarray_, Py_NewRef(dtypes_[i | 1]), axes, sizes, nullptr, nullptr, 0,
-                                             nullptr);
+            return new_array(shape, axes, dtypes_[i | 1]);
         }
     }
     return nullptr;

@@ -31,13 +31,14 @@ public:
     // A new tensor; null, without an error, if `dtype` is none of its own.
     PyObject* empty(PyObject* shape, PyObject* dtype);
     bool is_dtype(PyObject* object);
+    PyObject* int64() const noexcept { return int64_; }
 
 private:
     bool find();
 
     PyTypeObject *tensor_ = nullptr, *parameter_ = nullptr, *dtype_ = nullptr;
     PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
-             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr;
+             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr;
     std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
     const dlpack::ExchangeApi* api_ = nullptr;
     bool useless_ = false;  // a torch without the API
@@ -68,11 +69,12 @@ public:
     // New arrays.
     PyObject* empty_like(PyObject* array);
     PyObject* empty(const std::int64_t* shape, int axes, PyObject* dtype);  // null, without an error: another dtype
-    PyObject* empty_integers(const View& like, std::int64_t*& data);
+    PyObject* empty_integers(const std::int64_t* shape, int axes);
 
     Torch torch;
 
 private:
+    PyObject* new_array(const std::int64_t* shape, int axes, PyObject* dtype);
     bool numpy_view(PyObject* array, View& view) noexcept;
     bool is_bfloat16(PyObject* descr);
 

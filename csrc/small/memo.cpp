@@ -35,7 +35,9 @@ Known Memo::find(PyObject* encoding, std::size_t columns) const noexcept {
 }
 
 void Memo::keep(PyObject* encoding, std::size_t columns, Known known, std::size_t bytes) {
-    bytes += known.table->nbytes();
+    for (const Axis& axis : *known) {
+        bytes += axis.table->nbytes();
+    }
     if (bytes > kMemoBytes / 4) {
         return;
     }
@@ -51,9 +53,8 @@ void Memo::keep(PyObject* encoding, std::size_t columns, Known known, std::size_
             std::swap(entries_, fresh);
         }
         auto& ways = entries_->sets[set];
-        auto* place = std::ranges::find_if(ways, [&](const Entry& known_before) {
-            return known_before.encoding == nullptr ||
-                   (known_before.columns == columns && are_equal(known_before.encoding, encoding));
+        auto* place = std::ranges::find_if(ways, [&](const Entry& other) {
+            return other.encoding == nullptr || (other.columns == columns && are_equal(other.encoding, encoding));
         });
         if (place == ways.end()) {
             place = ways.begin() + entries_->next[set]++ % kWays;

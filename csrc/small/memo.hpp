@@ -6,17 +6,13 @@
 #include <array>
 #include <memory>
 
-#include "../table.hpp"
+#include "write.hpp"
 
 namespace posenc::small {
 
 constexpr std::size_t kMemoBytes = 4 * 1024 * 1024;
 
-// An encoding at one width: a table for its axis, and what it adds to positions.
-struct Known {
-    std::shared_ptr<const OwnedTable> table;
-    double offset = 0.0;
-};
+using Known = std::shared_ptr<const Axes>;
 
 // Keys are texts, which may be equal, and other objects, which are kept, so that nobody else gets their address. Tables
 // are kept, too. It forgets everything where entries exceed kMemoBytes: that is simple, and rare.

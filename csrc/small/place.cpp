@@ -215,4 +215,21 @@ bool place(const View& out, const Where& where, double offset, Placement& placem
     });
 }
 
+bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Placement& placement) {
+    const View& view = start.view;
+    if (!start.are_numbers() || view.axes > 1 || (view.axes == 1 && view.shape[0] != count)) {
+        return false;
+    }
+    const double first = start.at(view.data + (view.axes == 1 ? axis * view.stride[0] : 0));
+    if (!is_start(first, static_cast<double>(size), offset)) {
+        return false;
+    }
+    placement.starts = false;
+    placement.positions.resize(static_cast<std::size_t>(size));
+    for (std::int64_t i = 0; i < size; ++i) {
+        placement.positions[static_cast<std::size_t>(i)] = first + static_cast<double>(i) + offset;
+    }
+    return true;
+}
+
 }  // namespace posenc::small

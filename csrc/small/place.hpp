@@ -24,4 +24,7 @@ struct Placement {
 // Places the rows of an array whose axes are those of `out`, channels last. False: what was said is wrong, or may be.
 bool place(const View& out, const Where& where, double offset, Placement& placement);
 
+// Places `size` cells along one of the axes of a grid, whose starts are one for all, or one of each of `count`.
+bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Placement& placement);
+
 }  // namespace posenc::small

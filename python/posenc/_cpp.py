@@ -27,13 +27,11 @@ def _make_table(spectrum: Spectrum) -> _core.Table:
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 
 
-def _resolve(named: Any, dim: int) -> tuple[_core.Table, float, int] | None:
-    """What a user means by `named` at a width: its table and offset, and the size of what names it; or nothing."""
-    encoding = _conventions.resolve(named)
-    if encoding.axes > 1:
-        return None
-    (spectrum,) = spectra(encoding, dim)
-    return _tables[spectrum], spectrum.offset, OVERHEAD + 32 * spectrum.frequencies.shape[1]
+def _resolve(named: Any, dim: int) -> tuple[list[tuple[_core.Table, float]], int]:
+    """What a user means by `named` at a width: of each axis its table and offset; and the size of what names it."""
+    axes = spectra(_conventions.resolve(named), dim)
+    factors = sum(len(spectrum.numbers.factors) for spectrum in axes)
+    return [(_tables[spectrum], spectrum.offset) for spectrum in axes], OVERHEAD + 32 * factors
 
 
 def small_calls() -> _core.SmallCalls:

@@ -393,9 +393,10 @@ def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np
     axis, k, t = np.concatenate(parts, axis=1)
     index = {"a": np.array([rank[i] for i in range(encoding.axes)])[axis], "k": k, "t": t}
     order = np.lexsort([index[letter] for letter in reversed(encoding.nesting or LAYOUTS[encoding.layout])])[:block]
+    owner, source = np.where(t < 2, axis, -1)[order], (2 * k + (t ^ encoding.cos_first))[order]
     missing = block - len(order)  # where widths are rounded down
-    owner = np.pad(np.where(t < 2, axis, -1)[order], (0, missing), constant_values=-1)
-    source = np.pad((2 * k + (t ^ encoding.cos_first))[order], (0, missing))
+    if missing:
+        owner, source = np.pad(owner, (0, missing), constant_values=-1), np.pad(source, (0, missing))
     return np.tile(owner, encoding.tile).astype(np.int32), np.tile(source, encoding.tile).astype(np.int32)
 
 

@@ -5,6 +5,7 @@ Integers only: what is exact stays exact, and what is not has a stated error. do
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -200,13 +201,18 @@ def progression(scale: float, base: float, divisor: Fraction, count: int) -> Num
         if number is not None:
             exact[k] = number
     with localcontext(CONTEXT):
-        ratio = (-Decimal(base).ln() * divisor.denominator / divisor.numerator).exp()
+        ratio = (-_log(base) * divisor.denominator / divisor.numerator).exp()
         adjusted = math.floor(-math.log2(base) / divisor) - POWER_BITS
         factor = int(ratio * Decimal(2) ** -adjusted)
     lanes = _powers((1, 0), (factor, adjusted), min(LANES, count) + 1)
     anchors = _powers((first.mantissa, first.exponent), lanes.pop(), -(-count // LANES))
     lanes += [lanes[0]] * (LANES - len(lanes))
     return Numbers(count, exact, powers=lanes + anchors)
+
+
+@functools.lru_cache(64)
+def _log(base: float) -> Decimal:
+    return Decimal(base).ln(CONTEXT)
 
 
 def _powers(first: tuple[int, int], ratio: tuple[int, int], count: int) -> list[tuple[int, int]]:

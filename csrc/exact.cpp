@@ -331,6 +331,12 @@ double exact_odd(const Table& table, double position, std::int32_t source) noexc
     if (source < 0) {
         return 0.0;
     }
+    if (position == 0.0) {  // the most frequent one
+        const double value = (source & 1) != 0 ? table.special[4] : 0.0;
+        if (!std::isnan(value)) {
+            return value;
+        }
+    }
     const Reduced angle = reduce(table, position, source);
     if (angle.special >= 0) {
         const double special = table.special[angle.special];

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace posenc::small {
 namespace {
@@ -215,7 +216,7 @@ bool place(const View& out, const Where& where, double offset, Placement& placem
     });
 }
 
-bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Placement& placement) {
+bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Few<double>& line) {
     const View& view = start.view;
     if (!start.are_numbers() || view.axes > 1 || (view.axes == 1 && view.shape[0] != count)) {
         return false;
@@ -224,10 +225,9 @@ bool place_line(const Values& start, int axis, int count, std::int64_t size, dou
     if (!is_start(first, static_cast<double>(size), offset)) {
         return false;
     }
-    placement.starts = false;
-    placement.positions.resize(static_cast<std::size_t>(size));
+    line.resize(static_cast<std::size_t>(size));
     for (std::int64_t i = 0; i < size; ++i) {
-        placement.positions[static_cast<std::size_t>(i)] = first + static_cast<double>(i) + offset;
+        line[static_cast<std::size_t>(i)] = first + static_cast<double>(i) + offset;
     }
     return true;
 }

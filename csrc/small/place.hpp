@@ -2,8 +2,8 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
+#include "few.hpp"
 #include "view.hpp"
 
 namespace posenc::small {
@@ -15,7 +15,7 @@ struct Where {
 
 // As Call takes them (call.hpp).
 struct Placement {
-    std::vector<double> positions;
+    Few<double> positions;
     bool starts = true;
     std::size_t groups = 1;
     bool masked = false;  // some are no numbers
@@ -25,6 +25,6 @@ struct Placement {
 bool place(const View& out, const Where& where, double offset, Placement& placement);
 
 // Places `size` cells along one of the axes of a grid, whose starts are one for all, or one of each of `count`.
-bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Placement& placement);
+bool place_line(const Values& start, int axis, int count, std::int64_t size, double offset, Few<double>& line);
 
 }  // namespace posenc::small

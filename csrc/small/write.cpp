@@ -10,22 +10,23 @@ namespace posenc::small {
 namespace {
 
 // The addresses of the arrays that a view consists of along its first axes, in C order.
-std::vector<char*> addresses_of(const View& view, int axes) {
-    std::vector<char*> addresses{view.data};
+void set_addresses(const View& view, int axes, Few<char*>& addresses) {
+    std::size_t count = 1;
     for (int axis = 0; axis < axes; ++axis) {
-        if (view.shape[axis] == 1) {
-            continue;
-        }
-        std::vector<char*> next;
-        next.reserve(addresses.size() * static_cast<std::size_t>(view.shape[axis]));
-        for (char* const address : addresses) {
-            for (std::int64_t i = 0; i < view.shape[axis]; ++i) {
-                next.push_back(address + i * view.stride[axis]);
+        count *= static_cast<std::size_t>(view.shape[axis]);
+    }
+    addresses.resize(count);
+    char** const address = addresses.data();
+    *address = view.data;
+    std::size_t done = 1;  // of the last axes, the last one first: an axis repeats them
+    for (int axis = axes - 1; axis >= 0; --axis) {
+        for (std::int64_t i = 1; i < view.shape[axis]; ++i) {
+            for (std::size_t j = 0; j < done; ++j) {
+                address[static_cast<std::size_t>(i) * done + j] = address[j] + i * view.stride[axis];
             }
         }
-        addresses = std::move(next);
+        done *= static_cast<std::size_t>(view.shape[axis]);
     }
-    return addresses;
 }
 
 // A call is too small for signals to be looked at.
@@ -33,24 +34,18 @@ struct NoPoll : Poll {
     bool go_on() noexcept override { return true; }
 };
 
-Rows rows_of(const Placement& placement, std::size_t group, std::size_t count) noexcept {
-    const double* const positions = placement.positions.data();
-    return placement.starts ? Rows{nullptr, positions[group], 0, count}
-                            : Rows{positions + group * count, 0.0, 0, count};
-}
-
 }  // namespace
 
 Write::Write(const View& out, const View& from, bool add, double scale)
     : out_(out), from_(from), add_(add), scale_(scale) {}
 
 bool Write::prepare(const Axes& axes, const Where& where) {
+    axes_ = &axes;
     std::size_t size = 0;
     for (const Axis& axis : axes) {
-        tables_.push_back(axis.table.get());
         size = std::max(size, workspace_size(axis.table->table()));
     }
-    if (!(axes.size() == 1 ? prepare_rows(axes[0], where) : prepare_grid(axes, where))) {
+    if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
         return false;
     }
     workspace_.emplace(size);
@@ -58,11 +53,15 @@ bool Write::prepare(const Axes& axes, const Where& where) {
 }
 
 Target Write::target(int inner) {
-    to_addresses_ = addresses_of(out_, out_.axes - inner);
-    from_addresses_ = addresses_of(from_, from_.axes - inner);
+    set_addresses(out_, out_.axes - inner, to_addresses_);
+    char* const* from = to_addresses_.data();
+    if (from_.data != out_.data) {
+        set_addresses(from_, from_.axes - inner, from_addresses_);
+        from = from_addresses_.data();
+    }
     const int row = out_.axes - 2, column = out_.axes - 1;
     return {{to_addresses_.data(), out_.stride[row], out_.stride[column]},
-            {from_addresses_.data(), from_.stride[row], from_.stride[column]},
+            {from, from_.stride[row], from_.stride[column]},
             to_addresses_.size(),
             1,
             0,
@@ -74,7 +73,7 @@ Target Write::target(int inner) {
 }
 
 void Write::run() {
-    if (tables_.size() == 1) {
+    if (axes_->size() == 1) {
         run_rows();
     } else {
         run_grid();
@@ -83,8 +82,8 @@ void Write::run() {
 
 // ---- one axis -------------------------------------------------------------------------------------------------------
 
-bool Write::prepare_rows(const Axis& axis, const Where& where) {
-    if (!place(out_, where, axis.offset, placements_.emplace_back())) {
+bool Write::prepare_rows(const Where& where) {
+    if (!place(out_, where, axes_->front().offset, placement_)) {
         return false;
     }
     target_ = target(2);
@@ -92,30 +91,32 @@ bool Write::prepare_rows(const Axis& axis, const Where& where) {
 }
 
 void Write::run_rows() noexcept {
-    const Placement& placement = placements_[0];
-    if (placement.masked && add_ && !is_same_memory(out_, from_)) {
+    if (placement_.masked && add_ && !is_same_memory(out_, from_)) {
         copy_masked();
     }
     const Run kernel = active_level().run;
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
-    for (std::size_t group = 0; group < placement.groups; ++group) {
+    const double* const positions = placement_.positions.data();
+    for (std::size_t group = 0; group < placement_.groups; ++group) {
         Target part = target_;
-        if (placement.groups > 1) {
+        if (placement_.groups > 1) {
             part.to.address += group;
             part.from.address += group;
             part.count = 1;
         }
-        kernel(tables_[0]->table(), rows_of(placement, group, rows), part, workspace_->get());
+        kernel(
+            axes_->front().table->table(),
+            placement_.starts ? Rows{nullptr, positions[group], 0, rows} : Rows{positions + group * rows, 0.0, 0, rows},
+            part, workspace_->get());
     }
 }
 
 // Rows without a position are those of x.
 void Write::copy_masked() const noexcept {
-    const Placement& placement = placements_[0];
     const std::int64_t rows = out_.shape[out_.axes - 2], columns = out_.shape[out_.axes - 1];
     for (std::size_t array = 0; array < target_.count; ++array) {
         const double* const positions =
-            placement.positions.data() + (placement.groups == 1 ? 0 : array * static_cast<std::size_t>(rows));
+            placement_.positions.data() + (placement_.groups == 1 ? 0 : array * static_cast<std::size_t>(rows));
         for (std::int64_t row = 0; row < rows; ++row) {
             if (!std::isnan(positions[row])) {
                 continue;
@@ -132,16 +133,17 @@ void Write::copy_masked() const noexcept {
 
 // ---- several axes: rows of each are made, then merged ---------------------------------------------------------------
 
-bool Write::prepare_grid(const Axes& axes, const Where& where) {
-    const auto count = static_cast<int>(axes.size());
+bool Write::prepare_grid(const Where& where) {
+    const auto count = static_cast<int>(axes_->size());
     if (where.positions || where.mask || where.bounds || out_.axes < count + 2) {
         return false;
     }
     std::int64_t rows = 0;
+    lines_ = std::vector<Few<double>>(axes_->size());
     for (int axis = 0; axis < count; ++axis) {
         const std::int64_t size = out_.shape[out_.axes - 1 - count + axis];
-        if (!place_line(where.start, axis, count, size, axes[static_cast<std::size_t>(axis)].offset,
-                        placements_.emplace_back())) {
+        if (!place_line(where.start, axis, count, size, (*axes_)[static_cast<std::size_t>(axis)].offset,
+                        lines_[static_cast<std::size_t>(axis)])) {
             return false;
         }
         rows += size;
@@ -155,7 +157,7 @@ bool Write::prepare_grid(const Axes& axes, const Where& where) {
 }
 
 void Write::run_grid() {
-    const auto count = static_cast<int>(tables_.size());
+    const auto count = static_cast<int>(axes_->size());
     const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
     const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
     MergeCall merge{{}, {}, {}, {}, columns, target_};
@@ -166,8 +168,8 @@ void Write::run_grid() {
         const auto step = static_cast<std::ptrdiff_t>(row_bytes);
         const Arrays rows{&free, step, static_cast<std::ptrdiff_t>(size)};
         const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
-        active_level().run(tables_[static_cast<std::size_t>(axis)]->table(),
-                           rows_of(placements_[static_cast<std::size_t>(axis)], 0, length),
+        const auto a = static_cast<std::size_t>(axis);
+        active_level().run((*axes_)[a].table->table(), {lines_[a].data(), 0.0, 0, length},
                            {rows, rows, 1, 1, 0, 0, element, Operation::fill, 1.0, false}, workspace_->get());
         merge.parts.push_back(free);
         merge.lengths.push_back(length);

@@ -30,8 +30,8 @@ public:
     void run();
 
 private:
-    bool prepare_rows(const Axis& axis, const Where& where);
-    bool prepare_grid(const Axes& axes, const Where& where);
+    bool prepare_rows(const Where& where);
+    bool prepare_grid(const Where& where);
     void run_rows() noexcept;
     void run_grid();
     void copy_masked() const noexcept;
@@ -40,9 +40,10 @@ private:
     const View &out_, &from_;
     bool add_;
     double scale_;
-    std::vector<char*> to_addresses_, from_addresses_;
-    std::vector<Placement> placements_;  // of each axis
-    std::vector<const OwnedTable*> tables_;
+    const Axes* axes_ = nullptr;
+    Few<char*> to_addresses_, from_addresses_;
+    Placement placement_;             // of the rows of one axis
+    std::vector<Few<double>> lines_;  // the positions along each axis of a grid
     std::optional<CallWorkspace> workspace_;
     Target target_{};
     AlignedDoubles rows_;  // of the axes of a grid

@@ -50,7 +50,8 @@ def test_ready_rows(dim: int, compiled_backend: str) -> None:
     assert_same_bits(got, posenc.encode(9, dim, start=0.5, backend="numpy"))
 
 
-REST = (np.zeros((1, 10), np.uint64), np.zeros((3, 10), np.uint64), (0.0, 0.5, math.nan, math.nan, 1.0), False)
+EXACT = (np.arange(3), np.zeros((3, 10), np.uint64), np.zeros((0, 10), np.uint64), np.ones(1))
+REST = (np.zeros((1, 10), np.uint64), EXACT, (0.0, 0.5, math.nan, math.nan, 1.0), False)
 
 
 @pytest.mark.parametrize("table", [np.zeros((3, 3)), np.zeros(3)])
@@ -65,6 +66,17 @@ def test_sources_are_checked(source: list[int]) -> None:
         _core.Table(np.zeros((2, 3)), np.array(source, np.int32), 1.0, *REST)
 
 
-def test_numbers_are_checked() -> None:
-    with pytest.raises(ValueError, match="factor, numbers, special: expected"):
-        _core.Table(np.zeros((2, 2)), np.zeros(4, np.int32), 1.0, *REST)
+NUMBERS = {
+    "too few exact ones": (np.arange(2), *EXACT[1:]),
+    "too many exact ones": (np.arange(4), np.zeros((4, 10), np.uint64), *EXACT[2:]),
+    "in disorder": (np.array([0, 2, 1]), *EXACT[1:]),
+    "no scale": (*EXACT[:3], np.ones(0)),
+    "too few powers": (np.arange(0), np.zeros((0, 10), np.uint64), np.zeros((64, 10), np.uint64), np.ones(1)),
+    "too few factors": (np.arange(0), np.zeros((0, 10), np.uint64), np.zeros((0, 10), np.uint64), np.ones(3)),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_are_checked(kind: str) -> None:
+    with pytest.raises(ValueError, match="numbers: expected one for each"):
+        _core.Table(np.zeros((2, 3)), np.zeros(4, np.int32), 1.0, REST[0], NUMBERS[kind], *REST[2:])

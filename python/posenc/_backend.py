@@ -12,6 +12,7 @@ import importlib.util
 import os
 from typing import Any
 
+from ._cache import LIMIT, MEMO_LIMIT
 from ._protocol import Backend, NoSmallCalls, SmallCalls
 
 # Fastest first; each is a module that is a _protocol.Backend.
@@ -138,6 +139,7 @@ def info() -> dict[str, Any]:
         instruction set, or None where another backend runs. ``isa_levels``: those this processor can run, fastest
         first. ``backends``: for each, "available" or why it is not; Numba is not imported for that unless there is no
         compiled core, or somebody asked for Numba. ``compiler`` and ``flags``: of the compiled core, or None.
+        ``cache_limit``: how many bytes all tables that are kept for the next calls may take.
 
     Raises
     ------
@@ -163,4 +165,5 @@ def info() -> dict[str, Any]:
         "backends": {key: _status(key) for key in MODULES},
         "compiler": core.compiler if core is not None else None,
         "flags": core.flags if core is not None else None,
+        "cache_limit": LIMIT + MEMO_LIMIT,
     }

@@ -341,8 +341,8 @@ class Spectra(tuple[Spectrum, ...]):
 
     @property
     def nbytes(self) -> int:
-        """Of an axis the arrays, their objects (300 bytes), and the floats in the encoding's tuple of frequencies."""
-        return sum(spectrum.nbytes + 300 + 32 * spectrum.frequencies.shape[1] for spectrum in self)
+        """Of an axis the arrays and their objects (300 bytes)."""
+        return sum(spectrum.nbytes + 300 for spectrum in self)
 
 
 def spectra(encoding: Encoding, dim: int) -> Spectra:

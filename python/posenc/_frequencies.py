@@ -176,8 +176,12 @@ class Numbers:
             _shortened((m >> POWER_BITS - 256) * factor, e + POWER_BITS - 256 + exponent, 192)
             for m, e in self.powers[LANES:]
         ]
-        exponents = np.add.outer([e for _, e in anchors], [e for _, e in lanes]).reshape(-1)
-        result = _two_doubles([m * n for n, _ in anchors for m, _ in lanes], exponents)
+        result = np.empty((2, len(anchors) * LANES))
+        for first in range(0, len(anchors), LANES):  # some at a time: integers take many times the memory of doubles
+            some = anchors[first : first + LANES]
+            exponents = np.add.outer([e for _, e in some], [e for _, e in lanes]).reshape(-1)
+            here = slice(first * LANES, (first + len(some)) * LANES)
+            result[:, here] = _two_doubles([m * n for n, _ in some for m, _ in lanes], exponents)
         result = np.ascontiguousarray(result[:, : self.count])
         result[:, list(self.exact)] = doubles(self.exact.values(), unit)
         return result

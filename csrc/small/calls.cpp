@@ -99,7 +99,7 @@ struct SmallCalls {
 };
 
 // Asks Python what an encoding is. It may also tell nothing: what it refuses, it will refuse again.
-Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns) {
+Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, Known& learned) {
     PyObject* const dim = PyLong_FromLongLong(columns);
     PyObject* const answer =
         dim == nullptr ? nullptr : PyObject_CallFunctionObjArgs(self.resolve, encoding, dim, nullptr);
@@ -116,11 +116,12 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns) {
         return Done::no;
     }
     const auto [axes, bytes] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t>>();
-    auto known = std::make_shared<Axes>();
+    const auto known = std::make_shared<Axes>();
     for (const auto& [table, offset] : axes) {
         known->push_back({table_of(table), offset});
     }
-    self.memo->keep(encoding, static_cast<std::size_t>(columns), std::move(known), bytes);
+    self.memo->keep(encoding, static_cast<std::size_t>(columns), known, bytes);
+    learned = known;
     return Done::yes;
 }
 
@@ -134,20 +135,21 @@ public:
         if (said_.positions != Py_None && !(is_integer(said_.start, 0) && said_.bounds == Py_None)) {
             return Done::no;
         }
-        for (int attempt = 0; attempt < 2; ++attempt) {
-            if (!prepare() || !view_out()) {
+        if (!prepare() || !view_out()) {
+            return Done::no;
+        }
+        const std::int64_t before = columns();
+        known_ = self_.memo->find(said_.encoding, static_cast<std::size_t>(before));
+        if (known_ == nullptr) {
+            const Done done = learn(self_, said_.encoding, before, known_);
+            if (done != Done::yes) {
+                return done;
+            }
+            if (!prepare() || !view_out() || columns() != before) {  // Python code has run
                 return Done::no;
             }
-            known_ = self_.memo->find(said_.encoding, static_cast<std::size_t>(columns()));
-            if (known_ != nullptr) {
-                return check_and_write();
-            }
-            const Done learned = learn(self_, said_.encoding, columns());
-            if (learned != Done::yes) {
-                return learned;
-            }
         }
-        return Done::no;
+        return check_and_write();
     }
 
 private:

@@ -55,6 +55,21 @@ class _Held(Generic[Key, Value]):
         self.refusals = 0  # one after the other
 
 
+_caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
+
+
+def _forget_parts(held: _Held[Any, Any], value: Any) -> list[Any]:
+    """Take what was made of the parts of a value that is gone, and that nobody will ask for again."""
+    gone = []
+    for part in value if isinstance(value, tuple) else ():
+        for cache in list(_caches):
+            entry = held.entries.pop((cache, part), None)
+            if entry is not None:
+                held.nbytes -= entry.nbytes
+                gone.append(entry)
+    return gone
+
+
 class Store:
     """What some caches keep together, in at most `limit` bytes.
 
@@ -78,7 +93,8 @@ SHARED = Store(LIMIT)
 class Cache(Generic[Key, Value]):
     """Maps a key to `make(key)`, forgetting what is old and unused once the entries of its store exceed their limit.
 
-    The size of an entry is `value.nbytes`, `key.nbytes` if there is one, and `overhead`.
+    The size of an entry is `value.nbytes` and `overhead`. A value that is a tuple has parts, which are keys of other
+    caches: with it go what these have of them.
 
     Two threads that miss the same key at once may both make its value; all of them get the same kind of value, and
     none waits for another. A value larger than the limit is made, returned and not kept.
@@ -88,6 +104,7 @@ class Cache(Generic[Key, Value]):
         self._make = make
         self._store = store
         self._overhead = overhead
+        _caches.add(self)
 
     def __getitem__(self, key: Key) -> Value:
         held = self._store.held
@@ -98,7 +115,7 @@ class Cache(Generic[Key, Value]):
         # Context variables (of decimal, of NumPy's errstate) are set in a context of our own: up to Python 3.11 a
         # finalizer that sets one while another is being set in the same context crashes the interpreter.
         value = Context().run(self._make, key)
-        nbytes = value.nbytes + getattr(key, "nbytes", 0) + self._overhead
+        nbytes = value.nbytes + self._overhead
         if nbytes <= self._store.limit:
             self._keep(held, (self, key), _Entry(value, nbytes))
         return value
@@ -124,6 +141,7 @@ class Cache(Generic[Key, Value]):
                     else:
                         held.nbytes -= last.nbytes
                         gone.append((oldest, last))
+                        gone += _forget_parts(held, last.value)
         except BaseException:  # of a signal handler, for instance: who knows what was done and what was not
             self._store.clear()
             raise

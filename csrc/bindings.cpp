@@ -1,4 +1,4 @@
-// The only file that knows Python. Checks what memory safety needs (python/posenc/_validate.py explains refusals to
+// The module. Checks what memory safety needs (python/posenc/_validate.py explains refusals to
 // users), releases the GIL, walks the leading dimensions and calls the active kernel. No mathematics.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

@@ -14,6 +14,8 @@ namespace posenc::small {
 // machine's memory, which autograd, transforms and subclasses have no part in; so python/posenc/_tensors.py has it.
 class Torch {
 public:
+    Torch();
+
     // Whether it is a tensor, of the class itself or a parameter. Any tensor but those is none here.
     bool is_tensor(PyObject* object) noexcept;
 

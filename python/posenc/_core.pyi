@@ -1,6 +1,6 @@
 # The compiled module, csrc/bindings.cpp. The aliases have the same names there.
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ def merge(
     threads: int,
 ) -> None: ...
 
+@final
 class SmallCalls:
     def __new__(cls, resolve: Callable[[object, int], tuple[list[tuple[Table, float]], int]], /) -> SmallCalls: ...
     def fill(

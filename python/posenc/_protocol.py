@@ -59,6 +59,9 @@ class SmallCalls(Protocol):
     def count(self, *said: Any) -> Any:
         """`positions_from_mask`; returns the result, or None if it was not done."""
 
+    def forget(self) -> None:
+        """Let go of all tables."""
+
 
 class NoSmallCalls:
     """Of backends that do nothing at once."""
@@ -77,6 +80,9 @@ class NoSmallCalls:
 
     def count(self, *said: Any) -> Any:
         return None
+
+    def forget(self) -> None:
+        pass
 
 
 if TYPE_CHECKING:

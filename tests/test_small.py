@@ -376,7 +376,7 @@ def test_texts_are_compared(small: Any) -> None:
     small.forget()
     x = np.zeros((1, 32), np.float32)
     for _ in range(20):
-        assert fill(small, x, encoding="".join(["whis", "per"]), start=1)
+        assert fill(small, x, encoding="".join(["whispe", "r"]), start=1)
     assert 0 < small.nbytes < 20_000
 
 

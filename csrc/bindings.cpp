@@ -1,4 +1,4 @@
-// The only file that knows Python. Checks what memory safety needs (python/posenc/_validate.py explains refusals to
+// The module. Checks what memory safety needs (python/posenc/_validate.py explains refusals to
 // users), releases the GIL, walks the leading dimensions and calls the active kernel. No mathematics.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -6,24 +6,23 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdlib>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "call.hpp"
 #include "dispatch.hpp"
 #include "faults.hpp"
+#include "gil.hpp"
 #include "shared.hpp"
+#include "small/calls.hpp"
 #include "tuning.hpp"
 
 namespace py = pybind11;
@@ -33,7 +32,9 @@ namespace {
 
 // The same names stand in python/posenc/_core.pyi.
 using FrequencyArray = py::array_t<double, py::array::c_style>;      // (2, K)
-using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (K, 10)
+using IndexArray = py::array_t<std::int64_t, py::array::c_style>;    // (E,)
+using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (E, 10)
+using FactorArray = py::array_t<double, py::array::c_style>;         // (1,) or (1 + K,)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
 using PositionArray = py::array_t<double, py::array::c_style>;  // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -42,7 +43,8 @@ struct HeldTable {
     std::shared_ptr<const OwnedTable> owned;
 
     HeldTable(const FrequencyArray& frequencies, const SourceArray& source, double amplitude, const NumberArray& factor,
-              const NumberArray& numbers, const std::array<double, 5>& special, bool full_turns) {
+              const std::tuple<IndexArray, NumberArray, NumberArray, FactorArray>& numbers,
+              const std::array<double, 5>& special, bool full_turns) {
         if (frequencies.ndim() != 2 || frequencies.shape(0) != 2 || source.ndim() != 1) {
             throw py::value_error("Table: expected frequencies of shape (2, K) and source of shape (D,)");
         }
@@ -50,7 +52,9 @@ struct HeldTable {
             return std::span{array.data(), static_cast<std::size_t>(array.size())};
         };
         const Fallible fallible;
-        owned = std::make_shared<const OwnedTable>(all(frequencies), all(source), amplitude, all(factor), all(numbers),
+        const auto& [index, exact, powers, factors] = numbers;
+        owned = std::make_shared<const OwnedTable>(all(frequencies), all(source), amplitude, all(factor),
+                                                   PackedNumbers{all(index), all(exact), all(powers), all(factors)},
                                                    special, full_turns, active_level().prepare);
     }
 };
@@ -121,43 +125,6 @@ Cells take_cells(const py::array& out, const py::array& old, std::vector<py::ssi
     }
     return cells;
 }
-
-// The GIL, given up for the length of a call. An interpreter that ends in the meantime unwinds the thread that asks for
-// it again, which C++ answers by aborting: such a thread sleeps until the process is gone, as from Python 3.14 on.
-class WithoutGil : public Poll {
-public:
-    WithoutGil() : state_(PyEval_SaveThread()) {}
-    ~WithoutGil() {
-        stay([&] { PyEval_RestoreThread(state_); });
-    }
-    WithoutGil(const WithoutGil&) = delete;
-    WithoutGil& operator=(const WithoutGil&) = delete;
-
-    // Runs signal handlers, and whatever else Python has to do. Where one raises, the error stays set in this thread.
-    bool go_on() noexcept override {
-        bool quiet = true;
-        stay([&] {
-            PyEval_RestoreThread(state_);
-            quiet = PyErr_CheckSignals() == 0;
-            state_ = PyEval_SaveThread();
-        });
-        return quiet;
-    }
-
-private:
-    template <class Python>
-    static void stay(const Python& python) noexcept {
-        try {
-            python();
-        } catch (...) {
-            for (;;) {
-                std::this_thread::sleep_for(std::chrono::hours(1));
-            }
-        }
-    }
-
-    PyThreadState* state_;
-};
 
 // Runs a call without the GIL, and raises what ended it early.
 template <class Call>
@@ -255,105 +222,6 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
     run_without_gil(call, threads);
 }
 
-// ---- small calls ----------------------------------------------------------------------------------------------------
-// One row takes longer to check in Python than to compute. The plainest calls, which need no explanation, are checked
-// here: a C-contiguous, writeable float32 array of at least two dimensions, and a start that is a small int.
-
-// The tables used last, by width and by the very object that named the encoding (None for the default), which is kept:
-// no other object takes its place in memory. Python's cache owns the other tables. Under shared_mutex.
-struct Remembered {
-    struct Entry {
-        py::object encoding;
-        std::shared_ptr<const OwnedTable> table;
-        double offset = 0.0;  // of positions, a whole number
-    };
-    std::array<Entry, kRememberedTables> entries;
-    std::size_t next = 0;
-};
-
-// NumPy's own objects, found when the module is made: a static of a function would be found under a lock.
-PyObject* float32 = nullptr;
-PyTypeObject* ndarray = nullptr;
-
-Remembered* remembered = nullptr;  // made with the module, and never freed: the interpreter ends before it would be
-
-void remember(const HeldTable& held, const py::object& encoding, double offset) {
-    if (held.owned->nbytes() > kSmallTableBytes) {
-        return;
-    }
-    Remembered::Entry entry{encoding, held.owned, offset};
-    const std::scoped_lock lock(shared_mutex());
-    if (std::ranges::none_of(remembered->entries, [&](const Remembered::Entry& known) {
-            return known.table == held.owned && known.encoding.is(encoding);
-        })) {
-        // The old one ends when the lock is free.
-        std::swap(remembered->entries[remembered->next++ % remembered->entries.size()], entry);
-    }
-}
-
-// The table and the offset for an encoding.
-std::pair<std::shared_ptr<const OwnedTable>, double> recall(std::size_t columns, const py::handle& encoding) {
-    const std::scoped_lock lock(shared_mutex());
-    for (const Remembered::Entry& entry : remembered->entries) {
-        if (entry.table != nullptr && entry.table->table().columns == columns && entry.encoding.is(encoding)) {
-            return {entry.table, entry.offset};
-        }
-    }
-    return {nullptr, 0.0};
-}
-
-// Does a plain call, or returns false and has done nothing.
-bool write_small(const py::handle& array, const py::handle& start, const py::handle& encoding, Operation operation) {
-    using py::detail::npy_api;
-    constexpr int kNeeded =
-        npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
-    if (Py_TYPE(array.ptr()) != ndarray || !PyLong_CheckExact(start.ptr())) {
-        return false;
-    }
-    const auto* proxy = py::detail::array_proxy(array.ptr());
-    if (proxy->descr != float32 || proxy->nd < 2 || (proxy->flags & kNeeded) != kNeeded) {
-        return false;
-    }
-    const py::ssize_t columns = proxy->dimensions[proxy->nd - 1], rows = proxy->dimensions[proxy->nd - 2];
-    py::ssize_t count = 1;
-    for (int axis = 0; axis < proxy->nd - 2; ++axis) {
-        count *= proxy->dimensions[axis];
-    }
-    int overflow = 0;
-    const long long first = PyLong_AsLongLongAndOverflow(start.ptr(), &overflow);
-    constexpr long long kLargest = 1LL << 52;
-    const auto elements = static_cast<std::size_t>(count * rows * columns);
-    if (elements == 0 || elements > kSmallElements || overflow != 0 || first < -kLargest || first > kLargest) {
-        return false;
-    }
-    const auto [table, offset] = recall(static_cast<std::size_t>(columns), encoding);
-    if (table == nullptr) {
-        return false;
-    }
-    const Fallible fallible;
-    std::array<char*, 16> few{};
-    std::vector<char*> many(static_cast<std::size_t>(count) > few.size() ? static_cast<std::size_t>(count) : 0);
-    char** const address = many.empty() ? few.data() : many.data();
-    const auto row_bytes = columns * static_cast<py::ssize_t>(sizeof(float));
-    for (py::ssize_t i = 0; i < count; ++i) {
-        address[i] = proxy->data + i * rows * row_bytes;
-    }
-    const Arrays arrays{address, row_bytes, sizeof(float)};
-    const double position = static_cast<double>(first) + offset;
-    const Call call{*table,
-                    &position,
-                    true,
-                    1,
-                    static_cast<std::size_t>(rows),
-                    {arrays, arrays, static_cast<std::size_t>(count), 1, 0, 0, Element::f32, operation, 1.0, false}};
-    std::optional<WithoutGil> released;
-    if (elements > kTinyElements) {
-        released.emplace();
-    }
-    run_small_call(call);
-    return true;
-}
-
 // Of tuning.hpp, by their names there in Python's spelling, and what the system told.
 py::dict tuning() {
     py::dict all;
@@ -364,8 +232,7 @@ py::dict tuning() {
              {"most_arrays", kMostArrays},
              {"small_elements", kSmallElements},
              {"tiny_elements", kTinyElements},
-             {"small_table_bytes", kSmallTableBytes},
-             {"remembered_tables", kRememberedTables},
+             {"memo_bytes", kMemoBytes},
              {"spares", kSpares},
              {"spare_doubles", kSpareDoubles},
              {"tile_rows", kTileRows},
@@ -407,35 +274,24 @@ py::list level_names() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     using namespace posenc;
-    if (remembered == nullptr) {
-        watch_forks();
-        float32 = py::dtype::of<float>().release().ptr();
-        ndarray = py::detail::npy_api::get().PyArray_Type_;
-        remembered = new Remembered;
-    }
+    watch_forks();
     m.doc() = "Compiled kernels of posenc. Private: python/posenc/_api.py is the way in.";
     m.attr("__version__") = POSENC_VERSION;
     m.attr("compiler") = POSENC_COMPILER;
     m.attr("flags") = POSENC_FLAGS;
 
     py::class_<HeldTable>(m, "Table")
-        .def(py::init<const FrequencyArray&, const SourceArray&, double, const NumberArray&, const NumberArray&,
+        .def(py::init<const FrequencyArray&, const SourceArray&, double, const NumberArray&,
+                      const std::tuple<IndexArray, NumberArray, NumberArray, FactorArray>&,
                       const std::array<double, 5>&, bool>(),
              py::arg("frequencies").noconvert(), py::arg("source").noconvert(), py::arg("amplitude"),
-             py::arg("factor").noconvert(), py::arg("numbers").noconvert(), py::arg("special"), py::arg("full_turns"))
+             py::arg("factor").noconvert(), py::arg("numbers"), py::arg("special"), py::arg("full_turns"))
         .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
-    m.def("remember", &remember, py::arg("table"), py::arg("encoding"), py::arg("offset"),
-          "Make fill_small and add_small aware of a table.");
-    m.def("fill_small", [](const py::handle& out, const py::handle& start, const py::handle& encoding) {
-        return write_small(out, start, encoding, Operation::fill);
-    });
-    m.def("add_small", [](const py::handle& x, const py::handle& start, const py::handle& encoding) {
-        return write_small(x, start, encoding, Operation::add);
-    });
+    add_small_calls(m, [](py::handle table) { return table.cast<const HeldTable&>().owned; });
     m.def("tuning", &tuning, "Thresholds, which change nothing but the speed; see csrc/tuning.hpp.");
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");

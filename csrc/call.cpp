@@ -142,13 +142,6 @@ std::size_t value_bytes(Element element, Operation operation) {
     return element == Element::f32 || operation == Operation::add ? 4 : 2;
 }
 
-void run_small_call(const Call& call) {
-    const Run kernel = active_level().run;
-    const Table& table = call.table.table();
-    const CallWorkspace workspace(workspace_size(table));
-    kernel(table, {nullptr, *call.positions, 0, call.rows}, call.target, workspace.get());
-}
-
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
         return Outcome::finished;

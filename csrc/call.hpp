@@ -51,7 +51,4 @@ enum class Outcome : std::uint8_t {
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll);
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll);
 
-// Runs a float32 call that is too small to cut, in this thread: no polling, nothing allocated once warm.
-void run_small_call(const Call& call);
-
 }  // namespace posenc

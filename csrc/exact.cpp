@@ -3,6 +3,7 @@
 // Intervals of integers: the true value lies strictly between the ends, and if both round alike, so does it. What is a
 // double exactly is found before that, by theory (docs/accuracy.md, section 8). Slow (microseconds) and rare (after
 // evaluate, one float32 element in 3 * 10^7). python/posenc/_exact.py takes the same steps.
+#include <algorithm>
 #include <cmath>
 
 #include "kernel.hpp"
@@ -178,6 +179,37 @@ Interval interval(const Number& number) {
     return {low, number.divisor != 0 ? low : low + 2, static_cast<int>(number.exponent)};
 }
 
+// |value| as an integer and a power of two.
+Limb split(double value, int& exponent) {
+    const auto integer = static_cast<Limb>(std::ldexp(std::frexp(std::abs(value), &exponent), 53));
+    exponent -= 53;
+    return integer;
+}
+
+// Number k, and its divisor.
+Interval frequency_of(const Numbers& numbers, std::size_t k, Limb& divisor) {
+    const auto* const end = numbers.index + numbers.exact_count;
+    const auto* const found = std::lower_bound(numbers.index, end, static_cast<std::int64_t>(k));
+    if (found != end && *found == static_cast<std::int64_t>(k)) {
+        const Number& exact = numbers.exact[found - numbers.index];
+        divisor = exact.divisor;
+        return interval(exact);
+    }
+    if (numbers.factor != nullptr) {
+        int scale = 0, factor = 0;
+        const Natural product = Natural(split(numbers.scale, scale)) * Natural(split(numbers.factor[k], factor));
+        divisor = 1;
+        return {product, product, scale + factor};
+    }
+    const Power &lane = numbers.power[k % Numbers::kLanes],
+                &anchor = numbers.power[Numbers::kLanes + k / Numbers::kLanes];
+    const Natural product = Natural(lane.mantissa, Power::kLimbs) * Natural(anchor.mantissa, Power::kLimbs);
+    const int spare = product.bit_length() - (kBits * Number::kLimbs - 1);
+    const Natural nearest = shift(product + shift(1, spare - 1), -spare);
+    divisor = 0;
+    return {nearest - 1, nearest + 1, static_cast<int>(lane.exponent + anchor.exponent) + spare};
+}
+
 // What remains of an angle: sin or cos of x, at most half a quarter turn, with a sign.
 struct Reduced {
     Interval x;
@@ -205,15 +237,15 @@ int twenty_fourths(const Interval& x, Limb divisor) {
 Reduced reduce(const Table& table, double position, std::int32_t source) {
     const auto k = static_cast<std::size_t>(source / 2);
     const bool cosine = (source & 1) != 0;
-    const Number& frequency = table.number[k];
+    Limb divisor = 0;
+    Interval x = frequency_of(table.numbers, k, divisor);
     const bool negative = (position < 0.0) != (table.frequency[0][k] < 0.0);
     int power = 0;
-    const auto integer = static_cast<Limb>(std::ldexp(std::frexp(std::abs(position), &power), 53));
-    Interval x = interval(frequency);
-    x = {x.low * Natural(integer), x.high * Natural(integer), x.exponent + power - 53};
+    const Natural integer(split(position, power));
+    x = {x.low * integer, x.high * integer, x.exponent + power};
 
-    if (x.high.is_zero() || (table.full_turns && frequency.divisor != 0)) {
-        const int parts = twenty_fourths(x, frequency.divisor | 1);
+    if (x.high.is_zero() || (table.full_turns && divisor != 0)) {
+        const int parts = twenty_fourths(x, divisor | 1);
         if (parts >= 0) {
             const int place = ((cosine ? 6 : 0) + (negative ? 24 - parts : parts)) % 24;
             const int square = kSquares[place % 12];
@@ -223,9 +255,9 @@ Reduced reduce(const Table& table, double position, std::int32_t source) {
         }
     }
 
-    if (frequency.divisor > 1) {
+    if (divisor > 1) {
         x.low = shift(x.low, kBits * kConstantLimbs);
-        const bool exact = divide(x.low, frequency.divisor) == 0;
+        const bool exact = divide(x.low, divisor) == 0;
         x.high = exact ? x.low : x.low + 1;
         x.exponent -= kBits * kConstantLimbs;
     }
@@ -298,6 +330,12 @@ bool round_to_odd(const Interval& x, double& odd) {
 double exact_odd(const Table& table, double position, std::int32_t source) noexcept {
     if (source < 0) {
         return 0.0;
+    }
+    if (position == 0.0) {  // the most frequent one
+        const double value = (source & 1) != 0 ? table.special[4] : 0.0;
+        if (!std::isnan(value)) {
+            return value;
+        }
     }
     const Reduced angle = reduce(table, position, source);
     if (angle.special >= 0) {

@@ -22,6 +22,26 @@ struct Number {
     std::int64_t exponent;
 };
 
+// mantissa * 2^exponent, to 2^-550 of a power of a progression's ratio.
+struct Power {
+    static constexpr int kLimbs = Number::kLimbs + 1;
+    std::uint64_t mantissa[kLimbs];  // lowest first
+    std::int64_t exponent;
+};
+
+// Frequencies without their signs, each made when the last stage of rounding asks for it. Number k is one of `exact`,
+// whose k stand in `index`, in ascending order; else scale * factor[k] if there are factors; else, shortened to 511
+// bits, the product of power[k % kLanes] and power[kLanes + k / kLanes]. As in python/posenc/_frequencies.py.
+struct Numbers {
+    static constexpr std::size_t kLanes = 64;
+    std::size_t exact_count;
+    const std::int64_t* index;
+    const Number* exact;
+    const Power* power;
+    const double* factor;
+    double scale;
+};
+
 // What the recurrence needs of the angles w between rows, [K] each: with f the difference of w /
 // 2 from the nearest quarter turn, sin 2f and 2 sin^2 f. Where that quarter turn is an odd one, cos w < 0; values
 // alternate then, and the second number has a negative sign.
@@ -47,7 +67,7 @@ struct Table {
     std::size_t padded_frequencies;  // K or the multiple of kPadding after it
     std::size_t padded_trig;         // room for the sin and cos of every frequency, and for padding after D
     const double* frequency[2];      // [K] each: quarter turns per unit of position = their sum, to 2^-106 of itself
-    const Number* number;            // [K] the same in radians or, with full_turns, turns, without their signs
+    Numbers numbers;                 // the same in radians or, with full_turns, turns, without their signs
     const Number* factor;            // the amplitude, without its sign
     const double* special;           // [5] amplitude * sin where that is a double, for 4 sin^2 = 0, 1, 2, 3, 4; or NaN
     bool full_turns;                 // whether angles are rational multiples of pi (see docs/accuracy.md)

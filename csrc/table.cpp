@@ -20,6 +20,15 @@ double sine_of_sixteenths(std::size_t i) {
     return i % 16 < 8 ? sine : -sine;
 }
 
+template <class T>
+std::vector<T> from_words(std::span<const std::uint64_t> words) {
+    std::vector<T> result(words.size_bytes() / sizeof(T));
+    if (!result.empty()) {
+        std::memcpy(result.data(), words.data(), result.size() * sizeof(T));
+    }
+    return result;
+}
+
 // Whether columns are those of an order whose pairs begin with a sine (`swap` 0) or a cosine (1).
 bool is_interleaved(std::span<const std::int32_t> source, std::int32_t swap) {
     std::int32_t next = 0;
@@ -38,20 +47,28 @@ bool is_concatenated(std::span<const std::int32_t> source, std::int32_t swap) {
 }  // namespace
 
 OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
-                       std::span<const std::uint64_t> factor, std::span<const std::uint64_t> numbers,
+                       std::span<const std::uint64_t> factor, const PackedNumbers& numbers,
                        std::span<const double> special, bool full_turns, Prepare prepare)
-    : source_(source.begin(), source.end()) {
+    : source_(source.begin(), source.end()),
+      index_(numbers.index.begin(), numbers.index.end()),
+      exact_(from_words<Number>(numbers.exact)),
+      powers_(from_words<Power>(numbers.powers)),
+      factors_(numbers.factors.begin(), numbers.factors.end()) {
     const std::size_t count = frequencies.size() / 2, columns = source.size();
-    if (factor.size_bytes() != sizeof(Number) || numbers.size_bytes() != count * sizeof(Number) ||
-        special.size() != 5) {
-        throw std::invalid_argument("factor, numbers, special: expected ten words a number, and five values");
+    const std::size_t anchors = (count + Numbers::kLanes - 1) / Numbers::kLanes;
+    const bool all_exact = exact_.size() == count, has_factors = factors_.size() == count + 1;
+    if (factor.size_bytes() != sizeof(Number) || special.size() != 5) {
+        throw std::invalid_argument("factor, special: expected ten words, and five values");
+    }
+    if (index_.size() != exact_.size() || !std::ranges::is_sorted(index_) || factors_.empty() ||
+        !(all_exact || has_factors || powers_.size() >= Numbers::kLanes + anchors)) {
+        throw std::invalid_argument("numbers: expected one for each frequency");
     }
     std::memcpy(&factor_, factor.data(), sizeof(Number));
-    numbers_.resize(count);
-    std::memcpy(numbers_.data(), numbers.data(), numbers.size_bytes());
     std::ranges::copy(special, special_);
     table_.factor = &factor_;
-    table_.number = numbers_.data();
+    table_.numbers = {exact_.size(), index_.data(), exact_.data(), powers_.data(), has_factors ? &factors_[1] : nullptr,
+                      factors_[0]};
     table_.special = special_;
     table_.full_turns = full_turns;
     if (std::ranges::any_of(source,
@@ -105,7 +122,8 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
 
 std::size_t OwnedTable::nbytes() const noexcept {
     return sizeof *this + doubles_ * sizeof(double) + source_.size() * sizeof(std::int32_t) +
-           numbers_.size() * sizeof(Number);
+           index_.size() * sizeof(std::int64_t) + exact_.size() * sizeof(Number) + powers_.size() * sizeof(Power) +
+           factors_.size() * sizeof(double);
 }
 
 std::size_t workspace_size(const Table& table) noexcept {

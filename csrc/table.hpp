@@ -12,14 +12,20 @@ namespace posenc {
 std::size_t workspace_size(const Table&) noexcept;     // in doubles
 std::size_t merge_size(std::size_t columns) noexcept;  // of the workspace of a Merge, in doubles
 
+// Table::numbers, as python/posenc/_frequencies.py packs them.
+struct PackedNumbers {
+    std::span<const std::int64_t> index;
+    std::span<const std::uint64_t> exact, powers;  // their words
+    std::span<const double> factors;               // the scale, then K factors or none
+};
+
 class OwnedTable {
 public:
-    // `frequencies` holds K leading parts, then K second ones; `factor` and `numbers` hold the words of Table::factor
-    // and Table::number; the rest is as there. Throws std::invalid_argument where a source names no frequency, or the
-    // lengths do not fit.
+    // `frequencies` holds K leading parts, then K second ones; `factor` holds the words of Table::factor; the rest is
+    // as there. Throws std::invalid_argument where a source names no frequency, or the lengths do not fit.
     OwnedTable(std::span<const double> frequencies, std::span<const std::int32_t> source, double amplitude,
-               std::span<const std::uint64_t> factor, std::span<const std::uint64_t> numbers,
-               std::span<const double> special, bool full_turns, Prepare prepare);
+               std::span<const std::uint64_t> factor, const PackedNumbers& numbers, std::span<const double> special,
+               bool full_turns, Prepare prepare);
 
     const Table& table() const noexcept { return table_; }
 
@@ -33,7 +39,10 @@ private:
     std::size_t doubles_ = 0;
     std::vector<std::int32_t> source_;
     Number factor_{};
-    std::vector<Number> numbers_;
+    std::vector<std::int64_t> index_;
+    std::vector<Number> exact_;
+    std::vector<Power> powers_;
+    std::vector<double> factors_;
     double special_[5]{};
 };
 

@@ -27,10 +27,9 @@ constexpr std::size_t kSmallElements = std::size_t{1} << 18;
 // Elements up to which a call keeps the GIL: about a microsecond, not worth letting other threads
 // run. Measured: nothing.
 constexpr std::size_t kTinyElements = std::size_t{1} << 12;
-// Bytes of the largest table that small calls remember. Chosen by the budget of all caches. Measured: nothing.
-constexpr std::size_t kSmallTableBytes = std::size_t{2} << 20;
-// Tables that small calls remember. Chosen: the widths and encodings of a model or two. Measured: nothing.
-constexpr std::size_t kRememberedTables = 4;
+// Bytes of what small calls remember: encodings, and their tables. Chosen: a sixteenth of the budget. Measured:
+// nothing.
+constexpr std::size_t kMemoBytes = std::size_t{4} << 20;
 
 // ---- memory (memory.cpp) ----
 // Spare workspaces, and the size of the largest: 4 MiB in all. Chosen by the budget of all caches. Measured: nothing.

@@ -11,7 +11,6 @@ import pytest
 from mpmath import mp, mpf
 from posenc import _backend
 from posenc._encoding import PAPER, Spectrum, spectra
-from posenc._frequencies import unpack
 
 NAMES = ("cpp", "numba", "numpy")
 MISSING = {name: reason for name in NAMES if (reason := _backend.why_not(name)) is not None}
@@ -27,7 +26,7 @@ def spectrum(dim: int) -> Spectrum:
 
 def frequency(spectrum: Spectrum, k: int) -> mpf:
     """A frequency in quarter turns, as the last stage of rounding has it."""
-    mantissa, exponent, divisor = unpack(spectrum.numbers[k])
+    mantissa, exponent, divisor = spectrum.numbers[k]
     number = mp.ldexp(mantissa if divisor else mantissa + 1, exponent) / (divisor or 1)
     return mp.sign(spectrum.frequencies[0, k]) * number * (4 if spectrum.full_turns else 2 / mp.pi)
 

@@ -48,6 +48,8 @@ def write_table(path: Path, spectrum: Spectrum) -> Path:
         np.array([spectrum.amplitude, spectrum.full_turns, *spectrum.special], "<f8").tofile(file)
         pack([spectrum.factor]).astype("<u8").tofile(file)
         spectrum.frequencies.astype("<f8").tofile(file)
-        spectrum.numbers.astype("<u8").tofile(file)
+        for array in spectrum.numbers.packed():
+            np.array([array.size], "<u8").tofile(file)
+            array.astype(array.dtype.newbyteorder("<")).tofile(file)
         spectrum.source.astype("<i4").tofile(file)
     return path

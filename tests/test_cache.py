@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posenc import _encoding
-from posenc._cache import LIMIT, Cache
+from posenc._cache import LIMIT, Cache, Store
 
 from .backends import spectrum
 
@@ -37,13 +37,13 @@ def made() -> Made:
 
 
 def test_made_once(made: Made) -> None:
-    cache = Cache(made, limit=100, overhead=0)
+    cache = Cache(made, Store(100), overhead=0)
     assert cache[7] is cache[7]
     assert made.keys == [7]
 
 
 def test_the_oldest_goes_unless_it_was_used(made: Made) -> None:
-    cache = Cache(made, limit=100, overhead=0)
+    cache = Cache(made, Store(100), overhead=0)
     for key in (30, 31, 32, 30, 40):  # when 40 comes, 30 is the oldest and spared; 31 goes, and 32 with it
         cache[key]
     assert made.keys == [30, 31, 32, 40]
@@ -54,14 +54,14 @@ def test_the_oldest_goes_unless_it_was_used(made: Made) -> None:
 
 
 def test_just_as_much_as_the_limit_stays(made: Made) -> None:
-    cache = Cache(made, limit=100, overhead=0)
+    cache = Cache(made, Store(100), overhead=0)
     for key in (40, 60, 40, 60):
         cache[key]
     assert made.keys == [40, 60]
 
 
 def test_a_value_that_is_too_large_is_not_kept(made: Made) -> None:
-    cache = Cache(made, limit=100, overhead=0)
+    cache = Cache(made, Store(100), overhead=0)
     cache[60]
     assert cache[101] == Value(101, 101)
     cache[101], cache[60]
@@ -76,7 +76,7 @@ def test_a_failure_is_not_kept() -> None:
             raise MemoryError
         return Value(key, key)
 
-    cache = Cache(make, limit=100, overhead=0)
+    cache = Cache(make, Store(100), overhead=0)
     with pytest.raises(MemoryError):
         cache[1]
     assert cache[1] == Value(1, 1)
@@ -86,7 +86,7 @@ def test_a_failure_is_not_kept() -> None:
 def test_against_a_list(keys: list[int], limit: int) -> None:
     # The plainest clock there is: a list, newest last, and who was used.
     made, kept, used, misses = Made(), [], set(), []
-    cache = Cache(made, limit=limit, overhead=0)
+    cache = Cache(made, Store(limit), overhead=0)
     for key in keys:
         assert cache[key] == Value(key, key)
         if key in kept:
@@ -100,14 +100,14 @@ def test_against_a_list(keys: list[int], limit: int) -> None:
             if oldest in used:
                 used.remove(oldest)
                 kept.append(oldest)
-        assert list(cache._held.entries) == kept
-        assert cache._held.nbytes == sum(kept)
+        assert [key for _, key in cache._store.held.entries] == kept
+        assert cache._store.held.nbytes == sum(kept)
     assert made.keys == misses
 
 
 @pytest.mark.parametrize("cleared", [False, True])
 def test_threads(cleared: bool) -> None:
-    cache: Cache[int, Value] = Cache(lambda key: Value(key, key), limit=50, overhead=0)
+    cache: Cache[int, Value] = Cache(lambda key: Value(key, key), Store(50), overhead=0)
     start, wrong = threading.Barrier(8), []
 
     def work(seed: int) -> None:
@@ -115,7 +115,7 @@ def test_threads(cleared: bool) -> None:
         for i in range(3000):
             key = 1 + (i * 7 + seed) % 23
             if cleared and i % 5 == 0:
-                cache.clear()
+                cache._store.clear()
             if cache[key] != Value(key, key):
                 wrong.append(key)
 
@@ -125,7 +125,7 @@ def test_threads(cleared: bool) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    held = cache._held
+    held = cache._store.held
     assert held.nbytes == sum(entry.nbytes for entry in held.entries.values()) <= 50
 
 
@@ -134,13 +134,13 @@ def test_cleared_while_a_value_is_made() -> None:
     cache: Cache[int, Value]
 
     def make(key: int) -> Value:
-        cache.clear()
+        cache._store.clear()
         return Value(key, key)
 
-    cache = Cache(make, limit=100, overhead=0)
+    cache = Cache(make, Store(100), overhead=0)
     assert cache[1] == Value(1, 1)
-    assert not cache._held.entries
-    assert cache._held.nbytes == 0
+    assert not cache._store.held.entries
+    assert cache._store.held.nbytes == 0
 
 
 def test_no_waiting_for_another_keys_value() -> None:
@@ -152,7 +152,7 @@ def test_no_waiting_for_another_keys_value() -> None:
             assert leave.wait(30)
         return Value(key, key)
 
-    cache = Cache(make, limit=100, overhead=0)
+    cache = Cache(make, Store(100), overhead=0)
     slow = threading.Thread(target=lambda: cache[1])
     slow.start()
     assert entered.wait(30)
@@ -164,7 +164,7 @@ def test_no_waiting_for_another_keys_value() -> None:
 def test_tables_are_bounded() -> None:
     for dim in range(1, 2000, 29):
         spectrum(dim)
-    assert _encoding._spectra._held.nbytes <= LIMIT
+    assert _encoding._spectra._store.held.nbytes <= LIMIT
     assert spectrum(4096).nbytes > 3 * 2048 * 8 - 1
 
 
@@ -172,4 +172,4 @@ def test_compiled_tables_are_bounded() -> None:
     _cpp = pytest.importorskip("posenc._cpp", reason="no compiled core", exc_type=ImportError)
     for dim in range(1, 2000, 29):
         _cpp._tables[spectrum(dim)]
-    assert 0 < _cpp._tables._held.nbytes <= LIMIT
+    assert 0 < _cpp._tables._store.held.nbytes <= LIMIT

@@ -1,4 +1,4 @@
-"""The compiled core's own doors: small calls that bypass Python's checks, rows kept ready, what it checks itself."""
+"""The compiled core's own doors: tables that come and go, what it checks itself."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import posenc
 import pytest
 
-from . import arrays, backends
-from .arrays import assert_same_bits, noise
-from .backends import TUNING, spectrum
+from . import backends
+from .arrays import assert_same_bits
+from .backends import TUNING
 
 pytestmark = pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", ""))
 if "cpp" not in backends.MISSING:
@@ -45,75 +45,6 @@ def test_caches_are_what_the_system_says() -> None:
             assert TUNING[name] == int(sizes[level][:-1]) * 1024
 
 
-@pytest.mark.parametrize("dim", [1, 2, 7, 16, 33, 64, 100, 512, 770])
-def test_small_calls_are_the_reference(dim: int, compiled_backend: str) -> None:
-    _core.remember(_cpp._tables[spectrum(dim)], None, 0.0)
-    for shape in [(1, dim), (3, dim), (SMALL // 16 // dim, dim), (3, 2, 2, dim), (20, 1, dim)]:
-        x = noise(shape, np.float32)
-        for start in (0, 3, -1, -40, 10**7, 2**52, -(2**52)):
-            table = posenc.fill_(np.empty(shape, np.float32), start=start, backend="numpy")
-            for offset in (0, 4):
-                case = arrays.contiguous(shape, np.float32, offset)
-                assert _core.fill_small(case.array, start, None)
-                case.assert_canaries_alive()
-                assert_same_bits(case.array, table, f"fill, {shape}, {case.label}, start {start}")
-                case.put(x)
-                assert _core.add_small(case.array, start, None)
-                case.assert_canaries_alive()
-                assert_same_bits(case.array, x + table, f"add, {shape}, {case.label}, start {start}")
-
-
-class Subclass(np.ndarray):
-    pass
-
-
-def _read_only() -> np.ndarray:
-    x = np.ones((4, 6), np.float32)
-    x.flags.writeable = False
-    return x
-
-
-NOT_SMALL = {
-    "list": [[1.0]],
-    "None": None,
-    "float64": np.ones((4, 6)),
-    "swapped": np.ones((4, 6), np.dtype(np.float32).newbyteorder()),
-    "1-d": np.ones(6, np.float32),
-    "0-d": np.ones((), np.float32),
-    "strided": np.ones((4, 12), np.float32)[:, ::2],
-    "Fortran": np.ones((4, 6), np.float32, order="F"),
-    "unaligned": arrays.contiguous((4, 6), np.float32, 1).array,
-    "read-only": _read_only(),
-    "subclass": np.ones((4, 6), np.float32).view(Subclass),
-    "masked": np.ma.ones((4, 6), np.float32),
-    "empty": np.ones((0, 6), np.float32),
-    "no channels": np.ones((4, 0), np.float32),
-    "large": np.ones((SMALL // 6 + 1, 6), np.float32),
-    "broadcast": np.broadcast_to(np.ones(6, np.float32), (4, 6)),
-}
-
-
-@pytest.mark.parametrize("kind", NOT_SMALL)
-def test_what_is_not_small_is_left_to_python(kind: str) -> None:
-    _core.remember(_cpp._tables[spectrum(6)], None, 0.0)
-    x = NOT_SMALL[kind]
-    before = x.tobytes() if isinstance(x, np.ndarray) else x
-    assert not _core.fill_small(x, 0, None)
-    assert not _core.add_small(x, 0, None)
-    assert (x.tobytes() if isinstance(x, np.ndarray) else x) == before
-
-
-@pytest.mark.parametrize(
-    "start", [1.0, True, None, "0", [0], np.int64(0), np.zeros(()), 2**52 + 1, -(2**52) - 1, 2**80]
-)
-def test_starts_that_are_left_to_python(start: object) -> None:
-    _core.remember(_cpp._tables[spectrum(6)], None, 0.0)
-    x = np.ones((4, 6), np.float32)
-    assert not _core.fill_small(x, start, None)
-    assert not _core.add_small(x, start, None)
-    assert_same_bits(x, np.ones((4, 6), np.float32))
-
-
 def test_widths_come_and_go() -> None:
     # Only a few tables are remembered; a call at a width that was forgotten takes the long way to the same bits.
     for dim in [*range(40, 60), *range(40, 60)]:
@@ -132,17 +63,6 @@ def test_encodings_come_and_go() -> None:
         assert_same_bits(posenc.fill_(np.empty((3, 48), np.float32), encoding=posenc.Encoding(base=base)), want, base)
 
 
-@pytest.mark.skipif(posenc.info()["backend"] != "cpp", reason="another backend is the default")
-@pytest.mark.parametrize("named", ["whisper", posenc.Encoding(position_offset=-3.0), None])
-def test_named_encodings_are_remembered(named: str | posenc.Encoding | None) -> None:
-    x = np.empty((3, 48), np.float32)
-    posenc.fill_(x, encoding=named)
-    assert _core.fill_small(x, 0, named)
-    halves = posenc.Encoding(position_offset=0.5)
-    posenc.fill_(x, encoding=halves)
-    assert not _core.fill_small(x, 0, halves)
-
-
 @pytest.mark.parametrize("dim", [1, 5, 64, 300])
 def test_calls_on_either_side_of_small_ones(dim: int, compiled_backend: str) -> None:
     end = SMALL // dim
@@ -158,7 +78,8 @@ def test_calls_on_either_side_of_small_ones(dim: int, compiled_backend: str) -> 
     assert_same_bits(got, posenc.encode(9, dim, start=0.5, backend="numpy"))
 
 
-REST = (np.zeros((1, 10), np.uint64), np.zeros((3, 10), np.uint64), (0.0, 0.5, math.nan, math.nan, 1.0), False)
+EXACT = (np.arange(3), np.zeros((3, 10), np.uint64), np.zeros((0, 10), np.uint64), np.ones(1))
+REST = (np.zeros((1, 10), np.uint64), EXACT, (0.0, 0.5, math.nan, math.nan, 1.0), False)
 
 
 @pytest.mark.parametrize("table", [np.zeros((3, 3)), np.zeros(3)])
@@ -173,6 +94,17 @@ def test_sources_are_checked(source: list[int]) -> None:
         _core.Table(np.zeros((2, 3)), np.array(source, np.int32), 1.0, *REST)
 
 
-def test_numbers_are_checked() -> None:
-    with pytest.raises(ValueError, match="factor, numbers, special: expected"):
-        _core.Table(np.zeros((2, 2)), np.zeros(4, np.int32), 1.0, *REST)
+NUMBERS = {
+    "too few exact ones": (np.arange(2), *EXACT[1:]),
+    "too many exact ones": (np.arange(4), np.zeros((4, 10), np.uint64), *EXACT[2:]),
+    "in disorder": (np.array([0, 2, 1]), *EXACT[1:]),
+    "no scale": (*EXACT[:3], np.ones(0)),
+    "too few powers": (np.arange(0), np.zeros((0, 10), np.uint64), np.zeros((64, 10), np.uint64), np.ones(1)),
+    "too few factors": (np.arange(0), np.zeros((0, 10), np.uint64), np.zeros((0, 10), np.uint64), np.ones(3)),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_are_checked(kind: str) -> None:
+    with pytest.raises(ValueError, match="numbers: expected one for each"):
+        _core.Table(np.zeros((2, 3)), np.zeros(4, np.int32), 1.0, REST[0], NUMBERS[kind], *REST[2:])

@@ -83,13 +83,13 @@ def test_explicit_frequencies_count(name: str) -> None:
 SPECTRA = """
 from posenc import _encoding
 count = int(sys.argv[1])
-_encoding._spectra._limit = 2**20
+_encoding._spectra._store.limit = 2**20
 for i in range(1000):  # the cache is full
     _encoding.spectra(Encoding(base=2.0 + i), 2)
 before = resident()
 for i in range(count):
     _encoding.spectra(Encoding(base=3e6 + i), 2)
-assert len(_encoding._spectra._held.entries) < 1000
+assert len(_encoding._spectra._store.held.entries) < 1000
 print(resident() - before)
 """
 BUDGET = """
@@ -97,10 +97,10 @@ from posenc import _encoding
 axes, dim = map(int, sys.argv[1:])
 _encoding.spectra(Encoding(base=1.5, axes=axes), dim)
 before = resident()
-_encoding._spectra._limit = 2**22
+_encoding._spectra._store.limit = 2**22
 for i in range(4000):
     _encoding.spectra(Encoding(base=2.0 + i, axes=axes), dim)
-assert 0.9 * 2**22 < _encoding._spectra._held.nbytes <= 2**22
+assert 0.9 * 2**22 < _encoding._spectra._store.held.nbytes <= 2**22
 print(resident() - before)
 """
 

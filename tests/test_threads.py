@@ -81,7 +81,7 @@ def test_caches_that_forget_under_load(backend: str, monkeypatch: pytest.MonkeyP
     dims = range(1, 150, 7)
     want = {dim: posenc.encode(20, dim, start=dim - 9, backend="numpy") for dim in dims}
     for cache in list(_cache._all):
-        monkeypatch.setattr(cache, "_limit", 30_000)
+        monkeypatch.setattr(cache, "limit", 30_000)
     failures: list[str] = []
 
     def work(seed: int) -> None:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _apply, _arrays, _backend, _conventions, _validate
+from . import _apply, _arrays, _conventions, _validate
 from ._apply import How
+from ._backend import chosen as _chosen
 from ._encoding import Encoding
 from ._where import Where
 
@@ -104,15 +105,8 @@ def fill_(
            [0.    , 1.    , 0.    , 1.    ],
            [0.8415, 0.5403, 0.    , 1.    ]], dtype=float32)
     """
-    if (  # the plainest calls, at once
-        positions is mask is cu_seqlens is None
-        and seq_axis is grid is None
-        and backend is None
-        and type(channel_axis) is type(prefix) is int
-        and channel_axis == -1
-        and prefix == 0
-        and (threads is None or (type(threads) is int and threads >= 1))
-        and _backend.fill_small(out, start, encoding)
+    if _chosen.small.fill(
+        out, start, positions, mask, cu_seqlens, encoding, seq_axis, channel_axis, grid, prefix, threads, backend
     ):
         return out
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
@@ -172,17 +166,8 @@ def add_(
            [2.8415, 2.5403, 2.01  , 3.    ],
            [2.9093, 1.5839, 2.02  , 2.9998]], dtype=float32)
     """
-    if (  # the plainest calls, at once
-        positions is mask is cu_seqlens is None
-        and seq_axis is grid is None
-        and backend is None
-        and type(channel_axis) is type(prefix) is int
-        and channel_axis == -1
-        and prefix == 0
-        and (threads is None or (type(threads) is int and threads >= 1))
-        and type(x_scale) is float
-        and x_scale == 1.0
-        and _backend.add_small(x, start, encoding)
+    if _chosen.small.add_(
+        x, start, positions, mask, cu_seqlens, x_scale, encoding, seq_axis, channel_axis, grid, prefix, threads, backend
     ):
         return x
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
@@ -239,6 +224,24 @@ def add(
     >>> posenc.add(x), x
     (array([[0., 1.]], dtype=float32), array([[0., 0.]], dtype=float32))
     """
+    result = _chosen.small.add(
+        x,
+        out,
+        start,
+        positions,
+        mask,
+        cu_seqlens,
+        x_scale,
+        encoding,
+        seq_axis,
+        channel_axis,
+        grid,
+        prefix,
+        threads,
+        backend,
+    )
+    if result is not None:
+        return result
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
     how = How(encoding, threads, backend)
     if out is None and _arrays.differentiable(x):
@@ -336,6 +339,9 @@ def encode(
     array([[-0.4794,  0.8776],
            [ 0.5458,  0.8379]], dtype=float32)
     """
+    result = _chosen.small.encode(positions, dim, start, mask, cu_seqlens, encoding, dtype, threads, backend)
+    if result is not None:
+        return result
     width = _validate.integer(dim, "dim", minimum=1)
     kind, own = _arrays.dtype(dtype)
     shape, given = _apply.length_or_positions(positions, _conventions.resolve(encoding))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
 from ._encoding import Encoding
+from ._protocol import Backend
 from ._where import Where
 
 
@@ -108,8 +109,6 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         target = out()
         result = result(target)
     elif target.size:
-        if how.backend is None:
-            _backend.remember(how.encoding, rule, dim)
         _arrays.written(result)
     if not target.size:
         return result
@@ -134,7 +133,7 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
 
 
 def _write_rows(
-    run: Any,
+    run: Backend,
     x: NDArray[Any] | None,
     out: NDArray[Any],
     spectrum: _encoding.Spectrum,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from . import _positions, _refusals
 from ._blocks import blocks
 from ._encoding import Spectrum
 from ._positions import CHECKED, LARGEST
+from ._protocol import Backend
 from ._rows import SEQUENCES, once, owned, refuse_both
 from ._where import Axes, Where
 
@@ -199,7 +199,7 @@ def _planes(array: NDArray[Any], count: int) -> NDArray[Any]:
 class Job(NamedTuple):
     """Write x * scale + encoding, or the encoding if `x` is None, to `out` (*leading, *inner, D)."""
 
-    run: ModuleType
+    run: Backend
     x: NDArray[Any] | None
     out: NDArray[Any]
     spectra: Sequence[Spectrum]

@@ -10,14 +10,12 @@ import functools
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
-from ._encoding import Encoding
+from ._cache import LIMIT, MEMO_LIMIT
+from ._protocol import Backend, NoSmallCalls, SmallCalls
 
-# Fastest first; each is a module with fill(out, spectrum, positions, threads),
-# add(x, out, spectrum, positions, scale, threads) and merge(x, out, parts, scale, threads).
+# Fastest first; each is a module that is a _protocol.Backend.
 MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
 
 
@@ -25,8 +23,8 @@ class BackendError(RuntimeError):
     """A backend or instruction set that was asked for by name can't be had here."""
 
 
-def get(name: str | None) -> ModuleType:
-    """The backend module called `name`, or the default one."""
+def get(name: str | None) -> Backend:
+    """The backend called `name`, or the default one."""
     if name is None:
         return default()
     if not isinstance(name, str):
@@ -36,30 +34,22 @@ def get(name: str | None) -> ModuleType:
     return _load(name)
 
 
-def _not_small(array: object, start: object, encoding: object) -> bool:
-    return False
+class Chosen:
+    """What the default backend does at once, in calls that need no explanation."""
+
+    def __init__(self) -> None:
+        self.small: SmallCalls = NoSmallCalls()
 
 
-def _forgetful(named: object, encoding: Encoding, dim: int) -> None:
-    pass
-
-
-# Shortcuts of the compiled core for the plainest calls, once it is the default. They return whether they did the work,
-# which they do for encodings that it was told to remember.
-fill_small: Callable[[object, object, object], bool] = _not_small
-add_small: Callable[[object, object, object], bool] = _not_small
-remember: Callable[[object, Encoding, int], None] = _forgetful
+chosen = Chosen()
 
 
 @functools.cache
-def default() -> ModuleType:
+def default() -> Backend:
     """The backend that runs unless a call names another."""
-    global fill_small, add_small, remember
     name = default_name()
     module = _load(name)
-    if name == "cpp":
-        core = importlib.import_module("posenc._core")
-        fill_small, add_small, remember = core.fill_small, core.add_small, module.remember
+    chosen.small = module.small_calls()
     return module
 
 
@@ -76,15 +66,16 @@ def default_name() -> str:
 
 
 @functools.cache
-def _load(name: str) -> ModuleType:
+def _load(name: str) -> Backend:
     _require(name)
-    module = importlib.import_module(MODULES[name])
+    module: Any = importlib.import_module(MODULES[name])
     if getattr(module.__spec__, "_initializing", False):  # the call came from a signal handler, or the like
         raise BackendError(
             f"backend {name!r} is being imported, in the midst of which it can't run; before calls come from signal "
             f"handlers, finalizers and the like, make one: posenc.encode(1, 2, backend={name!r})"
         )
-    return module
+    backend: Backend = module
+    return backend
 
 
 def _require(name: str) -> None:
@@ -153,6 +144,7 @@ def info() -> dict[str, Any]:
         instruction set, or None where another backend runs. ``isa_levels``: those this processor can run, fastest
         first. ``backends``: for each, "available" or why it is not; Numba is not imported for that unless there is no
         compiled core, or somebody asked for Numba. ``compiler`` and ``flags``: of the compiled core, or None.
+        ``cache_limit``: how many bytes all tables that are kept for the next calls may take.
 
     Raises
     ------
@@ -178,4 +170,5 @@ def info() -> dict[str, Any]:
         "backends": {key: _status(key) for key in MODULES},
         "compiler": core.compiler if core is not None else None,
         "flags": core.flags if core is not None else None,
+        "cache_limit": LIMIT + MEMO_LIMIT,
     }

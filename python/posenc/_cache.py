@@ -24,7 +24,10 @@ class Sized(Protocol):
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value", bound=Sized)
 
-LIMIT = 8 * 2**20
+# Of all tables together: those of one encoding fit at every width. What the compiled core remembers for small calls
+# (csrc/small/memo.hpp) comes on top: together, this is what README.md and `info` say.
+LIMIT = 52 * 2**20
+MEMO_LIMIT = 4 * 2**20
 
 # What an entry takes beside the bytes of its arrays: a key with its `Encoding` (415 bytes without explicit frequencies,
 # on Python 3.11), the objects of a spectrum or a table and of their arrays (500), and a place in a dictionary (200).
@@ -52,54 +55,84 @@ class _Held(Generic[Key, Value]):
         self.refusals = 0  # one after the other
 
 
-class Cache(Generic[Key, Value]):
-    """Maps a key to `make(key)`, forgetting what is old and unused once entries exceed `limit` bytes.
+_caches: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
 
-    Which entry goes is decided by a clock: the oldest one, unless it was used since the clock last passed it. The size
-    of an entry is `value.nbytes`, `key.nbytes` if there is one, and `overhead`.
+
+def _forget_parts(held: _Held[Any, Any], value: Any) -> list[Any]:
+    """Take what was made of the parts of a value that is gone, and that nobody will ask for again."""
+    gone = []
+    for part in value if isinstance(value, tuple) else ():
+        for cache in list(_caches):
+            entry = held.entries.pop((cache, part), None)
+            if entry is not None:
+                held.nbytes -= entry.nbytes
+                gone.append(entry)
+    return gone
+
+
+class Store:
+    """What some caches keep together, in at most `limit` bytes.
+
+    Which entry goes is decided by a clock: the oldest one, unless it was used since the clock last passed it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held: _Held[Any, Any] = _Held()
+        _all.add(self)
+
+    def clear(self) -> None:
+        """Start anew, with a lock that nobody holds. Whoever is at work goes on with what there was."""
+        self.held = _Held()
+
+
+_all: weakref.WeakSet[Store] = weakref.WeakSet()
+SHARED = Store(LIMIT)
+
+
+class Cache(Generic[Key, Value]):
+    """Maps a key to `make(key)`, forgetting what is old and unused once the entries of its store exceed their limit.
+
+    The size of an entry is `value.nbytes` and `overhead`. A value that is a tuple has parts, which are keys of other
+    caches: with it go what these have of them.
 
     Two threads that miss the same key at once may both make its value; all of them get the same kind of value, and
     none waits for another. A value larger than the limit is made, returned and not kept.
     """
 
-    def __init__(self, make: Callable[[Key], Value], limit: int = LIMIT, overhead: int = OVERHEAD) -> None:
+    def __init__(self, make: Callable[[Key], Value], store: Store = SHARED, overhead: int = OVERHEAD) -> None:
         self._make = make
-        self._limit = limit
+        self._store = store
         self._overhead = overhead
-        self._held: _Held[Key, Value] = _Held()
-        _all.add(self)
-
-    def clear(self) -> None:
-        """Start anew, with a lock that nobody holds. Whoever is at work goes on with what there was."""
-        self._held = _Held()
+        _caches.add(self)
 
     def __getitem__(self, key: Key) -> Value:
-        held = self._held
-        entry = held.entries.get(key)
+        held = self._store.held
+        entry: _Entry[Value] | None = held.entries.get((self, key))
         if entry is not None:
             entry.used = True
             return entry.value
         # Context variables (of decimal, of NumPy's errstate) are set in a context of our own: up to Python 3.11 a
         # finalizer that sets one while another is being set in the same context crashes the interpreter.
         value = Context().run(self._make, key)
-        nbytes = value.nbytes + getattr(key, "nbytes", 0) + self._overhead
-        if nbytes <= self._limit:
-            self._keep(held, key, _Entry(value, nbytes))
+        nbytes = value.nbytes + self._overhead
+        if nbytes <= self._store.limit:
+            self._keep(held, (self, key), _Entry(value, nbytes))
         return value
 
-    def _keep(self, held: _Held[Key, Value], key: Key, entry: _Entry[Value]) -> None:
+    def _keep(self, held: _Held[Any, Any], key: tuple[Cache[Key, Value], Key], entry: _Entry[Value]) -> None:
         gone = []  # whose ends may run Python code: they come when the lock is free
         if not held.lock.acquire(blocking=False):
             held.refusals += 1
             if held.refusals == PATIENCE:  # an exception came just when the lock had been taken
-                self.clear()
+                self._store.clear()
             return
         try:
             held.refusals = 0
             if key not in held.entries:
                 held.nbytes += entry.nbytes
                 held.entries[key] = entry
-                while held.nbytes > self._limit:
+                while held.nbytes > self._store.limit:
                     oldest = next(iter(held.entries))
                     last = held.entries.pop(oldest)
                     if last.used:
@@ -108,19 +141,17 @@ class Cache(Generic[Key, Value]):
                     else:
                         held.nbytes -= last.nbytes
                         gone.append((oldest, last))
+                        gone += _forget_parts(held, last.value)
         except BaseException:  # of a signal handler, for instance: who knows what was done and what was not
-            self.clear()
+            self._store.clear()
             raise
         finally:
             held.lock.release()
 
 
-_all: weakref.WeakSet[Cache[Any, Any]] = weakref.WeakSet()
-
-
 def _clear_all() -> None:
-    for cache in list(_all):
-        cache.clear()
+    for store in list(_all):
+        store.clear()
 
 
 # A thread that does not live on in a forked child may have held a lock, or be half way through storing something.

@@ -1,11 +1,14 @@
 # The compiled module, csrc/bindings.cpp. The aliases have the same names there.
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 FrequencyArray: TypeAlias = NDArray[np.float64]  # (2, K)
-NumberArray: TypeAlias = NDArray[np.uint64]  # (K, 10)
+IndexArray: TypeAlias = NDArray[np.int64]  # (E,)
+NumberArray: TypeAlias = NDArray[np.uint64]  # (E, 10)
+FactorArray: TypeAlias = NDArray[np.float64]  # (1,) or (1 + K,)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
@@ -20,7 +23,7 @@ class Table:
         source: SourceArray,
         amplitude: float,
         factor: NumberArray,
-        numbers: NumberArray,
+        numbers: tuple[IndexArray, NumberArray, NumberArray, FactorArray],
         special: tuple[float, ...],
         full_turns: bool,
     ) -> None: ...
@@ -44,10 +47,80 @@ def merge(
     stream: bool,
     threads: int,
 ) -> None: ...
-def remember(table: Table, encoding: object, offset: float) -> None: ...
-def fill_small(out: object, start: object, encoding: object, /) -> bool: ...
-def add_small(x: object, start: object, encoding: object, /) -> bool: ...
 def tuning() -> dict[str, int]: ...
+
+@final
+class SmallCalls:
+    def __new__(cls, resolve: Callable[[object, int], tuple[list[tuple[Table, float]], int]], /) -> SmallCalls: ...
+    def fill(
+        self,
+        out: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> bool: ...
+    def add_(
+        self,
+        x: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        x_scale: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> bool: ...
+    def add(
+        self,
+        x: object,
+        out: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        x_scale: object,
+        encoding: object,
+        seq_axis: object,
+        channel_axis: object,
+        grid: object,
+        prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> Any: ...
+    def encode(
+        self,
+        positions: object,
+        dim: object,
+        start: object,
+        mask: object,
+        cu_seqlens: object,
+        encoding: object,
+        dtype: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> Any: ...
+    def count(self, mask: object, start: object, padding: object, /) -> Any: ...
+    def forget(self) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
 def levels() -> list[str]: ...
 def level() -> str: ...
 def use_level(name: str) -> None: ...

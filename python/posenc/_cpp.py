@@ -8,31 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._cache import Cache
-from ._encoding import Encoding, Spectrum, spectra
+from . import _conventions, _core
+from ._cache import OVERHEAD, Cache
+from ._encoding import Spectrum, spectra
 from ._frequencies import pack
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
 
-LARGEST_OFFSET = 2**20  # of positions in small calls, which are whole and far from 2**53
-
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
     s = spectrum
-    return _core.Table(s.frequencies, s.source, s.amplitude, pack([s.factor]), s.numbers, s.special, s.full_turns)
+    return _core.Table(
+        s.frequencies, s.source, s.amplitude, pack([s.factor]), s.numbers.packed(), s.special, s.full_turns
+    )
 
 
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 
 
-def remember(named: object, encoding: Encoding, dim: int) -> None:
-    """Let the short way of small calls (`_backend.add_small`) know what a user means by `named` at this width."""
-    if encoding.axes == 1:
-        (spectrum,) = spectra(encoding, dim)
-        if spectrum.offset % 1 == 0 and abs(spectrum.offset) <= LARGEST_OFFSET:
-            _core.remember(_tables[spectrum], named, spectrum.offset)
+def _resolve(named: Any, dim: int) -> tuple[list[tuple[_core.Table, float]], int]:
+    """What a user means by `named` at a width: of each axis its table and offset; and the size of what names it."""
+    axes = spectra(_conventions.resolve(named), dim)
+    factors = sum(len(spectrum.numbers.factors) for spectrum in axes)
+    return [(_tables[spectrum], spectrum.offset) for spectrum in axes], OVERHEAD + 32 * factors
+
+
+def small_calls() -> _core.SmallCalls:
+    """What does the calls that need no explanation."""
+    return _core.SmallCalls(_resolve)
 
 
 def _streams(x: NDArray[Any] | None, out: NDArray[Any]) -> bool:

@@ -295,9 +295,9 @@ class Spectrum:
         Factor of every column, correctly rounded.
     offset : float
         What is added to a position, in float64, before anything else.
-    numbers : ndarray of shape (K, 10), uint64
-        The frequencies for the last stage of rounding, without their signs (`_frequencies.pack`): in radians or, with
-        `full_turns`, turns per unit of position.
+    numbers : Numbers
+        The frequencies for the last stage of rounding, without their signs: in radians or, with `full_turns`, turns per
+        unit of position.
     full_turns : bool
         See `numbers`.
     square : Fraction, optional
@@ -308,7 +308,7 @@ class Spectrum:
     source: NDArray[np.int32]
     amplitude: float
     offset: float
-    numbers: NDArray[np.uint64]
+    numbers: _frequencies.Numbers
     full_turns: bool
     square: Fraction | None = None
 
@@ -341,8 +341,8 @@ class Spectra(tuple[Spectrum, ...]):
 
     @property
     def nbytes(self) -> int:
-        """Of an axis the arrays, their objects (300 bytes), and the floats in the encoding's tuple of frequencies."""
-        return sum(spectrum.nbytes + 300 + 32 * spectrum.frequencies.shape[1] for spectrum in self)
+        """Of an axis the arrays and their objects (300 bytes)."""
+        return sum(spectrum.nbytes + 300 for spectrum in self)
 
 
 def spectra(encoding: Encoding, dim: int) -> Spectra:
@@ -386,15 +386,17 @@ def columns(encoding: Encoding, dim: int) -> tuple[NDArray[np.int32], NDArray[np
     parts = []
     for axis, width in enumerate(widths):
         first, second, _ = _halves(encoding, width)
-        parts += [(axis, k, 0) for k in range(first)] + [(axis, k, 1) for k in range(second)]
+        for t, count in enumerate((first, second)):
+            parts.append([np.full(count, axis), np.arange(count), np.full(count, t)])
         if first + second < width:
-            parts.append((axis, first, 2))  # the zero at the end of an odd width
-    axis, k, t = np.array(parts, np.int32).T
+            parts.append([np.array([axis]), np.array([first]), np.array([2])])  # the zero at the end of an odd width
+    axis, k, t = np.concatenate(parts, axis=1)
     index = {"a": np.array([rank[i] for i in range(encoding.axes)])[axis], "k": k, "t": t}
     order = np.lexsort([index[letter] for letter in reversed(encoding.nesting or LAYOUTS[encoding.layout])])[:block]
+    owner, source = np.where(t < 2, axis, -1)[order], (2 * k + (t ^ encoding.cos_first))[order]
     missing = block - len(order)  # where widths are rounded down
-    owner = np.pad(np.where(t < 2, axis, -1)[order], (0, missing), constant_values=-1)
-    source = np.pad((2 * k + (t ^ encoding.cos_first))[order], (0, missing))
+    if missing:
+        owner, source = np.pad(owner, (0, missing), constant_values=-1), np.pad(source, (0, missing))
     return np.tile(owner, encoding.tile).astype(np.int32), np.tile(source, encoding.tile).astype(np.int32)
 
 
@@ -421,7 +423,7 @@ def _make(key: tuple[Encoding, int]) -> Spectra:
                 np.where(owner == axis, source, np.int32(-1)),
                 amplitude,
                 _at(encoding.position_offset, axis),
-                _frequencies.pack(numbers),
+                numbers,
                 encoding.full_turns,
                 square,
             )
@@ -466,7 +468,7 @@ def _halves(encoding: Encoding, width: int) -> tuple[int, int, Fraction]:
     return width // 2 + 1, width // 2, half if encoding.odd == "extra" else Fraction(width // 2 + 1)
 
 
-def _numbers(encoding: Encoding, width: int, axis: int) -> list[_frequencies.Number]:
+def _numbers(encoding: Encoding, width: int, axis: int) -> _frequencies.Numbers:
     """The frequencies of one axis in magnitude: radians or, with full_turns, turns per unit of position."""
     count, _, half = _halves(encoding, width)
     scale = _at(encoding.position_scale, axis)
@@ -483,10 +485,10 @@ def _numbers(encoding: Encoding, width: int, axis: int) -> list[_frequencies.Num
         raise ValueError(
             f"encoding: expected a width of K = {len(explicit)} frequencies, got {width}, whose K is {count}"
         )
-    return [_frequencies.product(scale, w) for w in explicit]
+    return _frequencies.Numbers(count, {}, scale, explicit)
 
 
-def _doubles(encoding: Encoding, numbers: list[_frequencies.Number], axis: int, radians: bool) -> NDArray[np.float64]:
+def _doubles(encoding: Encoding, numbers: _frequencies.Numbers, axis: int, radians: bool) -> NDArray[np.float64]:
     """Frequencies as two doubles each (2, K), in quarter turns or radians per unit of position, with their signs."""
     one = 1 << _frequencies.CONSTANT_BITS
     if encoding.full_turns:
@@ -496,7 +498,7 @@ def _doubles(encoding: Encoding, numbers: list[_frequencies.Number], axis: int, 
     signs = np.sign(_at(encoding.position_scale, axis))
     if encoding.frequencies is not None:
         signs = signs * np.where(np.array(_explicit(encoding, axis)) < 0.0, -1.0, 1.0)
-    result: NDArray[np.float64] = signs * _frequencies.doubles(numbers, unit) + 0.0
+    result: NDArray[np.float64] = signs * numbers.doubles(unit) + 0.0
     return result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from ._encoding import Spectrum
-from ._frequencies import CONSTANT_BITS, HALF_PI, TWO_OVER_PI, split, unpack
+from ._frequencies import CONSTANT_BITS, HALF_PI, TWO_OVER_PI, split
 
 STAGES = (256, 512)  # bits to compute with
 # 4 sin(x)^2 for x = 0, 1, 2 ... twenty-fourths of a turn, where that is a whole number.
@@ -24,7 +24,7 @@ def exact(spectrum: Spectrum, position: float, column: int) -> float:
         return 0.0
     k, cosine = divmod(source, 2)
     negative = (position < 0.0) != (spectrum.frequencies[0, k] < 0.0)
-    mantissa, exponent, divisor = unpack(spectrum.numbers[k])
+    mantissa, exponent, divisor = spectrum.numbers[k]
     integer, power = split(abs(position))
     low, exponent = integer * mantissa, exponent + power
     high = low if divisor else low + 2 * integer

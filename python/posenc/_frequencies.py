@@ -5,14 +5,16 @@ Integers only: what is exact stays exact, and what is not has a stated error. do
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # The domain of correct rounding. Frequencies count quarter turns per unit of position, position_scale included.
 LARGEST_FREQUENCY = 2.0**24
@@ -22,7 +24,8 @@ SMALLEST_AMPLITUDE = 2.0**-256
 
 LIMBS = 8  # of 64 bits: what a number keeps of its leading bits if it is not exact
 BITS = 64 * LIMBS
-GUARD = 64  # more bits to compute with: 2^20 products lose fewer
+POWER_BITS = BITS + 64  # to compute with: 2^20 products lose less than 2^-550
+LANES = 64  # powers of a progression's ratio that are made one by one
 CONTEXT = Context(prec=200)  # 664 bits; whatever rounding and traps the user has set for his own decimals
 CONSTANT_BITS = 640
 # floor(2^640 * 2/pi) and floor(2^640 * pi/2), from tools/minimax.py.
@@ -106,47 +109,151 @@ def perfect_power(base: float) -> tuple[int, int, int]:
     raise AssertionError
 
 
-def progression(scale: float, base: float, divisor: Fraction, count: int) -> list[Number]:
+class Numbers:
+    """Frequencies without their signs, each made exactly when the last stage of rounding asks for it.
+
+    Number k is exact[k] if it is there; else |scale * factors[k]| if there are factors; else a product of two powers of
+    the ratio of a progression, `powers[k % LANES]` and `powers[LANES + k // LANES]`, each (mantissa, exponent) with
+    POWER_BITS bits.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        exact: dict[int, Number],
+        scale: float = 1.0,
+        factors: tuple[float, ...] = (),
+        powers: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.count = count
+        self.exact = exact
+        self.scale = scale
+        self.factors = factors
+        self.powers = powers
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, k: int) -> Number:
+        exact = self.exact.get(k)
+        if exact is not None:
+            return exact
+        if self.factors:
+            return product(self.scale, self.factors[k])
+        (m, e), (n, f) = self.powers[k % LANES], self.powers[LANES + k // LANES]
+        rounded, exponent = _shortened(m * n, e + f, BITS - 1)
+        return Number(rounded - 1, exponent, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Of Python's objects, and about what `packed` takes."""
+        return 320 * len(self.exact) + 280 * len(self.powers) + 32 * len(self.factors)
+
+    def packed(self) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]:
+        """For the compiled core: which are exact, these (see `pack`), the powers, and the scale and the factors."""
+        powers = b"".join(
+            m.to_bytes(POWER_BITS // 8, "little") + e.to_bytes(8, "little", signed=True) for m, e in self.powers
+        )
+        return (
+            np.array(list(self.exact), np.int64),
+            pack(self.exact.values()),
+            np.frombuffer(powers, "<u8").astype(np.uint64).reshape(-1, POWER_BITS // 64 + 1),
+            np.array([self.scale, *self.factors]),
+        )
+
+    def doubles(self, unit: int) -> NDArray[np.float64]:
+        """All of them times unit / 2^640 as unevaluated sums of two doubles (2, K): RN(w), then RN of the rest."""
+        factor, exponent = _shortened(unit, -CONSTANT_BITS, 256)
+        if self.factors:
+            numbers = [product(self.scale, w) for w in self.factors]
+            return _two_doubles(
+                [number.mantissa * factor for number in numbers], [number.exponent + exponent for number in numbers]
+            )
+        if not self.powers:
+            return doubles((self.exact[k] for k in range(self.count)), unit)
+        lanes = [_shortened(m, e, 192) for m, e in self.powers[:LANES]]
+        anchors = [
+            _shortened((m >> POWER_BITS - 256) * factor, e + POWER_BITS - 256 + exponent, 192)
+            for m, e in self.powers[LANES:]
+        ]
+        result = np.empty((2, len(anchors) * LANES))
+        for first in range(0, len(anchors), LANES):  # some at a time: integers take many times the memory of doubles
+            some = anchors[first : first + LANES]
+            exponents = np.add.outer([e for _, e in some], [e for _, e in lanes]).reshape(-1)
+            here = slice(first * LANES, (first + len(some)) * LANES)
+            result[:, here] = _two_doubles([m * n for n, _ in some for m, _ in lanes], exponents)
+        result = np.ascontiguousarray(result[:, : self.count])
+        result[:, list(self.exact)] = doubles(self.exact.values(), unit)
+        return result
+
+
+def progression(scale: float, base: float, divisor: Fraction, count: int) -> Numbers:
     """|scale| base^(-k / divisor) for k = 0 ... count - 1."""
     first = product(scale, 1.0)
     if count == 1 or base == 1.0:
-        return [first] * count
+        return Numbers(count, {}, scale, (1.0,) * count)
     r, power, exponent = perfect_power(base)
     degree = math.gcd(power, exponent)  # base is a perfect m-th power if m divides it
-    with localcontext(CONTEXT):
-        step = (-Decimal(base).ln() * divisor.denominator / divisor.numerator).exp()
-        adjusted = math.floor(-math.log2(base) / divisor) - BITS - GUARD
-        factor = int(step * Decimal(2) ** -adjusted)
-    mantissa, power_of_two = first.mantissa << BITS, first.exponent - BITS
     bottom, over = divisor.numerator, divisor.denominator
-    result = [first]
-    for k in range(1, count):
-        mantissa, power_of_two = _shortened(mantissa * factor, power_of_two + adjusted, BITS + GUARD)
-        top = k * over  # base^(-top / bottom)
-        exact = None
-        if degree * top % bottom == 0:
-            n = power * top // bottom
-            if n * r.bit_length() < 256:  # beyond, the divisor is too large, whatever the scale takes away
-                exact = rational(first.mantissa, first.exponent - exponent * top // bottom, r**n)
-        if exact is None:
-            rounded, rounded_exponent = _shortened(mantissa, power_of_two, BITS - 1)
-            exact = Number(rounded - 1, rounded_exponent, 0)
-        result.append(exact)
+    exact = {}
+    step = bottom // math.gcd(bottom, degree * over)
+    for k in range(0, count, step):  # base^(-k * over / bottom) is rational
+        n = power * k * over // bottom
+        if n * r.bit_length() >= 256:  # the divisor is too large, whatever the scale takes away
+            break
+        number = rational(first.mantissa, first.exponent - exponent * k * over // bottom, r**n)
+        if number is not None:
+            exact[k] = number
+    with localcontext(CONTEXT):
+        ratio = (-_log(base) * divisor.denominator / divisor.numerator).exp()
+        adjusted = math.floor(-math.log2(base) / divisor) - POWER_BITS
+        factor = int(ratio * Decimal(2) ** -adjusted)
+    lanes = _powers((1, 0), (factor, adjusted), min(LANES, count) + 1)
+    anchors = _powers((first.mantissa, first.exponent), lanes.pop(), -(-count // LANES))
+    lanes += [lanes[0]] * (LANES - len(lanes))
+    return Numbers(count, exact, powers=lanes + anchors)
+
+
+@functools.lru_cache(64)
+def _log(base: float) -> Decimal:
+    return Decimal(base).ln(CONTEXT)
+
+
+def _powers(first: tuple[int, int], ratio: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """`count` members of a progression, to POWER_BITS bits."""
+    factor, adjusted = ratio
+    mantissa, exponent = first[0] << POWER_BITS, first[1] - POWER_BITS
+    result = []
+    for _ in range(count):
+        mantissa, exponent = _cut(mantissa, exponent)
+        result.append((mantissa, exponent))
+        mantissa, exponent = mantissa * factor, exponent + adjusted
     return result
+
+
+def _cut(mantissa: int, exponent: int) -> tuple[int, int]:
+    """The same number rounded down to just POWER_BITS bits."""
+    spare = mantissa.bit_length() - POWER_BITS
+    return mantissa >> spare, exponent + spare
 
 
 def doubles(numbers: Iterable[Number], unit: int) -> NDArray[np.float64]:
     """Numbers times unit / 2^640 as unevaluated sums of two doubles (2, K): correctly rounded, then the rest."""
-    parts, exponents = [], []
+    products, exponents = [], []
     factor, factor_exponent = _shortened(unit, -CONSTANT_BITS, 256)
     for number in numbers:
         mantissa, exponent = _shortened(*_centre(number), 256)
-        rest, power = _shortened(mantissa * factor, exponent + factor_exponent, 256)
-        high = float(rest)
-        parts.append((high, float(rest - int(high))))
-        exponents.append(power)
-    result: NDArray[np.float64] = np.ldexp(np.array(parts).T, np.clip(exponents, -4096, 4096))
-    return np.ascontiguousarray(result)
+        products.append(mantissa * factor)
+        exponents.append(exponent + factor_exponent)
+    return _two_doubles(products, exponents)
+
+
+def _two_doubles(mantissas: list[int], exponents: ArrayLike) -> NDArray[np.float64]:
+    """Integers below 2^1000 times powers of two as unevaluated sums of two doubles (2, K)."""
+    high = list(map(float, mantissas))
+    low = list(map(float, map(operator.sub, mantissas, map(int, high))))
+    result: NDArray[np.float64] = np.ldexp(np.array([high, low]), np.clip(np.array(exponents, np.int64), -4096, 4096))
+    return result
 
 
 def pack(numbers: Iterable[Number]) -> NDArray[np.uint64]:
@@ -156,16 +263,6 @@ def pack(numbers: Iterable[Number]) -> NDArray[np.uint64]:
         for m, e, d in numbers
     )
     return np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, LIMBS + 2)
-
-
-def unpack(row: NDArray[np.uint64]) -> Number:
-    data = row.astype("<u8").tobytes()
-    end = 8 * LIMBS
-    return Number(
-        int.from_bytes(data[:end], "little"),
-        int.from_bytes(data[end + 8 :], "little", signed=True),
-        int.from_bytes(data[end : end + 8], "little"),
-    )
 
 
 def _centre(number: Number) -> tuple[int, int]:

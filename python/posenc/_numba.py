@@ -17,6 +17,7 @@ from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._half import to_odd
+from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
 
@@ -201,6 +202,10 @@ def rows(
     if doubtful.any():
         values = rows_float32_for_sure(spectrum, positions[doubtful], to_odd if odd else nearest)
         out[doubtful] = values if factor is None else out[doubtful] * factor + values
+
+
+def small_calls() -> NoSmallCalls:
+    return NoSmallCalls()
 
 
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:

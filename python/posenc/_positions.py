@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _validate, _ways
+from ._backend import chosen as _chosen
 from ._blocks import blocks
 
 LARGEST = 2**53
@@ -140,6 +141,9 @@ def positions_from_mask(mask: ArrayLike, *, start: ArrayLike = 0, padding: int =
     array([[0, 0, 0, 1, 2],
            [0, 1, 2, 3, 0]])
     """
+    result = _chosen.small.count(mask, start, padding)
+    if result is not None:
+        return result  # type: ignore[no-any-return]
     given = truths(mask)
     if not given.ndim:
         raise ValueError("mask: expected at least 1 dimension, got shape (); `mask=[mask]` is a sequence of one token")

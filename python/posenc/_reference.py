@@ -18,6 +18,7 @@ from ._encoding import Spectrum
 from ._exact import exact
 from ._formula import ANGLE_BOUND, BOUND, TURNED_BOUND, cosine, reduce_angle, sine
 from ._half import to_odd
+from ._protocol import NoSmallCalls
 
 STRIDE = 64  # rows turned from each evaluated one, where a tile has so many
 
@@ -128,6 +129,10 @@ def rows(
         out[...] = values
     else:
         _tiles.combine(out, values, factor, out)
+
+
+def small_calls() -> NoSmallCalls:
+    return NoSmallCalls()
 
 
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:

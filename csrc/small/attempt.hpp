@@ -1,0 +1,45 @@
+// One small call: checked, and done if it is plain.
+#pragma once
+
+#include "../tuning.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include "calls.hpp"
+#include "lend.hpp"
+#include "memo.hpp"
+
+namespace posenc::small {
+
+constexpr auto kMostElements = static_cast<std::int64_t>(kSmallElements);
+
+enum class Done : std::uint8_t { no, yes, error };
+
+// What a user says, beside the arrays.
+struct Said {
+    PyObject* start = nullptr;
+    PyObject* positions = Py_None;
+    PyObject* mask = Py_None;
+    PyObject* bounds = Py_None;
+    PyObject* x_scale = nullptr;  // null: 1.0
+    PyObject* encoding = Py_None;
+};
+
+// The object that Python has.
+struct SmallCalls {
+    PyObject_HEAD Lender* lender;
+    Memo* memo;
+    PyObject* resolve;
+    TableOf table_of;
+};
+
+// Whether threads= and backend= leave the choice to posenc.
+bool is_usual(PyObject* threads, PyObject* backend) noexcept;
+
+// The keywords from seq_axis to backend, as most calls leave them.
+bool are_usual(PyObject* const* keywords) noexcept;
+
+// Writes PE to `to` or, unless `from` is null, from * x_scale + PE. Done::error: a Python error is set.
+Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to);
+
+}  // namespace posenc::small

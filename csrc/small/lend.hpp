@@ -1,0 +1,94 @@
+// The arrays, tensors, numbers and lists that small calls take as they are. Python's objects end here.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <optional>
+
+#include "dlpack.hpp"
+#include "view.hpp"
+
+namespace posenc::small {
+
+// torch, once somebody has imported it, with what it takes to tell a plain tensor. A plain tensor is one block of this
+// machine's memory, which autograd, transforms and subclasses have no part in; so python/posenc/_tensors.py has it.
+class Torch {
+public:
+    Torch();
+
+    // Whether it is a tensor, of the class itself or a parameter. Any tensor but those is none here.
+    bool is_tensor(PyObject* object) noexcept;
+
+    // Whether it is a plain one, to be read, or written, and where its storage ends. May run Python code.
+    bool is_plain(PyObject* tensor, bool written, std::uintptr_t& end);
+
+    // The memory of a plain tensor, if the storage holds it. Runs no Python code, and makes no objects.
+    bool view(PyObject* tensor, std::uintptr_t end, View& view) noexcept;
+
+    // Lets autograd know that it will have been written. May run Python code.
+    bool count_version(PyObject* tensor);
+
+    PyObject* empty_like(PyObject* tensor);
+
+    // A new tensor; null, without an error, if `dtype` is none of its own.
+    PyObject* empty(PyObject* shape, PyObject* dtype);
+    bool is_dtype(PyObject* object);
+    PyObject* int64() const noexcept { return int64_; }
+
+private:
+    bool find();
+
+    PyTypeObject *tensor_ = nullptr, *parameter_ = nullptr, *dtype_ = nullptr;
+    PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
+             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr;
+    std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
+    const dlpack::ExchangeApi* api_ = nullptr;
+    bool useless_ = false;  // a torch without the API
+};
+
+// An argument, once `Lender::prepare` has looked at it.
+struct Lent {
+    PyObject* object = nullptr;
+    std::uintptr_t end = 0;  // of a tensor's storage; 0: it is none
+    bool number = false;     // of Python or NumPy
+};
+
+// NumPy's side, and which of the two it is.
+class Lender {
+public:
+    Lender();
+
+    // Whether memory of `object` may be viewed. May run Python code; the next two do not, and make no objects that the
+    // garbage collector follows.
+    bool prepare(PyObject* object, bool written, Lent& lent);
+
+    // An array of floats, not empty.
+    bool view(const Lent& lent, View& view) noexcept;
+
+    // Anything to read numbers from.
+    bool read(const Lent& lent, Values& values);
+
+    // New arrays.
+    PyObject* empty_like(PyObject* array);
+    PyObject* empty(const std::int64_t* shape, int axes, PyObject* dtype);  // null, without an error: another dtype
+    PyObject* empty_integers(const std::int64_t* shape, int axes);
+
+    Torch torch;
+
+private:
+    PyObject* new_array(const std::int64_t* shape, int axes, PyObject* dtype);
+    bool numpy_view(PyObject* array, View& view) noexcept;
+    bool is_bfloat16(PyObject* descr);
+
+    PyTypeObject* ndarray_;
+    PyTypeObject *int64_, *int32_, *float64_, *float32_;
+    PyObject* empty_like_;
+    PyObject* integers_;
+    PyObject* dtypes_[6];  // classes and dtypes of float32, float64, float16
+    int bfloat16_ = -1;    // number of the type in NumPy, once it has been seen
+};
+
+// A Python int that is exact in a double.
+std::optional<double> small_integer(PyObject* object) noexcept;
+
+}  // namespace posenc::small

@@ -1,0 +1,267 @@
+// Which tensors are plain, and what torch is told. DLPack's C exchange API tells where their memory is.
+#include "lend.hpp"
+
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+namespace posenc::small {
+namespace {
+
+// An attribute, by its dotted path; null, without an error, if there is none.
+PyObject* attribute(PyObject* from, const char* const* path, std::size_t length) {
+    PyObject* object = Py_NewRef(from);
+    for (std::size_t i = 0; i < length && object != nullptr; ++i) {
+        PyObject* const next = PyObject_GetAttrString(object, path[i]);
+        Py_DECREF(object);
+        object = next;
+    }
+    if (object == nullptr) {
+        PyErr_Clear();
+    }
+    return object;
+}
+
+template <std::size_t kLength>
+PyObject* attribute(PyObject* from, const char* const (&path)[kLength]) {
+    return attribute(from, path, kLength);
+}
+
+// The truth of a call's result; false, without an error, if it raises.
+bool is_true(PyObject* result) {
+    const int truth = result == nullptr ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    if (truth < 0) {
+        PyErr_Clear();
+    }
+    return truth > 0;
+}
+
+struct Names {
+    PyObject* requires_grad = PyUnicode_InternFromString("requires_grad");
+    PyObject* current_level = PyUnicode_InternFromString("_current_level");
+    PyObject* untyped_storage = PyUnicode_InternFromString("untyped_storage");
+    PyObject* data_ptr = PyUnicode_InternFromString("data_ptr");
+    PyObject* nbytes = PyUnicode_InternFromString("nbytes");
+    PyObject* raw_repr = PyUnicode_InternFromString("raw_repr");
+    PyObject* of_empty = Py_BuildValue("(sss)", "dtype", "device", "requires_grad");
+    PyObject* cpu = PyUnicode_InternFromString("cpu");
+};
+
+// Made with the first Torch, and never freed: a static of a function would be made under a lock.
+const Names* kept_names = nullptr;
+
+const Names& names() { return *kept_names; }
+
+// A method's integer; 0, without an error, if it raises.
+std::uintptr_t number_of(PyObject* object, PyObject* method) {
+    PyObject* const number = PyObject_CallMethodNoArgs(object, method);
+    const auto value = number == nullptr ? 0 : PyLong_AsUnsignedLongLong(number);
+    Py_XDECREF(number);
+    if (PyErr_Occurred() != nullptr) {
+        PyErr_Clear();
+        return 0;
+    }
+    return static_cast<std::uintptr_t>(value);
+}
+
+bool keys_of(PyObject* keys, PyObject* tensor, std::uint64_t& raw) {
+    PyObject* const set = PyObject_CallOneArg(keys, tensor);
+    PyObject* const number = set == nullptr ? nullptr : PyObject_CallMethodNoArgs(set, names().raw_repr);
+    Py_XDECREF(set);
+    raw = number == nullptr ? 0 : PyLong_AsUnsignedLongLong(number);
+    Py_XDECREF(number);
+    if (PyErr_Occurred() != nullptr) {
+        PyErr_Clear();
+        return false;
+    }
+    return raw != 0;
+}
+
+// Of a new tensor of torch.empty(0, device="cpu"), with or without inference mode.
+bool usual_keys(PyObject* torch, PyObject* keys, bool inference, std::uint64_t& raw) {
+    try {
+        const py::handle module(torch);
+        const py::object mode = module.attr("inference_mode")(inference);
+        mode.attr("__enter__")();
+        py::object made;
+        try {
+            made = module.attr("empty")(1, py::arg("device") = "cpu", py::arg("requires_grad") = false);
+        } catch (const py::error_already_set&) {
+            mode.attr("__exit__")(py::none(), py::none(), py::none());
+            return false;
+        }
+        mode.attr("__exit__")(py::none(), py::none(), py::none());
+        return keys_of(keys, made.ptr(), raw) &&
+               made.get_type().ptr() == static_cast<PyObject*>(module.attr("Tensor").ptr());
+    } catch (const py::error_already_set&) {
+        return false;
+    }
+}
+
+}  // namespace
+
+Torch::Torch() {
+    if (kept_names == nullptr) {
+        kept_names = new Names;
+    }
+}
+
+bool Torch::find() {
+    if (useless_) {
+        return false;
+    }
+    PyObject* const modules = PyImport_GetModuleDict();
+    PyObject* const module = PyDict_GetItemString(modules, "torch");
+    if (module == nullptr) {
+        return false;
+    }
+    PyObject* const tensor = attribute(module, {"Tensor"});
+    PyObject* const capsule = attribute(module, {"Tensor", "__dlpack_c_exchange_api__"});
+    PyObject* const parameter = attribute(module, {"nn", "Parameter"});
+    keys_ = attribute(module, {"_C", "_dispatch_keys"});
+    grad_enabled_ = attribute(module, {"is_grad_enabled"});
+    inference_ = attribute(module, {"is_inference_mode_enabled"});
+    count_ = attribute(module, {"_C", "_increment_version"});
+    forward_ = attribute(module, {"autograd", "forward_ad"});
+    empty_like_ = attribute(module, {"empty_like"});
+    empty_ = attribute(module, {"empty"});
+    PyObject* const dtype = attribute(module, {"dtype"});
+    int64_ = attribute(module, {"int64"});
+    const auto* api =
+        capsule == nullptr
+            ? nullptr
+            : static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
+    PyErr_Clear();
+    while (api != nullptr && api->major != 1) {
+        api = api->previous;
+    }
+    const bool complete = tensor != nullptr && parameter != nullptr && keys_ != nullptr && grad_enabled_ != nullptr &&
+                          inference_ != nullptr && count_ != nullptr && forward_ != nullptr && empty_ != nullptr &&
+                          empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr && api != nullptr &&
+                          api->borrow != nullptr;
+    if (!complete) {
+        // Half-imported modules have not got everything yet.
+        PyObject* const spec = attribute(module, {"__spec__", "_initializing"});
+        useless_ = spec == nullptr || spec != Py_True;
+        return false;
+    }
+    if (!usual_keys(module, keys_, false, usual_) || !usual_keys(module, keys_, true, of_inference_)) {
+        return false;
+    }
+    api_ = api;
+    parameter_ = reinterpret_cast<PyTypeObject*>(parameter);
+    dtype_ = reinterpret_cast<PyTypeObject*>(dtype);
+    tensor_ = reinterpret_cast<PyTypeObject*>(tensor);
+    return true;
+}
+
+bool Torch::is_tensor(PyObject* object) noexcept {
+    return tensor_ != nullptr && (Py_TYPE(object) == tensor_ || Py_TYPE(object) == parameter_);
+}
+
+bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
+    if (tensor_ == nullptr && !find()) {
+        return false;
+    }
+    if (!is_tensor(tensor)) {
+        return false;
+    }
+    std::uint64_t keys = 0;
+    if (!keys_of(keys_, tensor, keys)) {
+        return false;
+    }
+    if (keys != usual_) {  // of other devices, layouts, transforms; negated, conjugated, sparse ...
+        if (keys != of_inference_ || (written && !is_true(PyObject_CallNoArgs(inference_)))) {
+            return false;
+        }
+    }
+    PyObject* const level = PyObject_GetAttr(forward_, names().current_level);
+    const long depth = level == nullptr ? 0 : PyLong_AsLong(level);
+    Py_XDECREF(level);
+    if (PyErr_Occurred() != nullptr) {
+        PyErr_Clear();
+        return false;
+    }
+    if (depth >= 0) {  // it may have a tangent
+        return false;
+    }
+    if (is_true(PyObject_GetAttr(tensor, names().requires_grad)) && is_true(PyObject_CallNoArgs(grad_enabled_))) {
+        return false;
+    }
+    PyObject* const storage = PyObject_CallMethodNoArgs(tensor, names().untyped_storage);
+    if (storage == nullptr) {
+        PyErr_Clear();
+        return false;
+    }
+    const std::uintptr_t first = number_of(storage, names().data_ptr);
+    end = first == 0 ? 0 : first + number_of(storage, names().nbytes);
+    Py_DECREF(storage);
+    return end > first;
+}
+
+bool Torch::view(PyObject* tensor, std::uintptr_t end, View& view) noexcept {
+    dlpack::Tensor lent{};
+    if (api_->borrow(tensor, &lent) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    if (lent.data == nullptr || lent.device_type != dlpack::kCpu || lent.lanes != 1 || lent.bits > 64 ||
+        lent.axes > kMostAxes || (lent.stride == nullptr && lent.axes > 0)) {
+        return false;
+    }
+    switch (lent.code) {
+        case dlpack::kInt:
+            view.kind = Kind::integer;
+            break;
+        case dlpack::kUInt:
+            view.kind = Kind::natural;
+            break;
+        case dlpack::kFloat:
+            view.kind = Kind::real;
+            break;
+        case dlpack::kBrain:
+            view.kind = Kind::brain;
+            break;
+        case dlpack::kBool:
+            view.kind = Kind::boolean;
+            break;
+        default:
+            return false;
+    }
+    view.size = lent.bits / 8;
+    if (view.size == 0 || (view.kind == Kind::real && view.size == 1)) {
+        return false;
+    }
+    view.data = static_cast<char*>(lent.data) + lent.byte_offset;
+    view.axes = lent.axes;
+    for (int axis = 0; axis < lent.axes; ++axis) {
+        view.shape[axis] = lent.shape[axis];
+        view.stride[axis] = lent.stride[axis] * view.size;
+    }
+    view.writeable = true;
+    std::int64_t reach = view.size;  // no strides of a tensor are negative
+    for (int axis = 0; axis < view.axes; ++axis) {
+        reach += (view.shape[axis] - 1) * view.stride[axis];
+    }
+    return view.count() > 0 && reinterpret_cast<std::uintptr_t>(view.data) + static_cast<std::uintptr_t>(reach) <= end;
+}
+
+bool Torch::count_version(PyObject* tensor) {
+    PyObject* const one = PyTuple_Pack(1, tensor);
+    PyObject* const done = one == nullptr ? nullptr : PyObject_CallOneArg(count_, one);
+    Py_XDECREF(one);
+    Py_XDECREF(done);
+    return done != nullptr;
+}
+
+PyObject* Torch::empty_like(PyObject* tensor) { return PyObject_CallOneArg(empty_like_, tensor); }
+
+bool Torch::is_dtype(PyObject* object) { return (tensor_ != nullptr || find()) && Py_TYPE(object) == dtype_; }
+
+PyObject* Torch::empty(PyObject* shape, PyObject* dtype) {
+    PyObject* const arguments[] = {shape, dtype, names().cpu, Py_False};
+    return PyObject_Vectorcall(empty_, arguments, 1, names().of_empty);
+}
+
+}  // namespace posenc::small

@@ -1,0 +1,184 @@
+#include "write.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "../dispatch.hpp"
+
+namespace posenc::small {
+namespace {
+
+// The addresses of the arrays that a view consists of along its first axes, in C order.
+void set_addresses(const View& view, int axes, Few<char*>& addresses) {
+    std::size_t count = 1;
+    for (int axis = 0; axis < axes; ++axis) {
+        count *= static_cast<std::size_t>(view.shape[axis]);
+    }
+    addresses.resize(count);
+    char** const address = addresses.data();
+    *address = view.data;
+    std::size_t done = 1;  // of the last axes, the last one first: an axis repeats them
+    for (int axis = axes - 1; axis >= 0; --axis) {
+        for (std::int64_t i = 1; i < view.shape[axis]; ++i) {
+            for (std::size_t j = 0; j < done; ++j) {
+                address[static_cast<std::size_t>(i) * done + j] = address[j] + i * view.stride[axis];
+            }
+        }
+        done *= static_cast<std::size_t>(view.shape[axis]);
+    }
+}
+
+// A call is too small for signals to be looked at.
+struct NoPoll : Poll {
+    bool go_on() noexcept override { return true; }
+};
+
+}  // namespace
+
+Write::Write(const View& out, const View& from, bool add, double scale)
+    : out_(out), from_(from), add_(add), scale_(scale) {}
+
+bool Write::prepare(const Axes& axes, const Where& where) {
+    axes_ = &axes;
+    std::size_t size = 0;
+    for (const Axis& axis : axes) {
+        size = std::max(size, workspace_size(axis.table->table()));
+    }
+    if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
+        return false;
+    }
+    workspace_.emplace(size);
+    return true;
+}
+
+Target Write::target(int inner) {
+    set_addresses(out_, out_.axes - inner, to_addresses_);
+    char* const* from = to_addresses_.data();
+    if (from_.data != out_.data) {
+        set_addresses(from_, from_.axes - inner, from_addresses_);
+        from = from_addresses_.data();
+    }
+    const int row = out_.axes - 2, column = out_.axes - 1;
+    return {{to_addresses_.data(), out_.stride[row], out_.stride[column]},
+            {from, from_.stride[row], from_.stride[column]},
+            to_addresses_.size(),
+            1,
+            0,
+            0,
+            out_.element(),
+            add_ ? Operation::add : Operation::fill,
+            scale_,
+            false};
+}
+
+void Write::run() {
+    if (axes_->size() == 1) {
+        run_rows();
+    } else {
+        run_grid();
+    }
+}
+
+// ---- one axis -------------------------------------------------------------------------------------------------------
+
+bool Write::prepare_rows(const Where& where) {
+    if (!place(out_, where, axes_->front().offset, placement_)) {
+        return false;
+    }
+    target_ = target(2);
+    return true;
+}
+
+void Write::run_rows() noexcept {
+    if (placement_.masked && add_ && !is_same_memory(out_, from_)) {
+        copy_masked();
+    }
+    const Run kernel = active_level().run;
+    const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
+    const double* const positions = placement_.positions.data();
+    for (std::size_t group = 0; group < placement_.groups; ++group) {
+        Target part = target_;
+        if (placement_.groups > 1) {
+            part.to.address += group;
+            part.from.address += group;
+            part.count = 1;
+        }
+        kernel(
+            axes_->front().table->table(),
+            placement_.starts ? Rows{nullptr, positions[group], 0, rows} : Rows{positions + group * rows, 0.0, 0, rows},
+            part, workspace_->get());
+    }
+}
+
+// Rows without a position are those of x.
+void Write::copy_masked() const noexcept {
+    const std::int64_t rows = out_.shape[out_.axes - 2], columns = out_.shape[out_.axes - 1];
+    for (std::size_t array = 0; array < target_.count; ++array) {
+        const double* const positions =
+            placement_.positions.data() + (placement_.groups == 1 ? 0 : array * static_cast<std::size_t>(rows));
+        for (std::int64_t row = 0; row < rows; ++row) {
+            if (!std::isnan(positions[row])) {
+                continue;
+            }
+            char* const to = target_.to.address[array] + row * target_.to.row_stride;
+            const char* const from = target_.from.address[array] + row * target_.from.row_stride;
+            for (std::int64_t column = 0; column < columns; ++column) {
+                std::memcpy(to + column * target_.to.column_stride, from + column * target_.from.column_stride,
+                            static_cast<std::size_t>(out_.size));
+            }
+        }
+    }
+}
+
+// ---- several axes: rows of each are made, then merged ---------------------------------------------------------------
+
+bool Write::prepare_grid(const Where& where) {
+    const auto count = static_cast<int>(axes_->size());
+    if (where.positions || where.mask || where.bounds || out_.axes < count + 2) {
+        return false;
+    }
+    std::int64_t rows = 0;
+    lines_ = std::vector<Few<double>>(axes_->size());
+    for (int axis = 0; axis < count; ++axis) {
+        const std::int64_t size = out_.shape[out_.axes - 1 - count + axis];
+        if (!place_line(where.start, axis, count, size, (*axes_)[static_cast<std::size_t>(axis)].offset,
+                        lines_[static_cast<std::size_t>(axis)])) {
+            return false;
+        }
+        rows += size;
+    }
+    target_ = target(count + 1);
+    const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
+    const std::size_t bytes =
+        static_cast<std::size_t>(rows) * columns * value_bytes(target_.element, target_.operation);
+    rows_ = make_aligned(bytes / sizeof(double) + 1);
+    return true;
+}
+
+void Write::run_grid() {
+    const auto count = static_cast<int>(axes_->size());
+    const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
+    const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
+    MergeCall merge{{}, {}, {}, {}, columns, target_};
+    char* free = reinterpret_cast<char*>(rows_.get());
+    for (int axis = 0; axis < count; ++axis) {
+        const int place = out_.axes - 1 - count + axis;
+        const auto length = static_cast<std::size_t>(out_.shape[place]);
+        const auto step = static_cast<std::ptrdiff_t>(row_bytes);
+        const Arrays rows{&free, step, static_cast<std::ptrdiff_t>(size)};
+        const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
+        const auto a = static_cast<std::size_t>(axis);
+        active_level().run((*axes_)[a].table->table(), {lines_[a].data(), 0.0, 0, length},
+                           {rows, rows, 1, 1, 0, 0, element, Operation::fill, 1.0, false}, workspace_->get());
+        merge.parts.push_back(free);
+        merge.lengths.push_back(length);
+        merge.to_steps.push_back(out_.stride[place]);
+        merge.from_steps.push_back(from_.stride[place]);
+        free += length * row_bytes;
+    }
+    NoPoll poll;
+    run_call(merge, 1, poll);
+}
+
+}  // namespace posenc::small

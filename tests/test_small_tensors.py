@@ -1,0 +1,142 @@
+"""Small calls on tensors: which are plain, and what torch learns of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import posenc
+import pytest
+
+from . import backends
+from .test_small import add, add_, fill
+from .test_tensors import STRANGE
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytestmark = [
+    pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", "")),
+    pytest.mark.skipif(
+        not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"), reason="this torch has no DLPack C exchange API"
+    ),
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+]
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+SHAPE = (3, 5, 6)
+SAID: dict[str, dict[str, Any]] = {
+    "default": {},
+    "start": {"start": torch.tensor(7)},
+    "starts": {"start": torch.tensor([1, 2, 3], dtype=torch.int32)},
+    "NumPy's starts": {"start": np.array([[1.5], [2], [3]])},
+    "positions": {"positions": torch.arange(5)},
+    "positions of all": {"positions": torch.arange(15.0).reshape(5, 3).T},
+    "mask": {"mask": torch.tensor([True, False, True, True, False])},
+    "packed": {"cu_seqlens": torch.tensor([0, 2, 5], dtype=torch.int32)},
+    "grid": {"encoding": "mae", "x_scale": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    from posenc import _cpp
+
+    return _cpp.small_calls()
+
+
+def same(a: Any, b: Any) -> bool:
+    return bool(torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)))
+
+
+@pytest.mark.parametrize("kind", SAID)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_results(small: Any, kind: str, dtype: Any) -> None:
+    said = SAID[kind]
+    shape = (2, 3, 4, 8) if kind == "grid" else SHAPE
+    x = torch.randn(shape).to(dtype)
+    want = posenc.add(x, backend="numpy", **said)
+    for make in (
+        lambda: x.clone(),
+        lambda: x.transpose(0, -1).contiguous().transpose(0, -1),
+        lambda: torch.zeros(shape[0], *shape).to(dtype)[1].copy_(x),
+        lambda: torch.nn.Parameter(x.clone(), requires_grad=False),
+    ):
+        one = make()
+        version = one._version
+        assert add_(small, one, **said)
+        assert one._version > version
+        assert same(one, want)
+        one = make()
+        version = one._version
+        assert same(add(small, one, **said), want)
+        assert (one._version, same(one, x)) == (version, True)
+        out = torch.empty_like(x)
+        assert add(small, make(), out, **said) is out
+        assert same(out, want)
+
+
+@pytest.mark.parametrize("kind", [*STRANGE, "lazy"])
+def test_what_is_not_plain(small: Any, kind: str) -> None:
+    make = STRANGE.get(kind, lambda: torch.nn.parameter.UninitializedParameter(requires_grad=False))
+    plain = torch.ones(4, 6)
+    assert not fill(small, make())
+    assert not add_(small, make())
+    if kind not in ("expanded", "of inference"):  # which may be read
+        assert add(small, make()) is None
+    assert add(small, plain, make()) is None
+    if kind not in ("integers", "leaf", "parameter", "expanded", "of inference"):
+        for name in ("start", "positions", "mask", "cu_seqlens"):
+            assert not add_(small, plain, **{name: make()})
+    assert (plain == 1).all()
+
+
+def test_gradients(small: Any) -> None:
+    x = torch.zeros(4, 6, requires_grad=True)
+    with torch.no_grad():
+        assert add_(small, x)
+    assert x._version > 0
+    assert not add_(small, x)
+    y = (torch.ones(4, 6, requires_grad=True) * 2).exp()  # keeps its result for the backward pass
+    with torch.no_grad():
+        assert fill(small, y)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_inference_mode(small: Any) -> None:
+    with torch.inference_mode():
+        x = torch.zeros(4, 6)
+        assert fill(small, x)
+    assert not fill(small, x)
+    assert add(small, x) is not None
+
+
+def test_within_transforms(small: Any) -> None:
+    seen = []
+
+    def call(x: Any) -> Any:
+        seen.append(fill(small, x))
+        return x
+
+    torch.func.vmap(call)(torch.zeros(2, 4, 6))
+    torch.func.jvp(call, (torch.zeros(4, 6),), (torch.ones(4, 6),))
+    with torch.autograd.forward_ad.dual_level():
+        call(torch.autograd.forward_ad.make_dual(torch.zeros(4, 6), torch.ones(4, 6)))
+    torch.func.functionalize(call)(torch.zeros(4, 6))
+    with torch._subclasses.FakeTensorMode():
+        call(torch.zeros(4, 6))
+    assert seen == [False] * 5
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_new_tensors(small: Any, dtype: Any) -> None:
+    got = small.encode(5, 6, 3, None, None, None, dtype, None, None)
+    assert same(got, posenc.encode(5, 6, start=3, dtype=dtype, backend="numpy"))
+    got = small.encode(torch.arange(6.0).reshape(2, 3), 6, 0, None, None, None, dtype, None, None)
+    assert same(got, posenc.encode(np.arange(6.0).reshape(2, 3), 6, dtype=dtype, backend="numpy"))
+    assert small.encode(torch.tensor(5), 6, 0, None, None, None, dtype, None, None) is None
+    assert small.encode(5, 6, 0, None, None, None, torch.int64, None, None) is None
+
+
+def test_positions_from_mask(small: Any) -> None:
+    got = small.count(torch.tensor([[0, 1, 1], [1, 0, 1]]).T, 4, 0)
+    assert got.dtype == torch.int64
+    assert got.tolist() == [[0, 4], [4, 0], [4, 5]]

@@ -84,7 +84,14 @@ print(json.dumps(grown))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of resident memory")
-@pytest.mark.parametrize("name", [name for name in backends.NAMES if name not in backends.MISSING])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name != "cpp" and "cpp" not in backends.MISSING else ())
+        for name in backends.NAMES
+        if name not in backends.MISSING
+    ],
+)
 def test_what_a_call_needs_beside_the_array(name: str) -> None:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("POSENC_")}
     done = subprocess.run(

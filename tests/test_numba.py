@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import posenc
 import pytest
-from posenc import _formula
+from posenc import _cache, _formula
 
 from .arrays import assert_same_bits, noise
 
@@ -25,10 +25,10 @@ def test_pieces(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = noise((60, 7), np.float32)
     places = [{"start": -9}, {"start": 0.5}, {"positions": np.r_[5:30, 7.5, 8:42]}]
     want = [posenc.add(x, x_scale=0.3, **place, backend="numba") for place in places]
-    numba._columns.clear()
+    _cache.SHARED.clear()
     monkeypatch.setattr(numba, "DIRECT_ELEMENTS", elements)
     for place, sums in zip(places, want, strict=True):
         assert_same_bits(posenc.add(x, x_scale=0.3, **place, backend="numba"), sums)
         got = posenc.fill_(np.empty_like(x), **place, backend="numba")
         assert_same_bits(got, posenc.fill_(np.empty_like(x), **place, backend="numpy"))
-    numba._columns.clear()
+    _cache.SHARED.clear()

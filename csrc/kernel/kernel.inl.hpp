@@ -1,18 +1,19 @@
-// The mathematics of the compiled backend, written once and compiled once per ISA level by kernel_<isa>.cpp.
+// The mathematics of the compiled backend, written once and compiled once per ISA level by level_<isa>.cpp.
 // Not a header to share: everything lives in an anonymous namespace, because a template or inline function compiled
 // with two sets of flags would leave one weak copy, and an old CPU would run the new one's instructions. For the same
 // reason nothing of the standard library is included beyond integer types.
 //
-// How a row comes about, in the order of the files:
-//   evaluate   sin and cos of one position at every frequency, in double
-//   quick      the same in fewer operations and digits, for rows that stand alone
-//   half       float16 and bfloat16
-//   round      double -> float32, or what narrows to the right 16 bits, noticing every value too close to a rounding
-//   boundary to be sure; those, in about one
-//              piece in thirty, are looked at again, and one element in a million is computed to 100 bits (exact.cpp)
-//   rows       rows p - r ... p + r turned from an anchor row p
-//   write      into the caller's array
-// so that a float32 result is the correctly rounded one whichever way it was computed.
+// Producers make rows in registers, as doubles, and each states its error bound; the rounding test turns them into
+// float32; consumers put them where they belong. In the order of the files:
+//   evaluate   producer: sin and cos of one position at a frequency, to 2^-51 of the result
+//   quick      producer: the same with fewer operations and digits, for rows that stand alone
+//   half       conversions of float16 and bfloat16
+//   round      Ziv's rounding test: of a register at once, of its lanes one by one, by exact.cpp
+//   consumers  fill, add
+//   lists      single rows, by quick or evaluate
+//   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
+//   store      rows that are ready, to arrays of any strides
+// and here: which producer and which consumer a call gets, and the walk through memory.
 #include "../kernel.hpp"
 #include "simd.inl.hpp"
 

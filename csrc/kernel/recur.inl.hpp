@@ -129,13 +129,14 @@ inline StartPair start_pair(const Tile& tile, f64s w, f64s w_low, f64s sin_step,
         sine_error += lost;
     }
     const double top = table.special[4];  // the amplitude, if it is exact
+    i64s coarse{};
     if (tile.grain >= 0 && tile.steps.has_exact) {
         const f64s grains = w * (1.0 / kGrain / static_cast<double>(1 << tile.grain));
-        const i64s coarse = (i64s)(((grains + 0x1.8p52) - 0x1.8p52 == grains) | (magnitude(grains) >= 0x1p51)) &
-                            (i64s)(w_low == 0.0) & 1;
-        cosine_error = (f64s)(((i64s)cosine_error & ~1) | coarse);
-        sine_error = (f64s)(((i64s)sine_error & ~1) | coarse);
+        coarse = (i64s)(((grains + 0x1.8p52) - 0x1.8p52 == grains) | (magnitude(grains) >= 0x1p51)) &
+                 (i64s)(w_low == 0.0) & 1;
     }
+    cosine_error = (f64s)(((i64s)cosine_error & ~1) | coarse);
+    sine_error = (f64s)(((i64s)sine_error & ~1) | coarse);
     if (tile.steps.has_quarters && absolute(top) >= 0x1p-14) {  // at whole numbers of quarter turns, all is exact
         const i64s inexact = ~(((i64s)(sin == 0.0) | (i64s)(cos == 0.0)) &
                                ((i64s)(sin_step == 0.0) | (i64s)(magnitude(sin_step) == 1.0)));

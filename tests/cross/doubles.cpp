@@ -156,7 +156,7 @@ int main(int, char** arguments) {
             }
         }
         for (const double step : {1.0, 0.25, -3.0, 1000.0}) {
-            if (step == 1.0 || absolute(start) < 0x1p30) {  // exact positions
+            if (step == 1.0 || (start >= 0.0 && start < 0x1p30)) {  // exact positions
                 write_run(table, start, step, work);
             }
         }

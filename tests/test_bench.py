@@ -49,6 +49,8 @@ def benched(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, l
 def test_every_backend_limit_and_peer_enters_every_case(workload: Workload) -> None:
     if workload.dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
+    if workload.held == "torch":
+        pytest.importorskip("torch")
     arena = Arena(workload.tiny)
     judge = Judge(arena)
     ours = [workloads.ours(name) for name in _backend.MODULES if _backend.why_not(name) is None]

@@ -471,9 +471,9 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
             }
             done = i;
             new_part = true;
-        } else if (const std::size_t count = new_part ? even_part(table, rows, i, end) : 0; count != 0) {
-            run_rows<E>(table, {rows.position, 0.0, i, count}, target, work);
-            done = i += count;
+        } else if (const std::size_t even = new_part ? even_part(table, rows, i, end) : 0; even != 0) {
+            run_rows<E>(table, {rows.position, 0.0, i, even}, target, work);
+            done = i += even;
         } else if (const std::size_t count = run_length(rows, i, end); count >= kRun) {
             single_rows_until(i);
             run_rows<E>(table, {nullptr, rows.position[i] - static_cast<double>(i), i, count}, target, work);

@@ -93,7 +93,7 @@ bool usual_keys(PyObject* torch, PyObject* keys, bool inference, std::uint64_t& 
         }
         mode.attr("__exit__")(py::none(), py::none(), py::none());
         return keys_of(keys, made.ptr(), raw) &&
-               made.get_type().ptr() == static_cast<PyObject*>(module.attr("Tensor").ptr());
+               py::type::handle_of(made).ptr() == static_cast<PyObject*>(module.attr("Tensor").ptr());
     } catch (const py::error_already_set&) {
         return false;
     }

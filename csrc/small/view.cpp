@@ -127,7 +127,11 @@ bool is_disjoint(const View& view) noexcept {
             axes[count++] = {std::abs(view.stride[axis]), view.shape[axis]};
         }
     }
-    std::sort(axes.begin(), axes.begin() + count);
+    for (std::size_t i = 1; i < count; ++i) {  // a few axes: std::sort's code for many alarms GCC's sanitized builds
+        for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j) {
+            std::swap(axes[j], axes[j - 1]);
+        }
+    }
     std::int64_t reach = view.size;
     for (std::size_t axis = 0; axis < count; ++axis) {
         if (axes[axis].first < reach) {

@@ -22,6 +22,8 @@ class Sized(Protocol):
 
 
 Key = TypeVar("Key", bound=Hashable)
+Owner = TypeVar("Owner")
+Made = TypeVar("Made")
 Value = TypeVar("Value", bound=Sized)
 
 # Of all tables together: those of one encoding fit at every width. What the compiled core remembers for small calls
@@ -88,6 +90,26 @@ class Store:
 
 _all: weakref.WeakSet[Store] = weakref.WeakSet()
 SHARED = Store(LIMIT)
+
+
+class memoized(Generic[Owner, Made]):  # used as functools.cached_property is
+    """A property that is made once and kept in the instance.
+
+    functools.cached_property holds a lock that, up to Python 3.11, all instances share: Python code runs under it, and
+    a child that is forked while another thread holds it waits forever. Here two threads may both make the value.
+    """
+
+    def __init__(self, make: Callable[[Owner], Made]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Owner, owner: type | None = None) -> Made:
+        value: Made = self._make(instance)
+        instance.__dict__[self._name] = value
+        return value
 
 
 class Cache(Generic[Key, Value]):

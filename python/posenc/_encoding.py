@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _frequencies, _validate
-from ._cache import Cache
+from ._cache import Cache, memoized
 
 LARGEST_DIM = 2**20
 LARGEST_AXES = 32  # NumPy's arrays have few more
@@ -316,12 +316,12 @@ class Spectrum:
     def dim(self) -> int:
         return len(self.source)
 
-    @functools.cached_property
+    @memoized
     def factor(self) -> _frequencies.Number:
         """The exact amplitude, without its sign."""
         return _frequencies.product(self.amplitude, 1.0) if self.square is None else _frequencies.root(self.square)
 
-    @functools.cached_property
+    @memoized
     def special(self) -> tuple[float, ...]:
         """Amplitude * sin(x) for 4 sin(x)^2 = 0, 1, 2, 3, 4, or NaN where that is no double.
 

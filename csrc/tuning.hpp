@@ -27,8 +27,8 @@ constexpr std::size_t kSmallElements = std::size_t{1} << 18;
 // Elements up to which a call keeps the GIL: about a microsecond, not worth letting other threads
 // run. Measured: nothing.
 constexpr std::size_t kTinyElements = std::size_t{1} << 12;
-// Bytes of what small calls remember: encodings, and their tables. Chosen: a sixteenth of the budget. Measured:
-// nothing.
+// Bytes of what small calls remember: encodings, and their tables. Chosen: some hundred widths of a model's
+// size. Measured: nothing.
 constexpr std::size_t kMemoBytes = std::size_t{4} << 20;
 
 // ---- memory (memory.cpp) ----

@@ -34,7 +34,7 @@ def long_calls() -> dict[str, tuple[Callable[..., Any], tuple[int, ...], type, d
     cuts = np.arange(0, ROWS + 1, 120)
     return {
         "fill": (posenc.fill_, (ROWS, DIM), np.float32, {"start": 5}),
-        "fill, ready rows": (posenc.fill_, (ROWS // 60, 60, DIM), np.float32, {}),
+        "fill, many sequences": (posenc.fill_, (ROWS // 60, 60, DIM), np.float32, {}),
         "fill float64": (posenc.fill_, (ROWS // 4, DIM), FLOAT64, {"start": 5}),
         "fill float16": (posenc.fill_, (ROWS // 2, DIM), FLOAT16, {"start": 0.5}),
         "add": (posenc.add_, (ROWS, DIM), np.float32, {"start": -7}),

@@ -29,7 +29,7 @@ CALLS: dict[str, tuple[tuple[int, ...], type, dict[str, Any]]] = {
     "small": ((3, 40), np.float32, {}),
     "small, many": ((40, 3, 40), np.float32, {}),
     "start": ((2, 5, 40), np.float32, {"start": 0.25}),
-    "ready rows": ((2, 50, 40), np.float32, {"start": np.array([0, 7])}),
+    "starts": ((2, 50, 40), np.float32, {"start": np.array([0, 7])}),
     "positions": ((50, 40), np.float32, {"positions": noise((50,), np.float64)}),
     "mask": ((50, 40), np.float32, {"mask": np.arange(50) % 3 > 0}),
     "float16": ((50, 40), np.float16, {"start": 3}),

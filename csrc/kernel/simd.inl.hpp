@@ -227,8 +227,8 @@ f64s choose(i64s mask, f64s a, f64s b) { return (f64s)(((i64s)a & mask) | ((i64s
 
 f64s magnitude(f64s y) { return (f64s)((i64s)y & INT64_MAX); }
 
-// a * b + c. Fused where float32 is made: the check in round_f32 makes its bits independent of that. Float64 results
-// have no such check and are never fused.
+// a * b + c. Fused where float32 is made: the rounding test makes its bits independent of that. Float64 results have
+// no such test and are never fused.
 template <bool fuse>
 f64s multiply_add(f64s a, f64s b, f64s c) {
     if constexpr (fuse && kFused) {

@@ -12,7 +12,7 @@ import importlib.util
 import os
 from typing import Any
 
-from ._cache import LIMIT, MEMO_LIMIT
+from ._cache import LIMIT
 from ._protocol import Backend, NoSmallCalls, SmallCalls
 
 # Fastest first; each is a module that is a _protocol.Backend.
@@ -170,5 +170,5 @@ def info() -> dict[str, Any]:
         "backends": {key: _status(key) for key in MODULES},
         "compiler": core.compiler if core is not None else None,
         "flags": core.flags if core is not None else None,
-        "cache_limit": LIMIT + MEMO_LIMIT,
+        "cache_limit": LIMIT + (core.tuning()["memo_bytes"] if core is not None else 0),
     }

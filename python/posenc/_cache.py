@@ -27,9 +27,8 @@ Made = TypeVar("Made")
 Value = TypeVar("Value", bound=Sized)
 
 # Of all tables together: those of one encoding fit at every width. What the compiled core remembers for small calls
-# (csrc/small/memo.hpp) comes on top: together, this is what README.md and `info` say.
+# (kMemoBytes in csrc/tuning.hpp) comes on top: together, this is what README.md and `info` say.
 LIMIT = 52 * 2**20
-MEMO_LIMIT = 4 * 2**20
 
 # What an entry takes beside the bytes of its arrays: a key with its `Encoding` (415 bytes without explicit frequencies,
 # on Python 3.11), the objects of a spectrum or a table and of their arrays (500), and a place in a dictionary (200).

@@ -117,6 +117,13 @@ struct Target {
     bool stream;  // write past the caches: only for outputs far larger than they are
 };
 
+// Whether so many arrays have tiles of ready rows added to them in turn, rather than each the rows from registers.
+inline bool shares_rows(const Target& target, std::size_t arrays) {
+    const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
+    return target.operation == Operation::add && is_half && arrays >= kSharingArrays && target.to.column_stride == 2 &&
+           target.from.column_stride == 2;
+}
+
 // Writes every row of `rows` to every array of `target`.
 //
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why

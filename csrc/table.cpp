@@ -127,7 +127,7 @@ std::size_t OwnedTable::nbytes() const noexcept {
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    return table.padded_trig + 4 * kStartColumns + (kStepArrays + 2) * table.padded_frequencies +
+    return table.padded_trig + 5 * kStartColumns + (kStepArrays + 2) * table.padded_frequencies +
            table.shared_rows * table.columns + kPadding;
 }
 

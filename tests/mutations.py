@@ -77,7 +77,7 @@ MUTATIONS = [
         "a floor of the window alone", ROUND, "(window * 0x1p-53 - relative)", "(window * 0x1p-45 - relative)", BITS
     ),
     Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-5 - relative)", BITS),
-    Mutation("no limit of a strip", RECUR, "limit = limits > limit ? limits : limit;", "limit = limits * 0.0F;", BITS),
+    Mutation("no limit of a strip", RECUR, "limit = least > limit ? least : limit;", "limit = least * 0.0F;", BITS),
     Mutation(
         "every row passes for evaluated", RECUR, "least_error = row != 0 ? e :", "least_error = row > 99 ? e :", BITS
     ),
@@ -117,10 +117,13 @@ MUTATIONS = [
     Mutation(
         "the last streamed row",
         WALK,
-        "rows.first + done, rows.count - done}",
-        "rows.first + done, rows.count - done - 1}",
+        "next + 1, rest - 1}",
+        "next + 1, rest - 2}",
         BITS,
     ),
+    Mutation("a row's first columns", WALK, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
+    Mutation("an exact tie at AVX-512", RECUR, "choose(tie, kInfinity + f64s{}, f64s{})", "f64s{}", BITS),
+    Mutation("tiny values at AVX-512", RECUR, "return choose(tiny, kInfinity + f64s{}, limit);", "return limit;", BITS),
     Mutation(
         "a sixteenth of a turn",
         KERNEL + "lists.inl.hpp",

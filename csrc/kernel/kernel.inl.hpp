@@ -41,11 +41,11 @@ struct Workspace {
 Workspace divide(const Table& table, double* memory) {
     constexpr std::size_t size = kStartColumns;
     double* const start = memory + table.padded_trig;
-    double *const steps = start + 4 * size, *const next = steps + kStepArrays * table.padded_frequencies;
+    double *const steps = start + 5 * size, *const next = steps + kStepArrays * table.padded_frequencies;
     return {memory,
             {memory, memory + table.padded_frequencies},
             {next, next + table.padded_frequencies},
-            {start, start + size, start + 2 * size, start + 3 * size},
+            {start, start + size, start + 2 * size, start + 3 * size, reinterpret_cast<float*>(start + 4 * size)},
             steps,
             next + 2 * table.padded_frequencies};
 }
@@ -55,20 +55,28 @@ bool is_run(const Rows& rows) {
     return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
 }
 
+// Walks down strips side by side, a band of rows at a time.
 template <class Consumer>
 void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t count,
                  char* to, const char* from, const Consumer& consumer) {
-    constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
-    for (std::size_t j = first; j < first + count; j += kStrip, to += kStrip * size, from += kStrip * size) {
-        const std::size_t some = smaller(kStrip, first + count - j);
-        bool alternating = false;
-        for (std::size_t i = 0; i < kStrip; i += kLanes) {
-            alternating |= any((u32s)((i64s)load<f64s>(start.error + j + i) < 0));
+    constexpr std::size_t size = sizeof(typename Consumer::Element);
+    const std::size_t end = first + count, band = count > kStrip ? consumer.band() : kRows;
+    for (std::size_t j = first; j < end; j += kStrip) {
+        ready_strip<typename Consumer::Value>(tile, start, j);
+    }
+    for (std::size_t row = 0; row < tile.rows; row += band) {
+        const std::size_t below = smaller(row + band, tile.rows);
+        const auto down = static_cast<std::ptrdiff_t>(row);
+        for (std::size_t j = first, next = first; j < end; j = next) {
+            const bool alternating = alternates(start, j);
+            do {
+                next += kStrip;
+            } while (next < end && alternates(start, next) == alternating);
+            const auto walk = alternating ? walk_band<true, Consumer> : walk_band<false, Consumer>;
+            const auto right = static_cast<std::ptrdiff_t>((j - first) * size);
+            walk(tile, start, column + j, j, smaller(next, end) - j, row, below, to + down * consumer.to_stride + right,
+                 from + down * consumer.from_stride + right, consumer);
         }
-        const auto walk = some > kVector
-                              ? (alternating ? walk_strip<2, true, Consumer> : walk_strip<2, false, Consumer>)
-                              : (alternating ? walk_strip<1, true, Consumer> : walk_strip<1, false, Consumer>);
-        walk(tile, start, column + j, j, some, to, from, consumer);
     }
 }
 
@@ -142,6 +150,9 @@ struct Anchors {
     }
 };
 
+// How far ahead to prefetch down strips that take so many bytes of a row.
+std::ptrdiff_t rows_ahead(std::size_t bytes) { return static_cast<std::ptrdiff_t>(kAheadBytes / bytes + 1); }
+
 // Rows in progression.
 template <class Consumer>
 void walk_run(const Table& table, const Rows& rows, const Progression& progression, char* to, const char* from,
@@ -164,15 +175,12 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
                   progression.grain,
                   false};
         anchors.make(tile, tile.position(height - 1));
-        const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
+        const auto above = static_cast<std::ptrdiff_t>(done);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             const auto offset = static_cast<std::ptrdiff_t>(j) * size;
             make_start(tile, work.anchor, j, count, work.start);
-            // A tile of few columns is followed by the one below it; of many, by its next columns.
-            const bool last = j + count == table.columns;
-            consumer.go_on(table.columns <= 2 * kBlock || last ? below * consumer.from_stride - (last ? offset : 0)
-                                                               : static_cast<std::ptrdiff_t>(kBlock) * size);
+            consumer.go_on(rows_ahead(count * sizeof(typename Consumer::Element)) * consumer.from_stride);
             walk_strips(tile, work.start, j, 0, count, to + above * consumer.to_stride + offset,
                         from + above * consumer.from_stride + offset, consumer);
         }
@@ -236,19 +244,24 @@ std::size_t rows_of_whole_lines(std::size_t columns, std::size_t line) {  // lin
     return rows;
 }
 
-// Rows one after the other in memory, past the caches: in strips of whole cache lines, the last of which goes on in the
-// next row. Rows that begin alike with regard to a line, every `period` rows, are walked down together. Writes neither
-// what the first row has before its first whole line nor the last rows; tells how many rows are done but for that.
+// How many elements of E stand before the first whole cache line of `row`.
 template <class E>
-std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Workspace& work) {
+std::size_t before_line(const char* row) {
+    return (0 - reinterpret_cast<std::uintptr_t>(row)) % kLine / sizeof(E);
+}
+
+// Rows one after the other in memory: in strips of whole cache lines, the last of which goes on in the next row. Rows
+// that begin alike with regard to a line, every `period` rows, are walked down together. Leaves out what the first row
+// has before its first whole line, and the last rows: tells how many are done, the next one up to its first whole line.
+template <class Consumer>
+std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const char* from, const Workspace& work,
+                       Consumer consumer) {
+    using E = typename Consumer::Element;
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(E));
     const std::size_t columns = table.columns, period = rows_of_whole_lines(columns, kLine / sizeof(E));
     const auto stride = static_cast<std::ptrdiff_t>(columns) * size;
-    const auto before_line = [&](const char* row) {
-        return (0 - reinterpret_cast<std::uintptr_t>(row)) % kLine / sizeof(E);
-    };
     const Steps steps = period == 1 ? table.unit_steps : prepare(table, static_cast<double>(period), work.steps);
-    const Fill<E, true> consumer{static_cast<std::ptrdiff_t>(period) * stride, 0};
+    consumer.to_stride = consumer.from_stride = static_cast<std::ptrdiff_t>(period) * stride;
     Anchors anchors{table, steps, work.anchor};
     const std::size_t whole = (rows.count - 1) / period * period;
     for (std::size_t done = 0; done < whole; done += kRows * period) {
@@ -257,8 +270,8 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
             Tile tile{table, steps, rows, rows.first + done + o, period, height, 0.0, 0.0, __builtin_inf(), 0, false};
             anchors.since = period == 1 ? anchors.since : kRotations;
             anchors.make(tile, tile.position(height - 1) + 1.0);
-            char* const row = to + static_cast<std::ptrdiff_t>(done + o) * stride;
-            const std::size_t from_lane = before_line(row), next_lanes = before_line(row + stride);
+            const auto above = static_cast<std::ptrdiff_t>(done + o) * stride;
+            const std::size_t from_lane = before_line<E>(to + above), next_lanes = before_line<E>(to + above + stride);
             for (std::size_t j = 0, count = 0; j < columns; j += count) {
                 count = columns - j < kBlock + kLine ? columns - j : kBlock;  // the last one has a whole line
                 make_start(tile, work.anchor, j, count, work.start);
@@ -273,8 +286,10 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
                                     work.next);
                     make_start(next, work.next, 0, more, behind(work.start, count));
                 }
-                char* const there = row + static_cast<std::ptrdiff_t>(j + from_lane) * size;
-                walk_strips(tile, work.start, j, from_lane, count - from_lane + more, there, there, consumer);
+                consumer.go_on(rows_ahead(count * sizeof(E)) * consumer.from_stride);
+                const auto there = above + static_cast<std::ptrdiff_t>(j + from_lane) * size;
+                walk_strips(tile, work.start, j, from_lane, count - from_lane + more, to + there, from + there,
+                            consumer);
             }
         }
     }
@@ -315,35 +330,67 @@ bool is_contiguous(const Target& target) {
     return fits(target.to) && fits(target.from);
 }
 
+// Whether rows are walked in whole cache lines: the arrays' rows, one after the other, are long and begin alike.
 template <class E>
-bool can_stream(const Table& table, const Rows& rows, const Target& target) {
+bool has_lines(const Table& table, const Rows& rows, const Target& target) {
     constexpr bool whole_lines = kStrip * sizeof(E) % kLine == 0;
-    return whole_lines && target.stream && is_run(rows) && rows.count > 64 && table.columns >= kLine / sizeof(E) &&
-           target.to.row_stride == static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
+    const auto bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
+    const auto apart = reinterpret_cast<std::uintptr_t>(target.to.address[0]) -
+                       reinterpret_cast<std::uintptr_t>(target.from.address[0]);
+    return whole_lines && is_run(rows) && rows.count >= kLineRows && table.columns >= kLine / sizeof(E) &&
+           target.to.row_stride == bytes && target.from.row_stride == bytes && apart % kLine == 0;
+}
+
+// Columns [first, end) of one row, by way of a row of V.
+template <class E, class V>
+void write_part(const Table& table, const Rows& rows, std::size_t row, std::size_t first, std::size_t end,
+                const Target& target, const Workspace& work) {
+    char* const tile = static_cast<char*>(work.tile);
+    const Arrays there{&tile, 0, sizeof(V)};
+    make_rows(table, {nullptr, position_of(rows, row), 0, 1}, there, there, work, Fill<V, false>{0, 0});
+    Target plain = target;
+    plain.stream = false;
+    const auto offset = static_cast<std::ptrdiff_t>(first * sizeof(E));
+    write_contiguous(plain, reinterpret_cast<E*>(row_of(target.to, 0, row) + offset),
+                     reinterpret_cast<const E*>(row_of(target.from, 0, row) + offset),
+                     reinterpret_cast<const V*>(tile) + first, end - first);
+}
+
+template <class E, class V, class Consumer>
+void run_lines(const Table& table, const Rows& rows, const Target& target, const Workspace& work,
+               const Consumer& consumer) {
+    char* const to = row_of(target.to, 0, rows.first);
+    const std::size_t whole = walk_lines(table, rows, to, row_of(target.from, 0, rows.first), work, consumer);
+    const std::size_t next = rows.first + whole, rest = rows.count - whole;
+    const auto before = [&](std::size_t row) { return before_line<E>(row_of(target.to, 0, row)); };
+    write_part<E, V>(table, rows, rows.first, 0, before(rows.first), target, work);
+    write_part<E, V>(table, rows, next, before(next), table.columns, target, work);
+    Target plain = target;
+    plain.stream = false;
+    run_single<E>(table, {nullptr, rows.start, next + 1, rest - 1}, plain, work);
 }
 
 // One array of contiguous rows.
 template <class E>
 void run_single(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const std::ptrdiff_t to_stride = target.to.row_stride, from_stride = target.from.row_stride;
-    if (target.operation == Operation::add) {
-        const auto scale = static_cast<float>(target.scale);
-        if (scale != 1.0F) {
-            make_rows(table, rows, target.to, target.from, work, Add<E, true>{to_stride, from_stride, 0, scale});
+    const auto scale = static_cast<float>(target.scale);
+    const auto run = [&](auto value, const auto& consumer) {
+        if (has_lines<E>(table, rows, target)) {
+            run_lines<E, decltype(value)>(table, rows, target, work, consumer);
         } else {
-            make_rows(table, rows, target.to, target.from, work, Add<E, false>{to_stride, from_stride, 0, scale});
+            make_rows(table, rows, target.to, target.from, work, consumer);
         }
-        return;
+    };
+    if (target.operation == Operation::fill && target.stream && has_lines<E>(table, rows, target)) {
+        run_lines<E, E>(table, rows, target, work, Fill<E, true>{to_stride, from_stride});
+    } else if (target.operation == Operation::fill) {
+        run(E{}, Fill<E, false>{to_stride, from_stride});
+    } else if (scale == 1.0F) {
+        run(float{}, Add<E, false>{to_stride, from_stride, 0, scale});
+    } else {
+        run(float{}, Add<E, true>{to_stride, from_stride, 0, scale});
     }
-    const Fill<E, false> fill{to_stride, to_stride};
-    if (!can_stream<E>(table, rows, target)) {
-        make_rows(table, rows, target.to, target.to, work, fill);
-        return;
-    }
-    const std::size_t done = stream_run<E>(table, rows, row_of(target.to, 0, rows.first), work);
-    // Rows of which a part may be missing.
-    make_rows(table, {nullptr, rows.start, rows.first, 1}, target.to, target.to, work, fill);
-    make_rows(table, {nullptr, rows.start, rows.first + done, rows.count - done}, target.to, target.to, work, fill);
 }
 
 // Several arrays, or strides: by way of tiles of V.
@@ -395,7 +442,8 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
     // Rows that several arrays or cells share are made once, and stay in the caches.
-    const bool shared = target.cells > 1 || (target.count > 1 && rows.count <= height);
+    const bool shared =
+        target.cells > 1 || (target.count > 1 && (rows.count <= height || shares_rows(target, target.count)));
     for (std::size_t a = 0; a < (shared ? 1 : target.count); ++a) {
         Target part = target;
         part.to.address += a;

@@ -97,9 +97,9 @@ private:
 
 // Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`.
 template <class Piece>
-Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, Poll& poll,
-                   const Piece& piece) {
-    const CallWorkspace own(workspace_size);
+Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, bool keeps,
+                   Poll& poll, const Piece& piece) {
+    const CallWorkspace own(workspace_size, keeps);
     const std::size_t born = forks();
     std::atomic<std::size_t> next{0};
     Others others;  // goes first: it waits for them
@@ -152,7 +152,7 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
         call.groups * call.rows * table.columns * call.target.cells * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
-    return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,
+    return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), true, poll,
                       [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
 }
 
@@ -176,7 +176,7 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
 
     return run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
                       useful_threads(cells * rows * arrays * call.columns, threads),
-                      own_size + merge_size(call.columns), poll, [&](std::size_t number, double* workspace) {
+                      own_size + merge_size(call.columns), false, poll, [&](std::size_t number, double* workspace) {
                           const std::size_t row = number % row_parts * row_step;
                           const std::size_t array = number / row_parts % array_parts * array_step;
                           std::size_t cell = number / row_parts / array_parts;

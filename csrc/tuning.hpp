@@ -50,6 +50,11 @@ constexpr std::size_t kSteppedRun = 24;
 constexpr std::size_t kRotations = 4;
 // Bytes of rows that several arrays share: they stay in the second level. Measured: nothing.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
+// Sines and cosines that float64 rows are turned by: 512 KiB, those of all 64 rows between anchors up to 1024 columns,
+// stay in the second level. Of wider ones, at least those of a few rows, or an anchor would be evaluated for every row.
+// Chosen by counting evaluations.
+constexpr std::size_t kTurnDoubles = std::size_t{1} << 16;
+constexpr std::size_t kLeastTurns = 8;
 // Rows and columns that are transposed at a time: 4 KiB of float32, in the first level. Measured: nothing.
 constexpr std::size_t kTransposedRows = 64;
 constexpr std::size_t kTransposedColumns = 16;

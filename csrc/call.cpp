@@ -29,7 +29,8 @@ struct Pieces {
         const std::size_t elements = arrays * call.groups * call.rows * columns;
         const std::size_t most =
             threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
-        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, kTileRows), call.rows);
+        const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
+        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, least), call.rows);
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
         array_parts = divide_up(arrays, array_step);

@@ -115,7 +115,7 @@ private:
     }
 
     Trig turn_by(std::size_t rows) const {
-        const std::size_t place = rows % table_.turns;
+        const std::size_t place = table_.turns == kGrid ? rows : rows % table_.turns;
         const bool is_there = kept_.turn[place] == rows + 1;
         kept_.turn[place] = static_cast<std::uint8_t>(rows + 1);
         return evaluated(place, static_cast<double>(rows), is_there);

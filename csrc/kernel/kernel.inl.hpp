@@ -421,10 +421,17 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
     }
 }
 
-// Where there is no room for all turns, rows are made in an order that evaluates each of them once.
+// Calls write(i, count) for parts of all rows, of at most `most` each: where there is no room for all turns, in an
+// order that evaluates each of them once.
 template <class Write>
 void in_order_of_turns(const Table& table, const Rows& rows, std::size_t most, const Write& write) {
     const std::size_t end = rows.first + rows.count;
+    if (table.turns == kGrid) {
+        for (std::size_t i = rows.first; i < end; i += most) {
+            write(i, smaller(most, end - i));
+        }
+        return;
+    }
     for (std::size_t turn = 0; turn < kGrid; turn += table.turns) {
         for (std::size_t i = rows.first, count = 0; i < end; i += count) {
             count = 0;
@@ -443,7 +450,8 @@ void in_order_of_turns(const Table& table, const Rows& rows, std::size_t most, c
 template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     auto* tile = static_cast<double*>(work.tile);
-    const std::size_t height = target.count == 1 ? 1 : table.shared_rows;
+    const bool shared = target.count > 1 || target.cells > 1 || rows_are_close(target.to);
+    const std::size_t few = kTileDoubles / table.columns, height = shared ? table.shared_rows : few != 0 ? few : 1;
     const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
     in_order_of_turns(table, rows, height, [&](std::size_t i, std::size_t count) {
         for (std::size_t r = 0; r < count; ++r) {

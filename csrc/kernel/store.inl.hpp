@@ -61,6 +61,7 @@ void add_contiguous(E* to, const E* from, const V* values, V scale, std::size_t 
         add_few(smaller(unaligned, count));
     }
     for (; j + step <= count; j += step) {
+        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLineAhead, 0, 2);  // into the second level
         add(to + j, from + j, values + j);
     }
     if (j < count) {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
+from ._formula import GRID
 from ._half import to_odd
 from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
@@ -26,7 +27,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0xE9BF51BE
+FORMULA = 0x185B7801
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -43,6 +44,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 reduce_angle = compiled(_formula.reduce_angle)
 sine = compiled(_formula.sine)
 cosine = compiled(_formula.cosine)
+turn_from_anchor = compiled(_formula.turn_from_anchor)
+add_angles = compiled(_formula.add_angles)
 
 
 @compiled
@@ -106,9 +109,24 @@ def add_row(row, factor, out):  # type: ignore[no-untyped-def]
 
 @compiled
 def rows_float64(frequencies, source, weight, positions, factor, out):  # type: ignore[no-untyped-def]
-    trig, row = np.empty((2, frequencies.shape[1])), np.empty(len(source))
+    count = frequencies.shape[1]
+    trig, row = np.empty((2, count)), np.empty(len(source))
+    anchor, anchor_position = np.empty((2, count)), -1.0
+    kept = GRID if len(positions) >= GRID else 1
+    turns, turned = np.empty((kept, 2, count)), np.full(kept, -1.0)
     for i in range(len(positions)):
-        evaluate(frequencies, positions[i], trig)
+        by = turn_from_anchor(positions[i])
+        place = int(by) % kept
+        if turned[place] != by:
+            evaluate(frequencies, by, turns[place])
+            turned[place] = by
+        if anchor_position != abs(positions[i]) - by:
+            anchor_position = abs(positions[i]) - by
+            evaluate(frequencies, anchor_position, anchor)
+        turn, sign = turns[place], -1.0 if positions[i] < 0.0 else 1.0
+        for k in range(count):
+            sin, cos = add_angles(anchor[0, k], anchor[1, k], turn[0, k], turn[1, k])
+            trig[0, k], trig[1, k] = sin * sign, cos
         if factor is None:
             arrange(trig, source, weight, out[i])
         else:

@@ -12,7 +12,7 @@ namespace posenc {
 namespace {
 
 // Of an element, times the amplitude, apart from the error of the angle (kAngleError).
-[[maybe_unused]] constexpr double kDoubleError = 0x1.06p-50;
+[[maybe_unused]] constexpr double kDoubleError = 0x1.1p-50;
 
 struct GridPosition {
     double anchor;       // 0 or more

@@ -451,7 +451,8 @@ template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     auto* tile = static_cast<double*>(work.tile);
     const bool shared = target.count > 1 || target.cells > 1 || rows_are_close(target.to);
-    const std::size_t few = kTileDoubles / table.columns, height = shared ? table.shared_rows : few != 0 ? few : 1;
+    const std::size_t few = kTileDoubles / table.columns != 0 ? kTileDoubles / table.columns : 1;
+    const std::size_t height = shared ? table.shared_rows : smaller(few, table.shared_rows);
     const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
     in_order_of_turns(table, rows, height, [&](std::size_t i, std::size_t count) {
         for (std::size_t r = 0; r < count; ++r) {

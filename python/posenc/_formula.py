@@ -38,7 +38,7 @@ C6 = float.fromhex("-0x1.afee49c6dfe8cp-28")
 
 # Of a column made with them, times its amplitude: the error is at most BOUND times the value, and ANGLE_BOUND times the
 # angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by `add_angles`:
-# DOUBLE_BOUND times the amplitude, and the latter (section 5). TURNED_BOUND, for the rounding test, is larger.
+# DOUBLE_BOUND times the amplitude, and the latter (section 9); TURNED_BOUND leaves room for the rounding test.
 BOUND = 2.0**-50
 DOUBLE_BOUND = 8.5 * 2.0**-53
 TURNED_BOUND = 2.0**-49

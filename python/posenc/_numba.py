@@ -27,7 +27,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0x185B7801
+FORMULA = 0xF3F8F7B5
 
 
 def compiled(function: Callable[..., Any]) -> Any:

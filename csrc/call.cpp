@@ -175,38 +175,38 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
     const std::size_t own_size = (call.columns + 2 * array_step + 7) / 8 * 8;  // the base row and the addresses
 
-    return run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
-                      useful_threads(cells * rows * arrays * call.columns, threads),
-                      own_size + merge_size(call.columns), false, poll, [&](std::size_t number, double* workspace) {
-                          const std::size_t row = number % row_parts * row_step;
-                          const std::size_t array = number / row_parts % array_parts * array_step;
-                          std::size_t cell = number / row_parts / array_parts;
-                          char* const base = reinterpret_cast<char*>(workspace);
-                          auto** const to = reinterpret_cast<char**>(workspace + call.columns);
-                          auto** const from = to + array_step;
-                          const std::size_t count = std::min(array_step, arrays - array);
-                          std::copy_n(call.target.to.address + array, count, to);
-                          std::copy_n(call.target.from.address + array, count, from);
-                          std::fill_n(base, row_bytes, char{0});
-                          for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
-                              const std::size_t i = cell % call.lengths[axis];
-                              const char* const part = call.parts[axis] + i * row_bytes;
-                              std::transform(base, base + row_bytes, part, base,
-                                             [](char a, char b) { return static_cast<char>(a | b); });
-                              std::for_each(to, to + count, [&](char*& a) {
-                                  a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis];
-                              });
-                              std::for_each(from, from + count, [&](char*& a) {
-                                  a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis];
-                              });
-                          }
-                          Target target = call.target;
-                          target.to.address = to;
-                          target.from.address = from;
-                          target.count = count;
-                          kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
-                                 workspace + own_size);
-                      });
+    return run_pieces(
+        cells * array_parts * row_parts, row_step * array_step * call.columns,
+        useful_threads(cells * rows * arrays * call.columns, threads),
+        kKeptDoubles + own_size + merge_size(call.columns), false, poll, [&](std::size_t number, double* workspace) {
+            workspace += kKeptDoubles;
+            const std::size_t row = number % row_parts * row_step;
+            const std::size_t array = number / row_parts % array_parts * array_step;
+            std::size_t cell = number / row_parts / array_parts;
+            char* const base = reinterpret_cast<char*>(workspace);
+            auto** const to = reinterpret_cast<char**>(workspace + call.columns);
+            auto** const from = to + array_step;
+            const std::size_t count = std::min(array_step, arrays - array);
+            std::copy_n(call.target.to.address + array, count, to);
+            std::copy_n(call.target.from.address + array, count, from);
+            std::fill_n(base, row_bytes, char{0});
+            for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
+                const std::size_t i = cell % call.lengths[axis];
+                const char* const part = call.parts[axis] + i * row_bytes;
+                std::transform(base, base + row_bytes, part, base,
+                               [](char a, char b) { return static_cast<char>(a | b); });
+                std::for_each(to, to + count,
+                              [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis]; });
+                std::for_each(from, from + count,
+                              [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis]; });
+            }
+            Target target = call.target;
+            target.to.address = to;
+            target.from.address = from;
+            target.count = count;
+            kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
+                   workspace + own_size);
+        });
 }
 
 }  // namespace posenc

@@ -20,7 +20,6 @@ constexpr std::size_t kLine = 64;
 struct Header {
     void* block;
     std::size_t doubles;
-    bool keeps;
 };
 static_assert(sizeof(Header) <= kLine);
 
@@ -59,7 +58,7 @@ AlignedDoubles make_aligned(std::size_t doubles) {
     void* const block = ::operator new(doubles * sizeof(double) + kMore);
     const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block);
     auto* const memory = reinterpret_cast<double*>(static_cast<char*>(block) + (kMore - address % kLine));
-    header_of(memory) = {block, doubles, true};
+    header_of(memory) = {block, doubles};
     std::fill_n(memory, std::min(doubles, kKeptDoubles), 0.0);
     return AlignedDoubles(memory);
 }
@@ -68,8 +67,7 @@ CallWorkspace::CallWorkspace(std::size_t doubles, bool keeps) : memory_(take_spa
     if (memory_ == nullptr) {
         memory_ = make_aligned(doubles);
     }
-    if (Header& header = header_of(memory_.get()); header.keeps != keeps) {
-        header.keeps = keeps;
+    if (!keeps) {
         std::fill_n(memory_.get(), std::min(doubles, kKeptDoubles), 0.0);
     }
 }

@@ -16,8 +16,8 @@ using AlignedDoubles =
 AlignedDoubles make_aligned(std::size_t doubles);
 
 // The workspace of one call, which owns it until it ends: a call that begins in the midst of another one, on the same
-// thread or not, gets memory of its own. A few workspaces of moderate size are kept for the next calls. If it
-// `keeps` what `Kept` is about, it is new in this respect or comes from a call that kept it, too.
+// thread or not, gets memory of its own. A few workspaces of moderate size are kept for the next calls. Who does
+// not keep what `Kept` is about may write over it, but not over the first kKeptDoubles: they say that there is nothing.
 class CallWorkspace {
 public:
     CallWorkspace(std::size_t doubles, bool keeps);

@@ -19,7 +19,7 @@ from . import mutations, truth
 RELATIVE = 2.0**-51
 assert RELATIVE * 2 == _formula.BOUND
 assert float.fromhex("0x1.1p-50") == _formula.DOUBLE_BOUND <= 1e-15 - _formula.ANGLE_BOUND * 2**48
-assert 8.48 * 2.0**-53 + 2 * 2.0**-53 <= _formula.TURNED_BOUND
+assert _formula.TURNED_BOUND >= 8.48 * 2.0**-53 + 2 * 2.0**-53
 assert 2 * 11 * 2.0**-107 > _formula.ANGLE_BOUND >= 11 * 2.0**-107  # the sum of section 4's table
 
 

@@ -37,7 +37,7 @@ C5 = float.fromhex("0x1.f9c3d3caad3eep-22")
 C6 = float.fromhex("-0x1.afee49c6dfe8cp-28")
 
 # Of a column made with them, times its amplitude: the error is at most BOUND times the value, and ANGLE_BOUND times the
-# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by `add_angles`:
+# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by `turned`:
 # DOUBLE_BOUND times the amplitude, and the latter (section 9); TURNED_BOUND leaves room for the rounding test.
 BOUND = 2.0**-50
 DOUBLE_BOUND = 8.5 * 2.0**-53
@@ -102,6 +102,6 @@ def turn_from_anchor(position: Real) -> Real:
     return distance % GRID * (distance % 1.0 == 0.0)
 
 
-def add_angles(sin_a: Real, cos_a: Real, sin_b: Real, cos_b: Real) -> tuple[Real, Real]:
-    """Return sin(a + b) and cos(a + b)."""
-    return sin_a * cos_b + cos_a * sin_b, cos_a * cos_b - sin_a * sin_b
+def turned(value: Real, derivative: Real, sin: Real, cos: Real) -> Real:
+    """Return sin(a + b) from sin(a), cos(a), sin(b), cos(b); or cos(a + b) from cos(a), -sin(a), sin(b), cos(b)."""
+    return value * cos + derivative * sin

@@ -21,11 +21,11 @@ from ._formula import (
     BOUND,
     GRID,
     TURNED_BOUND,
-    add_angles,
     cosine,
     reduce_angle,
     sine,
     turn_from_anchor,
+    turned,
 )
 from ._half import to_odd
 from ._protocol import NoSmallCalls
@@ -89,7 +89,8 @@ def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[
     else:
         second = pairs(spectrum, turns)
     result = np.empty_like(first)
-    result.real, result.imag = add_angles(first.real, first.imag, second.real, second.imag)
+    result.real = turned(first.real, first.imag, second.real, second.imag)
+    result.imag = turned(first.imag, -first.real, second.real, second.imag)
     result.real *= np.where(positions < 0.0, -1.0, 1.0)[:, None]
     return columns(spectrum, result)
 

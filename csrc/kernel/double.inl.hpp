@@ -37,7 +37,7 @@ struct Trig {
 
 class DoubleMaker {
 public:
-    // `memory` is what a workspace keeps (double_size in kernel.hpp).
+    // `memory` holds table.turns turns and an anchor, as `kept` says; `trig` is used in between.
     DoubleMaker(const Table& table, Kept& kept, double* memory, double* trig)
         : table_(table), kept_(kept), memory_(memory), trig_(trig) {}
 

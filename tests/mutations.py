@@ -82,7 +82,6 @@ MUTATIONS = [
     Mutation("another position's anchor", DOUBLE, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
     Mutation("another turn in its place", DOUBLE, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
     Mutation("another table's turns", WALK, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
-    Mutation("turns written over", "csrc/memory.cpp", "if (!keeps)", "if (keeps)", FLOAT64),
     Mutation("turns left out", WALK, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),
     Mutation("an evaluated anchor forgotten", WALK, "span(evaluated, last)", "span(tile.position(0), last)", DOUBLES),

@@ -200,7 +200,7 @@ def measure(tool: str, targets: Sequence[Target]) -> dict[str, dict[str, float]]
             if not found:
                 print(f"tools/mca.py: no mark in {name!r} at {target.level}", file=sys.stderr)
                 continue
-            whole = max(found, key=fused)  # the first, if none has such operations; a part of a strip has fewer registers
+            whole = max(found, key=fused)  # a part of a strip has fewer registers
             for processor in target.processors:
                 value = cycles(tool, target, processor, whole) * 16 / target.elements(name)
                 result[name][f"{processor}, {target.level}"] = value

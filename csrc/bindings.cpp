@@ -234,6 +234,7 @@ py::dict tuning() {
              {"tiny_elements", kTinyElements},
              {"memo_bytes", kMemoBytes},
              {"spares", kSpares},
+             {"turn_doubles", kTurnDoubles},
              {"spare_doubles", kSpareDoubles},
              {"tile_rows", kTileRows},
              {"block", kBlock},

@@ -15,6 +15,8 @@ constexpr std::size_t kPieceElements = std::size_t{1} << 22;
 // Elements from which on another thread is worth starting. Chosen by the time of a start, some 30 us. Measured:
 // nothing.
 constexpr std::size_t kThreadElements = std::size_t{1} << 18;
+// Rows of a piece, at least, of float64: each piece evaluates the turns of wide rows. At 2^20 columns, 0.4 s.
+constexpr std::size_t kDoubleRows = 256;
 // Pieces for each thread, so that the last one to finish does not keep the others waiting. Measured: nothing.
 constexpr std::size_t kPiecesPerThread = 4;
 // Arrays of a piece of several axes, whose addresses are copied: 64 KiB of them. Measured: nothing.
@@ -60,15 +62,22 @@ constexpr std::size_t kRun = 6;
 constexpr std::size_t kSteppedRun = 24;
 // Tiles whose anchor is rotated from the one before, until one is evaluated again. Chosen by the bound of its error.
 constexpr std::size_t kRotations = 4;
-// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 float32
-// plus a table, GB/s of 64, 128, 192 and 384 KiB: 19.2, 20.0, 21.8 and 23.4.
-constexpr std::size_t kSharedBytes = std::size_t{384} << 10;
-// Arrays from which on to add ready rows to all of them, rather than to make the rows again. Measured on Zen 4, 512 x
-// 768 float32, GB/s: 20.4 if they are made again.
+// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 bfloat16 plus
+// a float32 table: 24, 128 and 384 KiB are alike.
+constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
+// Arrays of 16-bit numbers from which on to add ready rows to all of them, rather than to make the rows again. Measured
+// on Zen 4, 512 x 768 bfloat16, GB/s: 8 arrays 17.7, 32 arrays 19.5, made again 9.0; float32 is faster made again.
 constexpr std::size_t kSharingArrays = 8;
-// Bytes to prefetch ahead of ready rows that are added to one after the other. Measured on Zen 4 as above, GB/s of
-// none, 1, 4 and 8 KiB: float32 21.4, 19.3, 23.4 and 22.3; none, 1 and 4 KiB: bfloat16 15.0, 17.5 and 22.8.
+// Bytes to prefetch ahead where ready rows are added. Measured on Zen 4, GB/s of none, 1 and 4 KiB: bfloat16 15.0, 17.5
+// and 22.8; float64, 128 MiB, of none and 8 KiB: 10 and 18.
 constexpr std::size_t kLinearAhead = std::size_t{4} << 10;
+// Float64 elements of rows that are made before they are written: 4 KiB. Measured: nothing.
+constexpr std::size_t kTileDoubles = std::size_t{1} << 9;
+// Sines and cosines that float64 rows are turned by: 512 KiB, those of all 64 rows between anchors up to 1024 columns,
+// stay in the second level. Of wider ones, at least those of a few rows, or an anchor would be evaluated for every row.
+// Chosen by counting evaluations.
+constexpr std::size_t kTurnDoubles = std::size_t{1} << 16;
+constexpr std::size_t kLeastTurns = 8;
 // Rows and columns that are transposed at a time: 4 KiB of float32, in the first level. Measured: nothing.
 constexpr std::size_t kTransposedRows = 64;
 constexpr std::size_t kTransposedColumns = 16;

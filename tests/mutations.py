@@ -42,11 +42,14 @@ HALVES = [  # file, name, value, half of it
     (KERNEL + "round.inl.hpp", "kAngleError", "0x1p-103", "0x1p-104"),
     (KERNEL + "quick.inl.hpp", "kQuickError", "0x1p-43", "0x1p-44"),
     (KERNEL + "quick.inl.hpp", "kFarError", "0x1.4p-51", "0x1.4p-52"),
+    (KERNEL + "double.inl.hpp", "kDoubleError", "0x1.1p-50", "0x1.1p-51"),
     (KERNEL + "quick.inl.hpp", "kNear", "0x1p44", "0x1p60"),
     ("python/posenc/_formula.py", "BOUND", "2.0**-50", "2.0**-51"),
+    ("python/posenc/_formula.py", "DOUBLE_BOUND", "8.5 * 2.0**-53", "4.25 * 2.0**-53"),
     ("python/posenc/_formula.py", "TURNED_BOUND", "2.0**-49", "2.0**-50"),
     ("python/posenc/_formula.py", "ANGLE_BOUND", "2.0**-103", "2.0**-104"),
 ]
+DOUBLE, FLOAT64 = KERNEL + "double.inl.hpp", "tests/test_float64.py"
 RECUR, ROUND, WALK = (f"{KERNEL}{name}.inl.hpp" for name in ("recur", "round", "kernel"))
 MUTATIONS = [
     *(
@@ -67,6 +70,19 @@ MUTATIONS = [
         DOUBLES,
     ),
     Mutation("no error of the angle in strips", RECUR, "tile.farthest * kAngleError", "tile.farthest * 0.0", DOUBLES),
+    Mutation("an anchor a turn too far", DOUBLE, "whole / kGrid * kGrid", "(whole + 1) / kGrid * kGrid", FLOAT64),
+    Mutation(
+        "angles added by fused operations",
+        DOUBLE,
+        "a_cos * b_cos - a_sin * b_sin",
+        "fused(a_cos, b_cos, -(a_sin * b_sin))",
+        FLOAT64,
+    ),
+    Mutation("a negative position's sine", DOUBLE, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
+    Mutation("another position's anchor", DOUBLE, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
+    Mutation("another turn in its place", DOUBLE, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
+    Mutation("another table's turns", WALK, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
+    Mutation("turns left out", WALK, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),
     Mutation("an evaluated anchor forgotten", WALK, "span(evaluated, last)", "span(tile.position(0), last)", DOUBLES),
     Mutation("a position below 0 forgotten", WALK, "- (low < 0.0 ? low : 0.0)", "", DOUBLES),

@@ -12,6 +12,7 @@
 //   consumers  fill, add
 //   lists      single rows, by quick or evaluate
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
+//   double     producer: rows of float64
 //   store      rows that are ready, to arrays of any strides
 // and here: which producer and which consumer a call gets, and the walk through memory.
 #include "../kernel.hpp"
@@ -23,6 +24,7 @@
 #include "round.inl.hpp"
 
 #include "consumers.inl.hpp"
+#include "double.inl.hpp"
 #include "lists.inl.hpp"
 #include "recur.inl.hpp"
 #include "store.inl.hpp"
@@ -31,18 +33,24 @@ namespace posenc {
 namespace {
 
 struct Workspace {
-    double* trig;  // what evaluate_row writes; for strips, their anchor
+    Kept* kept;
+    double* turns;  // sines and cosines of float64 rows, which are kept
+    double* trig;   // what evaluate_row writes; for strips, their anchor
     Anchor anchor, next;
     Start start;    // [kBlock + 2 kStrip] each
     double* steps;  // kStepArrays of a table's frequencies each
     void* tile;     // rows that several arrays share, or that are not written from registers
 };
 
-Workspace divide(const Table& table, double* memory) {
+Workspace divide(const Table& table, double* workspace) {
     constexpr std::size_t size = kStartColumns;
+    double *const turns = workspace + kKeptDoubles, *const memory =
+                                                        turns + (table.turns + 1) * 2 * table.padded_frequencies;
     double* const start = memory + table.padded_trig;
     double *const steps = start + 5 * size, *const next = steps + kStepArrays * table.padded_frequencies;
-    return {memory,
+    return {reinterpret_cast<Kept*>(workspace),
+            turns,
+            memory,
             {memory, memory + table.padded_frequencies},
             {next, next + table.padded_frequencies},
             {start, start + size, start + 2 * size, start + 3 * size, reinterpret_cast<float*>(start + 4 * size)},
@@ -461,17 +469,45 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
     }
 }
 
+// Calls write(i, count) for parts of all rows, of at most `most` each: where there is no room for all turns, in an
+// order that evaluates each of them once.
+template <class Write>
+void in_order_of_turns(const Table& table, const Rows& rows, std::size_t most, const Write& write) {
+    const std::size_t end = rows.first + rows.count;
+    if (table.turns == kGrid) {
+        for (std::size_t i = rows.first; i < end; i += most) {
+            write(i, smaller(most, end - i));
+        }
+        return;
+    }
+    for (std::size_t turn = 0; turn < kGrid; turn += table.turns) {
+        for (std::size_t i = rows.first, count = 0; i < end; i += count) {
+            count = 0;
+            while (count < most && i + count < end && on_grid(position_of(rows, i + count)).turn - turn < table.turns) {
+                ++count;
+            }
+            if (count != 0) {
+                write(i, count);
+            } else {
+                count = 1;
+            }
+        }
+    }
+}
+
 template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     auto* tile = static_cast<double*>(work.tile);
-    const std::size_t height = target.count == 1 ? 1 : table.shared_rows, end = rows.first + rows.count;
-    for (std::size_t i = rows.first; i < end; i += height) {
-        const std::size_t count = smaller(height, end - i);
+    const bool shared = target.count > 1 || target.cells > 1 || rows_are_close(target.to);
+    const std::size_t few = kTileDoubles / table.columns != 0 ? kTileDoubles / table.columns : 1;
+    const std::size_t height = shared ? table.shared_rows : smaller(few, table.shared_rows);
+    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    in_order_of_turns(table, rows, height, [&](std::size_t i, std::size_t count) {
         for (std::size_t r = 0; r < count; ++r) {
-            evaluated_doubles(table, position_of(rows, i + r), work.trig, tile + r * table.columns);
+            maker.make(position_of(rows, i + r), tile + r * table.columns);
         }
         write_rows<double>(table.columns, target, i, count, tile);
-    }
+    });
 }
 
 // How many positions of a list, from the one at i on, are each one more than the one before.
@@ -575,6 +611,10 @@ void finish(const Target& target) {
 
 void run(const Table& table, const Rows& rows, const Target& target, double* workspace) noexcept {
     const Workspace work = divide(table, workspace);
+    if (work.kept->table != table.serial) {
+        *work.kept = {};
+        work.kept->table = table.serial;
+    }
     switch (target.element) {
         case Element::f32:
             run_elements<float>(table, rows, target, work);

@@ -48,7 +48,7 @@ bool Write::prepare(const Axes& axes, const Where& where) {
     if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
         return false;
     }
-    workspace_.emplace(size);
+    workspace_.emplace(size, true);
     return true;
 }
 

@@ -93,7 +93,7 @@ struct Rows {
     std::size_t count;
 };
 
-enum class Operation : std::uint8_t { fill, add };
+enum class Operation : std::uint8_t { fill, add, embed };
 enum class Element : std::uint8_t { f32, f64, f16, bf16 };
 
 // Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
@@ -103,8 +103,17 @@ struct Arrays {
     std::ptrdiff_t column_stride;
 };
 
+// Rows of a vocabulary, `stride` bytes apart, which tokens' ids name.
+struct Embeddings {
+    const char* rows;
+    std::ptrdiff_t stride;
+};
+
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
-// somewhere else altogether. Masked rows become zeros, or stay what they are.
+// somewhere else altogether. Masked rows become zeros, or stay what they are if they are added to.
+//
+// To embed, `from` holds the id of each row, an aligned int64 (row_stride bytes apart), and the row of `embeddings` of
+// that id is what is added to, its elements column_stride bytes apart. An id below 0 masks its row. There are no cells.
 struct Target {
     Arrays to;
     Arrays from;
@@ -115,7 +124,13 @@ struct Target {
     Operation operation;  // to = PE, or to = from * scale + PE, each operation rounded once
     double scale;
     bool stream;  // write past the caches: only for outputs far larger than they are
+    Embeddings embeddings{};
 };
+
+// The rows of a tile, which arrays share, of what an element is computed in.
+inline std::size_t embedded_rows(const Table& table, Element element) {
+    return table.shared_rows * (element == Element::f64 ? 1 : sizeof(double) / sizeof(float));
+}
 
 // Writes every row of `rows` to every array of `target`.
 //

@@ -13,6 +13,7 @@
 //   lists      single rows, by quick or evaluate
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
 //   store      rows that are ready, to arrays of any strides
+//   embed      rows that are ready, onto rows of a vocabulary that ids name
 // and here: which producer and which consumer a call gets, and the walk through memory.
 #include "../kernel.hpp"
 #include "simd.inl.hpp"
@@ -26,6 +27,8 @@
 #include "lists.inl.hpp"
 #include "recur.inl.hpp"
 #include "store.inl.hpp"
+
+#include "embed.inl.hpp"
 
 namespace posenc {
 namespace {
@@ -346,19 +349,56 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
     make_rows(table, {nullptr, rows.start, rows.first + done, rows.count - done}, target.to, target.to, work, fill);
 }
 
+// Makes rows of V in the workspace. `ahead` tells Fill what to prefetch meanwhile.
+template <class V, class Consumer>
+const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, const Consumer& ahead) {
+    // The addresses of row 0, which may lie before the tile: positions are counted from there, and rounded once.
+    const auto first = static_cast<std::ptrdiff_t>(rows.first);
+    char* const to = static_cast<char*>(work.tile) - first * ahead.to_stride;
+    char* const from = nullptr;
+    make_rows(table, rows, {&to, ahead.to_stride, sizeof(V)}, {&from, ahead.from_stride, sizeof(V)}, work, ahead);
+    return static_cast<const V*>(work.tile);
+}
+
+const double* evaluated_tile(const Table& table, const Rows& rows, const Workspace& work) {
+    auto* const tile = static_cast<double*>(work.tile);
+    for (std::size_t r = 0; r < rows.count; ++r) {
+        evaluated_doubles(table, position_of(rows, rows.first + r), work.trig, tile + r * table.columns);
+    }
+    return tile;
+}
+
 // Several arrays, or strides: by way of tiles of V.
 template <class E, class V>
 void run_tiles(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
     const std::size_t end = rows.first + rows.count, height = table.shared_rows * (sizeof(double) / sizeof(V));
-    char* const tile = static_cast<char*>(work.tile);
     for (std::size_t i = rows.first; i < end; i += height) {
         const std::size_t count = smaller(height, end - i);
-        const Arrays there{&tile, row_bytes, sizeof(V)};
-        const Rows some{rows.position != nullptr ? rows.position + i : nullptr, rows.start + static_cast<double>(i), 0,
-                        count};
-        make_rows(table, some, there, there, work, Fill<V, false>{row_bytes, row_bytes});
-        write_rows<E>(table.columns, target, i, count, reinterpret_cast<const V*>(tile));
+        const V* const tile =
+            make_tile<V>(table, {rows.position, rows.start, i, count}, work, Fill<V, false>{row_bytes, 0});
+        write_rows<E>(table.columns, target, i, count, tile);
+    }
+}
+
+// Tiles of rows, which all arrays share. Those of a single array are made while the rows of the vocabulary come.
+template <class E>
+void embed_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    using V = decltype(value_of(E{}));
+    const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
+    const std::size_t end = rows.first + rows.count, height = embedded_rows(table, target.element);
+    for (std::size_t i = rows.first; i < end; i += height) {
+        const Rows some{rows.position, rows.start, i, smaller(height, end - i)};
+        const V* tile = nullptr;
+        if constexpr (kSame<V, double>) {
+            tile = evaluated_tile(table, some, work);
+        } else if (target.count == 1 && has_plain_rows<E>(target)) {
+            tile = make_tile<V>(table, some, work,
+                                FillAhead<E>{{row_bytes, static_cast<std::ptrdiff_t>(FillAhead<E>::kRow)}, target});
+        } else {
+            tile = make_tile<V>(table, some, work, Fill<V, false>{row_bytes, 0});
+        }
+        write_embedded<E>(table.columns, target, i, some.count, tile);
     }
 }
 
@@ -392,6 +432,10 @@ void run_down(const Table& table, const Rows& rows, const Target& target, const 
 
 template <class E>
 void run_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    if (target.operation == Operation::embed) {
+        embed_rows<E>(table, rows, target, work);
+        return;
+    }
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
     // Rows that several arrays or cells share are made once, and stay in the caches.
@@ -415,14 +459,14 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
 
 template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    auto* tile = static_cast<double*>(work.tile);
+    if (target.operation == Operation::embed) {
+        embed_rows<double>(table, rows, target, work);
+        return;
+    }
     const std::size_t height = target.count == 1 ? 1 : table.shared_rows, end = rows.first + rows.count;
     for (std::size_t i = rows.first; i < end; i += height) {
-        const std::size_t count = smaller(height, end - i);
-        for (std::size_t r = 0; r < count; ++r) {
-            evaluated_doubles(table, position_of(rows, i + r), work.trig, tile + r * table.columns);
-        }
-        write_rows<double>(table.columns, target, i, count, tile);
+        const Rows some{rows.position, rows.start, i, smaller(height, end - i)};
+        write_rows<double>(table.columns, target, i, some.count, evaluated_tile(table, some, work));
     }
 }
 
@@ -466,7 +510,7 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
             single_rows_until(i);
             for (++i; i < end && is_masked(rows.position[i]); ++i) {
             }
-            if (target.operation == Operation::fill) {
+            if (target.operation != Operation::add) {
                 clear_rows<E>(table.columns, target, done, i - done);
             }
             done = i;

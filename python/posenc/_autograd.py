@@ -1,4 +1,4 @@
-"""`add` as torch's autograd sees it. Imported only for a tensor that requires grad, so torch is there."""
+"""`add` and `embed` as torch's autograd sees them. Imported only for a tensor that requires grad, so torch is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _validate
+from . import _lookup, _validate
 
 torch: Any = importlib.import_module("torch")
 
@@ -51,3 +51,44 @@ def add(call: Callable[..., Any], x: Any, x_scale: Any, **keywords: Any) -> Any:
         if keywords["mask"] is not None or keywords.get("prefix"):  # infinity changes its sign where it is scaled
             scaled = torch.from_numpy(call(np.full(x.shape, np.inf, np.float32), x_scale=-1.0, **keywords) < 0)
     return _Add.apply(x, lambda plain: call(plain, x_scale=x_scale, **keywords), scale, scaled)
+
+
+class _Embed(torch.autograd.Function):  # type: ignore[misc]
+    """table[ids] * scale + PE; where `real` (None: everywhere) is False, 0."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(table: Any, ids: Any, call: Callable[[Any], Any], scale: float, real: Any) -> Any:
+        return call(table)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        table, ctx.ids, _, ctx.scale, ctx.real = inputs
+        ctx.count = len(table)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None, None, None]:
+        known = _real(ctx, gradient * ctx.scale)
+        return torch.ops.aten.embedding_dense_backward(known, ctx.ids, ctx.count, -1, False), None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
+        return _real(ctx, tangent[ctx.ids] * ctx.scale)
+
+
+def _real(ctx: Any, rows: Any) -> Any:
+    return rows if ctx.real is None else torch.where(ctx.real, rows, torch.zeros_like(rows))
+
+
+def embed(call: Callable[..., Any], ids: Any, table: Any, x_scale: Any, **keywords: Any) -> Any:
+    """call(ids, table, x_scale=x_scale, **keywords), where `call` is `posenc.embed`, with a gradient for `table`."""
+    kind = np.dtype(np.float64 if table.dtype == torch.float64 else np.float32)
+    scale = _validate.x_scale(x_scale, kind, table.shape[-1] if table.ndim else 1, "table[ids]", "table")
+    numbers, real = _lookup.integers(ids), None
+    if keywords["mask"] is not None and table.ndim:
+        infinite = np.broadcast_to(np.float32(np.inf), (len(table), 1))
+        found = call(ids, infinite, **keywords | {"encoding": None}) > 1.0
+        numbers, real = np.where(found[..., 0], numbers, 0), torch.from_numpy(found)
+    where = torch.from_numpy(numbers.astype(np.int64))
+    return _Embed.apply(table, where, lambda plain: call(ids, plain, x_scale=x_scale, **keywords), scale, real)

@@ -60,6 +60,19 @@ def add(
     _core.write(_tables[spectrum], x, out, positions, scale, _streams(x, out), threads)
 
 
+def embed(
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
+) -> None:
+    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative."""
+    _core.embed(_tables[spectrum], ids, table, out, positions, scale, _streams(None, out), threads)
+
+
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the bitwise or of rows of `parts`, or x * scale plus that, to `out` (see `_tiles`)."""
     _core.merge(x, out, list(parts), scale, _streams(x, out), threads)

@@ -53,9 +53,7 @@ def lookup(ids: Any, table: Any) -> Lookup:
     if view.ndim != 2:
         raise _refusals.table_shape(view.shape)
     if not view.shape[1]:
-        raise ValueError(
-            f"table: expected rows of at least 1 channel, got shape {view.shape}; pass one of shape (V, D)"
-        )
+        raise ValueError(f"table: expected at least 1 channel, shape (V, D), got {view.shape}; give its rows some")
     return Lookup(integers(ids), view)
 
 

@@ -53,42 +53,54 @@ def add(call: Callable[..., Any], x: Any, x_scale: Any, **keywords: Any) -> Any:
     return _Add.apply(x, lambda plain: call(plain, x_scale=x_scale, **keywords), scale, scaled)
 
 
+class _Rows:
+    """The rows of a table that a call reads, known once it was made: below torch's transforms, where ids are plain."""
+
+    def __init__(self, call: Callable[..., Any], ids: Any, x_scale: Any, keywords: dict[str, Any]) -> None:
+        self.call, self.given, self.x_scale, self.keywords = call, ids, x_scale, keywords
+        self.ids: Any = None
+        self.real: Any = None  # (..., L, 1); None: everywhere
+
+    def embed(self, table: Any) -> Any:
+        result = self.call(self.given, table, x_scale=self.x_scale, **self.keywords)
+        numbers = _lookup.integers(self.given)
+        if self.keywords["mask"] is not None:
+            infinite = np.broadcast_to(np.float32(np.inf), (len(table), 1))
+            real = self.call(self.given, infinite, **self.keywords | {"encoding": None}) > 1.0
+            numbers, self.real = np.where(real[..., 0], numbers, 0), torch.from_numpy(real)
+        self.ids = torch.from_numpy(numbers.astype(np.int64))
+        return result
+
+    def masked(self, rows: Any) -> Any:
+        return rows if self.real is None else torch.where(self.real, rows, torch.zeros_like(rows))
+
+
 class _Embed(torch.autograd.Function):  # type: ignore[misc]
-    """table[ids] * scale + PE; where `real` (None: everywhere) is False, 0."""
+    """table[ids] * scale + PE, and 0 where rows are not real."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(table: Any, ids: Any, call: Callable[[Any], Any], scale: float, real: Any) -> Any:
-        return call(table)
+    def forward(table: Any, rows: _Rows, scale: float) -> Any:
+        return rows.embed(table)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        table, ctx.ids, _, ctx.scale, ctx.real = inputs
+        table, ctx.rows, ctx.scale = inputs
         ctx.count = len(table)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None, None, None]:
-        known = _real(ctx, gradient * ctx.scale)
-        return torch.ops.aten.embedding_dense_backward(known, ctx.ids, ctx.count, -1, False), None, None, None, None
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None]:
+        known = ctx.rows.masked(gradient * ctx.scale)
+        return torch.ops.aten.embedding_dense_backward(known, ctx.rows.ids, ctx.count, -1, False), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
-        return _real(ctx, tangent[ctx.ids] * ctx.scale)
-
-
-def _real(ctx: Any, rows: Any) -> Any:
-    return rows if ctx.real is None else torch.where(ctx.real, rows, torch.zeros_like(rows))
+        return ctx.rows.masked(tangent[ctx.rows.ids] * ctx.scale)
 
 
 def embed(call: Callable[..., Any], ids: Any, table: Any, x_scale: Any, **keywords: Any) -> Any:
     """call(ids, table, x_scale=x_scale, **keywords), where `call` is `posenc.embed`, with a gradient for `table`."""
     kind = np.dtype(np.float64 if table.dtype == torch.float64 else np.float32)
     scale = _validate.x_scale(x_scale, kind, table.shape[-1] if table.ndim else 1, "table[ids]", "table")
-    numbers, real = _lookup.integers(ids), None
-    if keywords["mask"] is not None and table.ndim:
-        infinite = np.broadcast_to(np.float32(np.inf), (len(table), 1))
-        found = call(ids, infinite, **keywords | {"encoding": None}) > 1.0
-        numbers, real = np.where(found[..., 0], numbers, 0), torch.from_numpy(found)
-    where = torch.from_numpy(numbers.astype(np.int64))
-    return _Embed.apply(table, where, lambda plain: call(ids, plain, x_scale=x_scale, **keywords), scale, real)
+    return _Embed.apply(table, _Rows(call, ids, x_scale, keywords), scale)

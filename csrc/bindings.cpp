@@ -189,7 +189,8 @@ struct Written {
         }
         target.from = {from.data(), sizeof(std::int64_t), embeddings.strides(1)};
         target.operation = Operation::embed;
-        target.embeddings = {static_cast<const char*>(embeddings.data()), embeddings.strides(0)};
+        target.embeddings = {static_cast<const char*>(embeddings.data()), embeddings.strides(0),
+                             reinterpret_cast<const char*>(next)};
     }
 };
 
@@ -282,6 +283,7 @@ py::dict tuning() {
              {"gathered", kGathered},
              {"short_bytes", kShortBytes},
              {"embed_ahead", kEmbedAhead},
+             {"embed_shared", kEmbedShared},
              {"down_ahead", kDownAhead},
              {"quick_window", kQuickWindow},
              {"evaluate_window", kEvaluateWindow},

@@ -30,7 +30,7 @@ struct Pieces {
         const std::size_t most =
             threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
         row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, kTileRows), call.rows);
-        if (call.target.operation == Operation::embed && arrays > 1) {  // arrays share a tile, before the next is made
+        if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
             row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));
         }
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);

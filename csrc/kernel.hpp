@@ -107,6 +107,7 @@ struct Arrays {
 struct Embeddings {
     const char* rows;
     std::ptrdiff_t stride;
+    const char* ids_end;  // of what may be read to prefetch: ids of all arrays, which lie one after the other
 };
 
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or

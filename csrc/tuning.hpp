@@ -59,10 +59,12 @@ constexpr std::size_t kGathered = 256;
 // Bytes of a row up to which it does not pay to begin at the beginning of a cache line. Measured: nothing.
 constexpr std::size_t kShortBytes = 512;
 // Bytes of embeddings to prefetch ahead of the one that is read, and two of them in any case. Measured on Zen 4, a
-// sketch, 32 x 512 tokens of 30000 x 768 in DRAM, GB/s read and written, uniform and Zipf ids: two rows ahead 33 and
-// 49, four 34 and 50, none 19 and 36; copying the rows with memcpy 22 and 31. Into the first level 29 and 45. Strips
-// instead of rows 38 and 44, but only where rows begin with a cache line.
+// sketch, 32 x 512 tokens of 30000 x 768, GB/s read and written, uniform and Zipf ids: two rows ahead 33 and 49, four
+// 34 and 50, none 19 and 36; into the first level 29 and 45. Copying the rows with memcpy 22 and 31.
 constexpr std::size_t kEmbedAhead = std::size_t{6} << 10;
+// Arrays from which on they share tiles of the encoding; for fewer it is made anew, strip by strip, and goes to memory
+// from registers. Measured there, one sequence of 16384 x 768: strips 27, tiles 16; in the caches 27 and 20.
+constexpr std::size_t kEmbedShared = 3;
 // Bytes to prefetch ahead down a column, where the hardware foresees the rest. Measured: nothing recorded.
 constexpr std::size_t kDownAhead = 2048;
 

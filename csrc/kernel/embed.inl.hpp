@@ -1,9 +1,9 @@
-// Ready rows of an encoding, onto the rows of a vocabulary that tokens' ids name. Included by kernel.inl.hpp only.
+// Rows of an encoding, ready ones or in registers, onto the rows of a vocabulary that tokens' ids name. Included by
+// kernel.inl.hpp only.
 //
-// A tile of rows of the encoding stays in the second level, and is walked row by row for every array: the rows that it
-// is added to stand at addresses in no order, so that only prefetching by software brings them in time, and long pieces
-// of memory are what it brings best. Going down strips instead, without a tile, is as fast where rows begin with a
-// cache line, as NumPy's do not; tuning.hpp has what was measured.
+// Where several arrays share rows, a tile of them stays in the second level and is walked row by row for each: the rows
+// that it is added to stand at addresses in no order, which only software knows early enough to prefetch them. A few
+// arrays go down strips without a tile; tuning.hpp has what was measured.
 
 namespace posenc {
 namespace {
@@ -19,6 +19,11 @@ const char* embedding_of(const Target& target, std::size_t array, std::size_t ro
     return id < 0 ? nullptr : target.embeddings.rows + id * target.embeddings.stride;
 }
 
+// The same of a row that there may not be, or of the array after this one.
+const char* later_embedding_of(const Target& target, std::size_t row) {
+    return row_of(target.from, 0, row) < target.embeddings.ids_end ? embedding_of(target, 0, row) : nullptr;
+}
+
 // Whether elements of both sides are one after the other.
 template <class E>
 bool has_plain_rows(const Target& target) {
@@ -31,25 +36,88 @@ bool has_plain_rows(const Target& target) {
     return target.to.column_stride == sizeof(E) && target.from.column_stride == sizeof(E) && address % alignof(E) == 0;
 }
 
-// Makes a tile of float32 and prefetches the embeddings that it will be added to, those of the first array. What a
-// producer calls the address of x is here the number of a row, times kRow, and a byte in the tile's row.
-template <class E>
-struct FillAhead : Fill<float, false> {
-    static constexpr std::int64_t kRow = 1 << 24;  // more bytes than a row has
+// What walk_run is told of one array to embed; a strip's consumer is made of it.
+template <class E, bool scaled>
+struct Embed {
+    using Element = E;
+    using Value = float;
+    std::ptrdiff_t to_stride;
     const Target& target;
+    bool in_lines;  // whether strips of whole lines may be written past the caches
+    std::ptrdiff_t from_stride = 0;
 
-    [[gnu::always_inline]] void prefetch(const char* from, std::size_t vectors) const {
-        if constexpr (sizeof(void*) < sizeof kRow) {
+    void go_on(std::ptrdiff_t) {}
+};
+
+// Consumer: sums of embeddings and values in registers, in float32. What a producer calls the address of x is that of
+// an address: the embedding's, or null, which masks the row. That of a row a tile later stands kRows further on.
+template <class E, bool scaled, bool past>
+struct EmbedStrip {
+    using Element = E;
+    using Value = float;
+    static constexpr std::ptrdiff_t from_stride = sizeof(char*);
+    std::ptrdiff_t to_stride;
+    std::ptrdiff_t first;  // byte of the embedding
+    float scale;
+
+    template <std::size_t vectors>
+    [[gnu::always_inline]] void put(char* to, const char* from, const f32s (&values)[vectors],
+                                    std::size_t count) const {
+        E* const out = reinterpret_cast<E*>(to);
+        const char* const row = load<const char*>(from);
+        f32s sums[vectors]{};
+        if (__builtin_expect(count < vectors * kVector, 0)) {
+            E part[vectors * kVector]{};
+            if (row != nullptr) {
+                copy(part, reinterpret_cast<const E*>(row + first), count);
+                add(part, values, sums);
+            }
+            narrow(part, sums);
+            copy(out, part, count);
             return;
         }
-        const auto at = reinterpret_cast<std::uintptr_t>(from);
-        const char* const x = embedding_of(target, 0, at / kRow);
-        const std::size_t first = at % kRow / sizeof(float) * sizeof(E);
-        for (std::size_t byte = 0; x != nullptr && byte < vectors * kVector * sizeof(E); byte += kLine) {
-            __builtin_prefetch(x + first + byte, 0, 2);
+        if (__builtin_expect(row != nullptr, 1)) {
+            add(reinterpret_cast<const E*>(row + first), values, sums);
+        }
+        if constexpr (!past || vectors * kVector * sizeof(E) % sizeof(u32s) != 0) {
+            narrow(out, sums);
+        } else if constexpr (kSame<E, float>) {
+            for (std::size_t v = 0; v < vectors; ++v) {
+                stream(out + v * kVector, (u32s)sums[v]);
+            }
+        } else {
+            alignas(kLine) E narrowed[vectors * kVector];
+            narrow(narrowed, sums);
+            for (std::size_t v = 0; v < vectors; v += 2) {
+                stream(out + v * kVector, load<u32s>(narrowed + v * kVector));
+            }
+        }
+    }
+    // As Add does.
+    [[gnu::always_inline]] void prefetch(const char* from, std::size_t vectors) const {
+        const auto later = load<std::uintptr_t>(from + static_cast<std::ptrdiff_t>(kRows) * from_stride);
+        for (std::size_t byte = 0; byte < vectors * kVector * sizeof(E); byte += kLine) {
+            __builtin_prefetch(reinterpret_cast<const char*>(later + static_cast<std::uintptr_t>(first) + byte), 0, 2);
+        }
+    }
+
+private:
+    template <std::size_t vectors>
+    [[gnu::always_inline]] void add(const E* x, const f32s (&values)[vectors], f32s (&sums)[vectors]) const {
+        for (std::size_t v = 0; v < vectors; ++v) {
+            const f32s wide = widen(x + v * kVector);
+            sums[v] = (scaled ? wide * scale : wide) + values[v];
         }
     }
 };
+
+// Whether rows can be written past the caches from strips: side by side, of whole lines if not begun with one.
+template <class E>
+bool can_stream_embedded(const Table& table, const Target& target) {
+    const std::size_t row_bytes = table.columns * sizeof(E);
+    return target.stream && kStrip * sizeof(E) % kLine == 0 && table.columns <= kBlock && row_bytes % kLine == 0 &&
+           target.to.row_stride == static_cast<std::ptrdiff_t>(row_bytes);
+}
 
 // x * scale + values, of a row; `ahead` is the row of a later token, or null.
 template <class E, bool scaled>
@@ -184,7 +252,7 @@ void write_plain(std::size_t columns, const Target& target, std::size_t first, s
     for (std::size_t a = 0; a < target.count; ++a) {
         for (std::size_t i = 0; i < count; ++i) {
             const char* ahead = nullptr;
-            if (array_ahead < target.count && (target.count > 1 || kSame<V, double>)) {
+            if (array_ahead < target.count) {
                 ahead = embedding_of(target, array_ahead, first + row_ahead);
                 array_ahead += ++row_ahead == count ? 1 : 0;
                 row_ahead = row_ahead == count ? 0 : row_ahead;

@@ -126,7 +126,7 @@ bool Write::look_up(const Values& ids) {
         from_addresses_[array] = reinterpret_cast<char*>(ids_.data() + array * length);
     }
     target_.from = {from_addresses_.data(), sizeof(std::int64_t), from_.stride[1]};
-    target_.embeddings = {from_.data, from_.stride[0]};
+    target_.embeddings = {from_.data, from_.stride[0], reinterpret_cast<const char*>(ids_.data() + ids_.size())};
     return true;
 }
 

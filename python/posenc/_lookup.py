@@ -60,8 +60,12 @@ def lookup(ids: Any, table: Any) -> Lookup:
 def integers(ids: Any) -> NDArray[Any]:
     """What a user passes as ids; their values are not checked yet."""
     array = _arrays.numbers(ids, "ids")
-    if not array.size and isinstance(ids, (list, tuple)):
-        array = array.astype(np.int64)  # which NumPy takes for floats
+    if array.dtype == np.float64 and isinstance(
+        ids, (list, tuple)
+    ):  # as NumPy has them if there are none, or large ones
+        boxed = np.array(ids, object)
+        if all(type(item) is int for item in boxed.flat):
+            array = boxed
     big = array.dtype == object and all(type(item) is int for item in array.flat)  # beyond 64 bits
     if array.dtype.kind not in "iu" and not big:
         raise _refusals.token_kind(ids, array)

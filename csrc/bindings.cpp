@@ -292,6 +292,7 @@ py::dict tuning() {
              {"least_stream_bytes", kLeastStreamBytes},
              {"most_stream_bytes", kMostStreamBytes},
              {"stream_bytes", stream_bytes()},
+             {"embed_stream_bytes", stream_bytes() / kEmbedStreamShare},
          }) {
         all[name] = value;
     }

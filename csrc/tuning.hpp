@@ -62,6 +62,9 @@ constexpr std::size_t kShortBytes = 512;
 // sketch, 32 x 512 tokens of 30000 x 768, GB/s read and written, uniform and Zipf ids: two rows ahead 33 and 49, four
 // 34 and 50, none 19 and 36; into the first level 29 and 45. Copying the rows with memcpy 22 and 31.
 constexpr std::size_t kEmbedAhead = std::size_t{6} << 10;
+// How much smaller than others an output may be that is written past the caches: as much is read to make it. Measured
+// there, last level 32 MiB, 24 MiB written of float32 or bfloat16: 15 to 18 in the caches, 25 past them; 12 MiB: alike.
+constexpr std::size_t kEmbedStreamShare = 2;
 // Arrays from which on they share tiles of the encoding; for fewer it is made anew, strip by strip, and goes to memory
 // from registers. Measured there, one sequence of 16384 x 768: strips 27, tiles 16; in the caches 27 and 20.
 constexpr std::size_t kEmbedShared = 3;

@@ -15,6 +15,7 @@ from ._frequencies import pack
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
+EMBED_STREAM_BYTES = _core.tuning()["embed_stream_bytes"]
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
@@ -70,7 +71,8 @@ def embed(
     threads: int,
 ) -> None:
     """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative."""
-    _core.embed(_tables[spectrum], ids, table, out, positions, scale, _streams(None, out), threads)
+    streams = out.nbytes >= EMBED_STREAM_BYTES
+    _core.embed(_tables[spectrum], ids, table, out, positions, scale, streams, threads)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:

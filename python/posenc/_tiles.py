@@ -101,12 +101,13 @@ def embed(
 ) -> None:
     """Write table[ids] * scale + rows, and rows of zeros where an id is negative; `add` is a backend's."""
     parts = [*blocks(ids.shape, max(1, TILE_ELEMENTS // spectrum.dim))]
+    x = out if len(parts) > 1 else np.empty_like(out)  # so that no memory is needed once a single part is written
     for index in parts:
         real = ids[index] >= 0
-        here = out[index]
+        here = x[index]
         here[real] = table[ids[index][real]]
         here[~real] = 0
-    add(out, out, spectrum, positions, scale, 1)
+    add(x, out, spectrum, positions, scale, 1)
     for index in parts:
         out[index][ids[index] < 0] = 0
 

@@ -283,6 +283,7 @@ py::dict tuning() {
              {"gathered", kGathered},
              {"short_bytes", kShortBytes},
              {"embed_ahead", kEmbedAhead},
+             {"embed_stream_share", kEmbedStreamShare},
              {"embed_shared", kEmbedShared},
              {"down_ahead", kDownAhead},
              {"quick_window", kQuickWindow},
@@ -292,7 +293,6 @@ py::dict tuning() {
              {"least_stream_bytes", kLeastStreamBytes},
              {"most_stream_bytes", kMostStreamBytes},
              {"stream_bytes", stream_bytes()},
-             {"embed_stream_bytes", stream_bytes() / kEmbedStreamShare},
          }) {
         all[name] = value;
     }

@@ -15,7 +15,7 @@ from ._frequencies import pack
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
-EMBED_STREAM_BYTES = _core.tuning()["embed_stream_bytes"]
+EMBED_STREAM_BYTES = STREAM_BYTES // _core.tuning()["embed_stream_share"]
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:

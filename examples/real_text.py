@@ -52,9 +52,7 @@ def main() -> None:
     show("The chapter as one sequence", np.array(tokenizer.encode(text).ids), embeddings)
 
 
-def show(
-    title: str, ids: NDArray[np.int64], table: NDArray[np.float32], mask: NDArray[np.int64] | None = None
-) -> None:
+def show(title: str, ids: NDArray[np.int64], table: NDArray[np.float32], mask: NDArray[np.int64] | None = None) -> None:
     """Embed tokens (..., L) in all ways, and print what comes out and how long it takes."""
     length, dim = ids.shape[-1], table.shape[-1]
     scale = math.sqrt(dim)

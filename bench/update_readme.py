@@ -47,6 +47,9 @@ SHOWN = (
     "add 32x512x768 left-padded",
     "add 64x768x32x32 mae channels 1",
     "add_new 131072x512",
+    "embed 32x512x768 of 30000",
+    "embed 32x512x768 of 30000 Zipf",
+    "embed 32x512x768 bfloat16 of 30000",
     "add 1x512",
     "first 64x1024",
 )
@@ -58,6 +61,8 @@ CALLS = {
     "add": ("add_", ["x"]),
     "scale_add": ("add_", ["x", 'x_scale="sqrt_dim"']),
     "add_new": ("add", ["x"]),
+    "embed": ("embed", ["ids", "table", "out=x", 'x_scale="sqrt_dim"']),
+    "embed_new": ("embed", ["ids", "table", 'x_scale="sqrt_dim"']),
     "first": ("fill_", ["x", "encoding=Encoding(...)"]),
 }
 PLACES = {
@@ -80,13 +85,13 @@ CALL_BYTES = 2**16  # of smaller arrays, a call costs more than the work
 NONE = "-"
 NOTES = (
     "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is the faster of "
-    "`memset` (m) and `x.fill(1)` (f), for sums `x *= a`, in the same run. Where a C library's `memset` is one "
-    "instruction of the processor's (`rep stosb`), it may be far beyond what any loop of stores reaches. The last "
-    "three columns tell how many times as long others take, so below 1 they are faster: the recipes make the encoding"
-    " anew, while those that add, or fill images, have it ready in a table, for free here. torch stands for the "
-    "fastest of its eager recipe, `torch.compile` and `add_` with a table; posenc is timed on NumPy arrays and torch "
-    "on its tensors, so they are not compared where the call itself counts. The last row is the first call with an "
-    "encoding that is new, which makes its frequencies. `posenc bench` measures your machine; see "
+    "`memset` (m) and `x.fill(1)` (f), for sums `x *= a`, for embeddings a copy of the rows, in the same run. Where a "
+    "C library's `memset` is one instruction of the processor's (`rep stosb`), it may be far beyond what any loop of "
+    "stores reaches. The last three columns tell how many times as long others take, so below 1 they are faster: the "
+    "recipes make the encoding anew, while those that add, or fill images, have it ready in a table, for free here. "
+    "torch stands for the fastest of its eager recipe, `torch.compile` and `add_` with a table; posenc is timed on "
+    "NumPy arrays and torch on its tensors, so they are not compared where the call itself counts. The last row is the "
+    "first call with an encoding that is new, which makes its frequencies. `posenc bench` measures your machine; see "
     "[`bench/`](bench/README.md)."
 )
 
@@ -146,6 +151,8 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
     where += [f"from {ours['start']:,}"] if ours["start"] else []
     where += ["a start that moves"] if ours.get("moving") else []
     where += ["of 20 to 200 rows"] if ours["at"] == "packed 20 to 200" else []
+    where += [f"of {ours['vocabulary']}"] if ours.get("vocabulary") else []
+    where += [f"{ours['ids']} ids"] if ours.get("ids") else []
     where += [f"at {ours['at']}"] if ours["at"] and ours["at"] not in PLACES else []
     function, arguments = CALLS[ours["op"]]
     arguments = arguments + PLACES.get(ours["at"], [])

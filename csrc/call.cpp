@@ -32,6 +32,9 @@ struct Pieces {
         const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
         const std::size_t shared = shares_rows(call.target, arrays) ? arrays : 1;
         row_step = std::clamp<std::size_t>(most / (columns * shared), std::min(call.rows, least), call.rows);
+        if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
+            row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));
+        }
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
         array_parts = divide_up(arrays, array_step);

@@ -109,7 +109,7 @@ struct Rows {
     std::size_t count;
 };
 
-enum class Operation : std::uint8_t { fill, add };
+enum class Operation : std::uint8_t { fill, add, embed };
 enum class Element : std::uint8_t { f32, f64, f16, bf16 };
 
 // Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
@@ -119,8 +119,18 @@ struct Arrays {
     std::ptrdiff_t column_stride;
 };
 
+// Rows of a vocabulary, `stride` bytes apart, which tokens' ids name.
+struct Embeddings {
+    const char* rows;
+    std::ptrdiff_t stride;
+    const char* ids_end;  // of what may be read to prefetch: ids of all arrays, which lie one after the other
+};
+
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
-// somewhere else altogether. Masked rows become zeros, or stay what they are.
+// somewhere else altogether. Masked rows become zeros, or stay what they are if they are added to.
+//
+// To embed, `from` holds the id of each row, an aligned int64 (row_stride bytes apart), and the row of `embeddings` of
+// that id is what is added to, its elements column_stride bytes apart. An id below 0 masks its row. There are no cells.
 struct Target {
     Arrays to;
     Arrays from;
@@ -131,6 +141,7 @@ struct Target {
     Operation operation;  // to = PE, or to = from * scale + PE, each operation rounded once
     double scale;
     bool stream;  // write past the caches: only for outputs far larger than they are
+    Embeddings embeddings{};
 };
 
 // Whether so many arrays have tiles of ready rows added to them in turn, rather than each the rows from registers.
@@ -138,6 +149,11 @@ inline bool shares_rows(const Target& target, std::size_t arrays) {
     const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
     return target.operation == Operation::add && is_half && arrays >= kSharingArrays && target.to.column_stride == 2 &&
            target.from.column_stride == 2;
+}
+
+// The rows of a tile, which arrays share, of what an element is computed in.
+inline std::size_t embedded_rows(const Table& table, Element element) {
+    return table.shared_rows * (element == Element::f64 ? 1 : sizeof(double) / sizeof(float));
 }
 
 // Writes every row of `rows` to every array of `target`.

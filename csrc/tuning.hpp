@@ -62,8 +62,8 @@ constexpr std::size_t kRun = 6;
 constexpr std::size_t kSteppedRun = 24;
 // Tiles whose anchor is rotated from the one before, until one is evaluated again. Chosen by the bound of its error.
 constexpr std::size_t kRotations = 4;
-// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 bfloat16 plus
-// a float32 table: 24, 128 and 384 KiB are alike.
+// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 bfloat16
+// plus a float32 table: 24, 128 and 384 KiB are alike.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
 // Arrays of 16-bit numbers from which on to add ready rows to all of them, rather than to make the rows again. Measured
 // on Zen 4, 512 x 768 bfloat16, GB/s: 8 arrays 17.7, 32 arrays 19.5, made again 9.0; float32 is faster made again.
@@ -86,6 +86,18 @@ constexpr std::size_t kTransposedColumns = 16;
 constexpr std::size_t kGathered = 256;
 // Bytes of a row up to which it does not pay to begin at the beginning of a cache line. Measured: nothing.
 constexpr std::size_t kShortBytes = 512;
+// Bytes of embeddings to prefetch ahead of the one that is read, and two of them in any case. Measured on Zen 4, a
+// sketch, 32 x 512 tokens of 30000 x 768, GB/s read and written, uniform and Zipf ids: two rows ahead 33 and 49, four
+// 34 and 50, none 19 and 36; into the first level 29 and 45. Copying the rows with memcpy 22 and 31.
+constexpr std::size_t kEmbedAhead = std::size_t{6} << 10;
+// Rows whose embeddings are prefetched ahead down strips. Measured with 64 rows of 3 KiB.
+constexpr std::size_t kEmbedRowsAhead = 64;
+// How much smaller than others an output may be that is written past the caches: as much is read to make it. Measured
+// there, last level 32 MiB, 24 MiB written of float32 or bfloat16: 15 to 18 in the caches, 25 past them; 12 MiB: alike.
+constexpr std::size_t kEmbedStreamShare = 2;
+// Arrays from which on they share tiles of the encoding; for fewer it is made anew, strip by strip, and goes to memory
+// from registers. Measured there, one sequence of 16384 x 768: strips 27, tiles 16; in the caches 27 and 20.
+constexpr std::size_t kEmbedShared = 3;
 // Bytes to prefetch ahead down a column, where the hardware foresees the rest. Measured: nothing recorded.
 constexpr std::size_t kDownAhead = 2048;
 

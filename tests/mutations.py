@@ -126,9 +126,37 @@ MUTATIONS = [
     Mutation(
         "masked rows cleared",
         WALK,
-        "if (target.operation == Operation::fill) {\n                clear_rows",
+        "if (target.operation != Operation::add) {\n                clear_rows",
         "if (true) {\n                clear_rows",
         "tests/test_positions.py",
+    ),
+    Mutation(
+        "an embedding's last line",
+        KERNEL + "embed.inl.hpp",
+        "values.put(line_, j, count - j);",
+        "values.put(line_, j, (count - j) / 2);",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "a line of two rows",
+        KERNEL + "embed.inl.hpp",
+        "j = smaller(kElements - filled_, count);",
+        "j = smaller(kElements - filled_, count) / 2;",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "an embedding a row late",
+        KERNEL + "embed.inl.hpp",
+        "embedding_of(target, a, first + i)) {\n                writer",
+        "embedding_of(target, a, first)) {\n                writer",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "ids checked up to V",
+        "python/posenc/_lookup.py",
+        "(part >= 0) & (part < count)",
+        "(part >= 0) & (part <= count)",
+        "tests/test_embed.py",
     ),
     Mutation(
         "the last streamed row",

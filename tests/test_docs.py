@@ -38,6 +38,7 @@ def test_docstrings(module: object) -> None:
         "add",
         "add_",
         "convert_layout_",
+        "embed",
         "encode",
         "fill_",
         "get_encoding",

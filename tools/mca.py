@@ -122,7 +122,8 @@ def flags(target: Target) -> list[str]:
 def assembly(target: Target, loop: str, folder: Path) -> list[str]:
     """A loop of a target, compiled."""
     kernel = (ROOT / "csrc" / "kernel" / "kernel.inl.hpp").read_text(encoding="utf-8")
-    includes = re.findall(r'^#include ".*"$', kernel, re.MULTILINE)
+    before = kernel.partition("\nnamespace")[0]  # what follows it needs the rest of the file
+    includes = re.findall(r'^#include ".*"$', before, re.MULTILINE)
     source, output = folder / "loop.cpp", folder / "loop.s"
     lines = [
         "#define private public",

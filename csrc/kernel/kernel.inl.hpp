@@ -14,7 +14,9 @@
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
 //   double     producer: rows of float64
 //   store      rows that are ready, to arrays of any strides
-// and here: which producer and which consumer a call gets, and the walk through memory.
+//   embed      rows in registers, or ready ones, onto rows of a vocabulary that ids name
+// and here, and in embed_rows for embeddings: which producer and which consumer a call gets, and the walk through
+// memory.
 #include "../kernel.hpp"
 #include "simd.inl.hpp"
 
@@ -28,6 +30,8 @@
 #include "lists.inl.hpp"
 #include "recur.inl.hpp"
 #include "store.inl.hpp"
+
+#include "embed.inl.hpp"
 
 namespace posenc {
 namespace {
@@ -63,29 +67,55 @@ bool is_run(const Rows& rows) {
     return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
 }
 
-// Walks down strips side by side, a band of rows at a time.
+// Walks down columns [first, end) of a start, whose strips are whole and side by side, rows [row, below) of a tile.
+template <class Consumer>
+void walk_bands(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t end,
+                std::size_t row, std::size_t below, char* to, const char* from, const Consumer& consumer) {
+    for (std::size_t j = first, next = first; j < end; j = next) {
+        const bool alternating = alternates(start, j);
+        do {
+            next += kStrip;
+        } while (next < end && alternates(start, next) == alternating);
+        const auto walk = alternating ? walk_band<true, Consumer> : walk_band<false, Consumer>;
+        const auto right = static_cast<std::ptrdiff_t>((j - first) * sizeof(typename Consumer::Element));
+        walk(tile, start, column + j, j, smaller(next, end) - j, row, below, to + right, from + right, consumer);
+    }
+}
+
+// Walks down strips side by side, a band of rows at a time; the last one, if it is not whole, with a start of its own,
+// so that the lanes behind it stay as they are.
 template <class Consumer>
 void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t count,
                  char* to, const char* from, const Consumer& consumer) {
-    constexpr std::size_t size = sizeof(typename Consumer::Element);
-    const std::size_t end = first + count, band = count > kStrip ? consumer.band() : kRows;
-    for (std::size_t j = first; j < end; j += kStrip) {
-        ready_strip<typename Consumer::Value>(tile, start, j);
+    using Value = typename Consumer::Value;
+    const std::size_t whole = count / kStrip * kStrip, band = whole > kStrip ? consumer.band() : kRows;
+    for (std::size_t j = first; j < first + whole; j += kStrip) {
+        ready_strip<Value>(tile, start, j);
     }
     for (std::size_t row = 0; row < tile.rows; row += band) {
-        const std::size_t below = smaller(row + band, tile.rows);
         const auto down = static_cast<std::ptrdiff_t>(row);
-        for (std::size_t j = first, next = first; j < end; j = next) {
-            const bool alternating = alternates(start, j);
-            do {
-                next += kStrip;
-            } while (next < end && alternates(start, next) == alternating);
-            const auto walk = alternating ? walk_band<true, Consumer> : walk_band<false, Consumer>;
-            const auto right = static_cast<std::ptrdiff_t>((j - first) * size);
-            walk(tile, start, column + j, j, smaller(next, end) - j, row, below, to + down * consumer.to_stride + right,
-                 from + down * consumer.from_stride + right, consumer);
-        }
+        walk_bands(tile, start, column, first, first + whole, row, smaller(row + band, tile.rows),
+                   to + down * consumer.to_stride, from + down * consumer.from_stride, consumer);
     }
+    if (whole == count) {
+        return;
+    }
+    alignas(64) double doubles[4][kStrip];
+    alignas(64) float limit[kStrip];
+    const Start rest = behind(start, first + whole), own{doubles[0], doubles[1], doubles[2], doubles[3], limit};
+    copy(own.value, rest.value, kStrip);
+    copy(own.difference, rest.difference, kStrip);
+    copy(own.factor, rest.factor, kStrip);
+    copy(own.error, rest.error, kStrip);
+    ready_strip<Value>(tile, own, 0);
+    const auto right = static_cast<std::ptrdiff_t>(whole * sizeof(typename Consumer::Element));
+    walk_bands(tile, own, column + first + whole, 0, count - whole, 0, tile.rows, to + right, from + right, consumer);
+}
+
+template <class Consumer>
+void walk_columns(const Tile& tile, const Start& start, std::size_t column, std::size_t count, char* to,
+                  const char* from, const Consumer& consumer) {
+    walk_strips(tile, start, column, 0, count, to, from, consumer);
 }
 
 double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute(a) : absolute(b); }
@@ -189,8 +219,8 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
             const auto offset = static_cast<std::ptrdiff_t>(j) * size;
             make_start(tile, work.anchor, j, count, work.start);
             consumer.go_on(rows_ahead(count * sizeof(typename Consumer::Element)) * consumer.from_stride);
-            walk_strips(tile, work.start, j, 0, count, to + above * consumer.to_stride + offset,
-                        from + above * consumer.from_stride + offset, consumer);
+            walk_columns(tile, work.start, j, count, to + above * consumer.to_stride + offset,
+                         from + above * consumer.from_stride + offset, consumer);
         }
         done += height;
     }
@@ -401,21 +431,41 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
     }
 }
 
+// Makes rows of V in the workspace. `ahead` tells Fill what to prefetch meanwhile.
+template <class V, class Consumer>
+const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, const Consumer& ahead) {
+    // The addresses of row 0, which may lie before the tile: positions are counted from there, and rounded once.
+    const auto first = static_cast<std::ptrdiff_t>(rows.first);
+    char* const to = static_cast<char*>(work.tile) - first * ahead.to_stride;
+    char* const from = nullptr;
+    make_rows(table, rows, {&to, ahead.to_stride, sizeof(V)}, {&from, ahead.from_stride, sizeof(V)}, work, ahead);
+    return static_cast<const V*>(work.tile);
+}
+
+const double* make_doubles(const Table& table, const Rows& rows, const Workspace& work) {
+    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    auto* const tile = static_cast<double*>(work.tile);
+    for (std::size_t r = 0; r < rows.count; ++r) {
+        maker.make(position_of(rows, rows.first + r), tile + r * table.columns);
+    }
+    return tile;
+}
+
 // Several arrays, or strides: by way of tiles of V.
 template <class E, class V>
 void run_tiles(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
     const std::size_t end = rows.first + rows.count, height = table.shared_rows * (sizeof(double) / sizeof(V));
-    char* const tile = static_cast<char*>(work.tile);
     for (std::size_t i = rows.first; i < end; i += height) {
         const std::size_t count = smaller(height, end - i);
-        const Arrays there{&tile, row_bytes, sizeof(V)};
-        const Rows some{rows.position != nullptr ? rows.position + i : nullptr, rows.start + static_cast<double>(i), 0,
-                        count};
-        make_rows(table, some, there, there, work, Fill<V, false>{row_bytes, row_bytes});
-        write_rows<E>(table.columns, target, i, count, reinterpret_cast<const V*>(tile));
+        const V* const tile =
+            make_tile<V>(table, {rows.position, rows.start, i, count}, work, Fill<V, false>{row_bytes, 0});
+        write_rows<E>(table.columns, target, i, count, tile);
     }
 }
+
+template <class E>
+void embed_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work);
 
 // Whether rows of both sides are one element apart, so that columns can be written from registers.
 template <class E>
@@ -447,6 +497,10 @@ void run_down(const Table& table, const Rows& rows, const Target& target, const 
 
 template <class E>
 void run_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    if (target.operation == Operation::embed) {
+        embed_rows<E>(table, rows, target, work);
+        return;
+    }
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
     // Rows that several arrays or cells share are made once, and stay in the caches.
@@ -497,15 +551,15 @@ void in_order_of_turns(const Table& table, const Rows& rows, std::size_t most, c
 
 template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    auto* tile = static_cast<double*>(work.tile);
+    if (target.operation == Operation::embed) {
+        embed_rows<double>(table, rows, target, work);
+        return;
+    }
     const bool shared = target.count > 1 || target.cells > 1 || rows_are_close(target.to);
     const std::size_t few = kTileDoubles / table.columns != 0 ? kTileDoubles / table.columns : 1;
     const std::size_t height = shared ? table.shared_rows : smaller(few, table.shared_rows);
-    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
     in_order_of_turns(table, rows, height, [&](std::size_t i, std::size_t count) {
-        for (std::size_t r = 0; r < count; ++r) {
-            maker.make(position_of(rows, i + r), tile + r * table.columns);
-        }
+        const double* const tile = make_doubles(table, {rows.position, rows.start, i, count}, work);
         write_rows<double>(table.columns, target, i, count, tile);
     });
 }
@@ -550,7 +604,7 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
             single_rows_until(i);
             for (++i; i < end && is_masked(rows.position[i]); ++i) {
             }
-            if (target.operation == Operation::fill) {
+            if (target.operation != Operation::add) {
                 clear_rows<E>(table.columns, target, done, i - done);
             }
             done = i;
@@ -668,3 +722,5 @@ Steps POSENC_LEVEL(prepare)(const Table& table, double step, double* memory) noe
 }
 
 }  // namespace posenc
+
+#include "embed_rows.inl.hpp"

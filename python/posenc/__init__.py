@@ -3,7 +3,7 @@
 import contextlib as _contextlib
 
 from . import _reference as _reference  # see below
-from ._api import add, add_, encode, fill_
+from ._api import add, add_, embed, encode, fill_
 from ._backend import BackendError, info
 from ._backend import version as _version
 from ._conventions import convert_layout_, get_encoding, list_encodings
@@ -19,6 +19,7 @@ __all__ = [
     "add",
     "add_",
     "convert_layout_",
+    "embed",
     "encode",
     "fill_",
     "get_encoding",

@@ -8,8 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
+from . import (
+    _arrays,
+    _axes,
+    _backend,
+    _conventions,
+    _encoding,
+    _lookup,
+    _positions,
+    _refusals,
+    _rows,
+    _threads,
+    _validate,
+    _where,
+)
 from ._encoding import Encoding
+from ._lookup import Lookup
 from ._protocol import Backend
 from ._where import Where
 
@@ -36,6 +50,8 @@ class Operands(NamedTuple):
         What is written, or a function that makes it once all is checked.
     result : object
         What the user gets back for `out`, or a function that makes it from `out`.
+    lookup : Lookup, or None
+        Where rows to add to are to be found, instead of in `x`.
     """
 
     name: str
@@ -44,6 +60,7 @@ class Operands(NamedTuple):
     x: NDArray[Any] | None
     out: NDArray[Any] | Callable[[], NDArray[Any]]
     result: Any
+    lookup: Lookup | None = None
 
 
 def filled(out: Any) -> Operands:
@@ -77,13 +94,32 @@ def created(shape: tuple[int, ...], dtype: np.dtype[Any], own: Any) -> Operands:
     )
 
 
+def looked_up(ids: Any, table: Any, out: Any) -> Operands:
+    """Of a verb that reads the rows of `table` that `ids` name and writes `out`, or a new array if that is None."""
+    lookup = _lookup.lookup(ids, table)
+    dtype, shape = lookup.table.dtype, (*lookup.ids.shape, lookup.table.shape[1])
+    if out is None:
+        return Operands(
+            "ids", shape, dtype, None, lambda: np.empty(shape, dtype), lambda array: _arrays.like(array, table), lookup
+        )
+    target = _validate.writable(out, "out")
+    if target.dtype != dtype:
+        raise _refusals.embedded("dtype", _arrays.float_name(dtype), _arrays.float_name(target.dtype))
+    if target.shape != shape:
+        raise _refusals.embedded("shape", shape, target.shape)
+    _lookup.refuse_overlap(target, lookup)
+    return Operands("ids", shape, dtype, None, target, out, lookup)
+
+
 def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any:
     """Check all that a user said, then write x * x_scale + PE, or PE; return the array that was written."""
-    name, shape, dtype, x, out, result = operands
+    name, shape, dtype, x, out, result, lookup = operands
     target = None if callable(out) else out
 
     # plan
     rule = _conventions.resolve(how.encoding)
+    if lookup is not None and rule.axes > 1:
+        raise _refusals.token_axes(rule.axes)
     given = None
     if where.positions is not None:
         given = _rows.owned(_positions.numbers(where.positions, "positions"), target)
@@ -101,7 +137,13 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         places = _axes.place(axes, [spectrum.offset for spectrum in spectra], where, given, target)
 
     # check
-    scale = 1.0 if x is None else _validate.x_scale(x_scale, dtype, dim)
+    scale, ids = 1.0, None
+    if x is not None:
+        scale = _validate.x_scale(x_scale, dtype, dim)
+    elif lookup is not None:
+        assert rows is not None
+        scale = _validate.x_scale(x_scale, dtype, dim, "table[ids]", "table")
+        ids = lookup.checked(rows.mask)
 
     # write
     if target is None:
@@ -128,8 +170,28 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     if rows is None:
         _axes.Job(run, old, view, spectra, scale, threads).at(places)
     else:
-        _write_rows(run, old, view, spectra[0], rows, scale, threads)
+        if lookup is not None:
+            assert ids is not None
+            _embed_rows(run, ids, lookup.table, view, spectra[0], rows.unmasked(), scale, threads)
+        else:
+            _write_rows(run, old, view, spectra[0], rows, scale, threads)
     return result
+
+
+def _embed_rows(
+    run: Backend,
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: _encoding.Spectrum,
+    rows: _rows.Rows,
+    scale: float,
+    threads: int,
+) -> None:
+    for index, positions in rows.parts():
+        here = () if index is None else index
+        some = np.ascontiguousarray(ids[here[:-1]])  # without the channels
+        run.embed(some, table, out[here], spectrum, positions, scale, threads)
 
 
 def _write_rows(

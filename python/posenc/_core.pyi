@@ -10,6 +10,7 @@ IndexArray: TypeAlias = NDArray[np.int64]  # (E,)
 NumberArray: TypeAlias = NDArray[np.uint64]  # (E, 10)
 FactorArray: TypeAlias = NDArray[np.float64]  # (1,) or (1 + K,)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
+IdArray: TypeAlias = NDArray[np.int64]  # (..., L)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 __version__: str
@@ -33,6 +34,16 @@ class Table:
 def write(
     table: Table,
     x: NDArray[Any] | None,
+    out: NDArray[Any],
+    positions: PositionArray,
+    scale: float,
+    stream: bool,
+    threads: int,
+) -> None: ...
+def embed(
+    table: Table,
+    ids: IdArray,
+    embeddings: NDArray[Any],
     out: NDArray[Any],
     positions: PositionArray,
     scale: float,
@@ -99,6 +110,21 @@ class SmallCalls:
         channel_axis: object,
         grid: object,
         prefix: object,
+        threads: object,
+        backend: object,
+        /,
+    ) -> Any: ...
+    def embed(
+        self,
+        ids: object,
+        table: object,
+        out: object,
+        start: object,
+        positions: object,
+        mask: object,
+        cu_seqlens: object,
+        x_scale: object,
+        encoding: object,
         threads: object,
         backend: object,
         /,

@@ -171,6 +171,19 @@ def add(
     _tiles.add(rows, x, out, spectrum, positions, scale)
 
 
+def embed(
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
+) -> None:
+    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
+    _tiles.embed(add, ids, table, out, spectrum, positions, scale)
+
+
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
     _tiles.merge(x, out, parts, scale)

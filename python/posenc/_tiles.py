@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,6 +88,28 @@ def add(
                 present: Any = True if tile.masked is None else ~tile.masked.reshape(*tile.form, 1)
                 values = values.reshape(*tile.form, spectrum.dim)
                 combine(x[tile.where], values, factor, out[tile.where], present)
+
+
+def embed(
+    add: Callable[[NDArray[Any], NDArray[Any], Spectrum, NDArray[np.float64], float, int], None],
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+) -> None:
+    """Write table[ids] * scale + rows, and rows of zeros where an id is negative; `add` is a backend's."""
+    parts = [*blocks(ids.shape, max(1, TILE_ELEMENTS // spectrum.dim))]
+    x = out if len(parts) > 1 else np.empty_like(out)  # so that no memory is needed once a single part is written
+    for index in parts:
+        real = ids[index] >= 0
+        here = x[index]
+        here[real] = table[ids[index][real]]
+        here[~real] = 0
+    add(x, out, spectrum, positions, scale, 1)
+    for index in parts:
+        out[index][ids[index] < 0] = 0
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float) -> None:

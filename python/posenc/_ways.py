@@ -45,7 +45,7 @@ def elsewhere(name: str) -> str:
 def training(name: str, write: bool) -> str:
     """For tensors that require grad."""
     if not write:
-        return "leave out= away, `posenc.add(x)`"
+        return f"leave out= away, `posenc.{'embed(ids, table)' if name == 'table' else 'add(x)'}`"
     outside = "; outside of training, say to initialise a parameter, call it within torch.no_grad()"
     if name == "x":
         return f"in a forward pass use `x = posenc.add(x)`, or `x = x + {rows('x')}`, which are differentiable{outside}"

@@ -101,6 +101,8 @@ class Row:
             "dtype": workload.dtype,
             "start": workload.start,
             "at": workload.at,
+            "vocabulary": workload.vocabulary,
+            "ids": workload.ids,
             "encoding": workload.encoding,
             "settings": dict(workload.settings),
             "channel_axis": workload.channel_axis,

@@ -27,6 +27,7 @@ MOST = 0.02  # beyond, anything looks like anything
 ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # of a table in half precision, and of its arithmetic's last step
 TURNS = 64  # multiples of the longest wavelength that a position may be beyond, either way
 LONGEST = 2**23  # positions beyond this are looked for only as far as TURNS goes
+WHOLE, CHANCES = 1e-3, 64  # how near to a whole number, among how many positions that would all do: not by accident
 STEP = 2.0  # from a wavelength to the next that settles the position
 
 
@@ -174,7 +175,7 @@ class Table:
     def positions(self, axis: _Axis, row: int) -> list[Any]:
         """Where a row may stand."""
         values = self.values[row]
-        for position in axis.positions(values):
+        for position in axis.positions(values, LEAST + self.rounding):
             allowed = self.tolerance(axis.amplitude, abs(position))
             for digits in (0, 1, 2, 4, 8, 15):
                 rounded = round(position, digits) if digits else round(position)
@@ -227,18 +228,18 @@ class _Axis:
             np.array([cosines[k] for k in both], int),
         )
 
-    def positions(self, values: NDArray[np.float64]) -> Iterator[float]:
-        """The position that the values of a row tell, and 0, if they tell any."""
+    def positions(self, values: NDArray[np.float64], rounding: float) -> Iterator[float]:
+        """The position that the values of a row tell, if they tell one, and 0."""
         w, sines, cosines = self.pairs
         if len(w):
             s, c = values[sines] / self.amplitude, values[cosines] / self.amplitude
             if np.abs(s * s + c * c - 1.0).max() < 4.0 * MOST:
-                yield _position(np.arctan2(s, c), w) - self.offset
+                yield _position(np.arctan2(s, c), w, rounding) - self.offset
         yield 0.0
 
 
-def _position(angles: NDArray[np.float64], w: NDArray[np.float64]) -> float:
-    """The position at which frequencies `w`, in increasing order, have these angles."""
+def _position(angles: NDArray[np.float64], w: NDArray[np.float64], rounding: float) -> float:
+    """The position at which frequencies `w`, in increasing order, have these angles: a whole one, if that may be."""
     longest = 2.0 * math.pi / abs(w[0])
     turns = int(max(TURNS, min(LONGEST / longest, 2**12)))
     p = (angles[0] + 2.0 * math.pi * np.arange(-turns, turns + 1)) / w[0]
@@ -248,9 +249,10 @@ def _position(angles: NDArray[np.float64], w: NDArray[np.float64]) -> float:
             p = p + _within(angle - frequency * p) / frequency
             settled = abs(frequency)
     misfit = np.abs(_within(angles[:, None] - w[:, None] * p)).max(axis=0)
-    likely = p[misfit <= misfit.min() + 1e-3]
-    whole = np.abs(likely - np.rint(likely)) > 1e-3
-    return float(likely[np.lexsort((np.abs(likely), whole))[0]])
+    likely = p[misfit <= misfit.min() + 4.0 * rounding]
+    nearest = likely[np.argsort(np.abs(likely), kind="stable")][:CHANCES]
+    whole = nearest[np.abs(nearest - np.rint(nearest)) < WHOLE]
+    return float(whole[0] if len(whole) else nearest[0])
 
 
 def _within(angles: Any) -> Any:

@@ -17,7 +17,6 @@ FREQUENCIES = ("inv_freq", "div_term")
 DUMMIES = ("_float_tensor",)  # fairseq's, which only knew its device
 
 ROUNDED = 1e-5  # of frequencies that a float32 recipe makes, relative
-SHOWN = 3  # names in a warning
 
 
 def take(state_dict: dict[str, Any], prefix: str, dim: int, encoding: Encoding, errors: list[str]) -> None:
@@ -44,15 +43,20 @@ def take(state_dict: dict[str, Any], prefix: str, dim: int, encoding: Encoding, 
 
 def _other_table(table: torch.Tensor, encoding: Encoding) -> str:
     """What a table is, if `encoding` did not make it from position 0 on."""
+    rows = table.squeeze() if table.shape[-1] > 1 else table
+    if rows.ndim == 2:
+        padding = torch.nonzero((rows == 0).all(-1)).flatten().tolist()
+        if len(padding) == 1 and padding[0] + 1 < len(rows):  # fairseq's, or a class token's: the first row is the next
+            rows = rows[padding[0] + 1 :]
     try:
-        own = _identify.read(table if table.ndim > 1 else table[None]).match(encoding)
+        own = _identify.read(rows if rows.ndim > 1 else rows[None]).match(encoding)
     except (TypeError, ValueError) as error:
         return f"no such table: {error}"
     if own is not None and not any(own[0]):
         return ""
     if own is not None:
-        return f"its rows from position {own[0][0]} on; pass `start={own[0][0]}` to go on as it was trained"
-    return _named(_identify.identify(table))
+        return f"its rows from position {own[0][0]} on; `start={own[0][0]}` in each call goes on as it was trained"
+    return _named(_identify.identify(rows))
 
 
 def _other_frequencies(frequencies: torch.Tensor, dim: int, encoding: Encoding) -> str:
@@ -82,8 +86,6 @@ def _named(matches: list[_identify.Match]) -> str:
     if not matches:
         return "what no encoding with a name makes: it was learned, or computed in another way, and is not used"
     best = [match for match in matches if match.start == matches[0].start]
-    names = list(dict.fromkeys(match.name for match in best))
-    others = f" or {len(names) - SHOWN} others" if len(names) > SHOWN else ""
-    begin = f", from position {matches[0].start} on (start=)" if matches[0].start else ""
-    shown = ", ".join(map(repr, names[:SHOWN]))
-    return f"that of {shown}{others}{begin}; `encoding={names[0]!r}` goes on as it was trained"
+    names = ", ".join(repr(match.name) for match in best)
+    begin = f", `start={best[0].start}` in each call" if best[0].start else ""
+    return f"that of {names}; `encoding={best[0].name!r}`{begin} goes on as it was trained"

@@ -15,6 +15,7 @@ from . import _ops
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 HALVES = (torch.float16, torch.bfloat16)
+TOO_LARGE = (2.0 - 2.0**-24) * 2.0**127  # what float32 rounds to infinity
 EXPECTED = "float32, float64, float16 or bfloat16"
 
 
@@ -22,7 +23,7 @@ def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, en
     """Return x * x_scale + PE for `x` (..., *sequence, D), as `posenc.add` computes it, bit for bit."""
     floats(x.dtype, "x.dtype")
     text, axes = _ops.described(encoding)
-    scale = factor(x_scale, x.shape[-1])
+    scale = factor(x_scale, x.shape[-1], x.dtype)
     given = None if positions is None else numbers(positions, "positions")
     width = _sequence_axes(x.shape, axes, given)
     real = None if mask is None else _truths(mask, x.shape, width, x.device)
@@ -202,10 +203,10 @@ def trained(name: str) -> ValueError:
 
 def refuse_start(start: Any) -> None:
     if not (isinstance(start, int) and start == 0):
-        raise ValueError("start: expected either start or positions, got both; leave one of them out")
+        raise ValueError("positions: expected either start or positions, got both; leave one of them out")
 
 
-def factor(x_scale: Any, dim: int) -> Any:
+def factor(x_scale: Any, dim: int, dtype: torch.dtype) -> Any:
     """The number that x_scale stands for, or None for 1."""
     if isinstance(x_scale, str):
         if x_scale != "sqrt_dim":
@@ -216,4 +217,11 @@ def factor(x_scale: Any, dim: int) -> Any:
             f"x_scale: expected a number or 'sqrt_dim', got {type(x_scale).__name__}; multiply first, "
             "`posenc.torch.add(x * x_scale)`"
         )
-    return None if type(x_scale) in (int, float) and x_scale == 1 else x_scale
+    if type(x_scale) not in (int, float):
+        return x_scale  # a symbol
+    if not abs(x_scale) < (math.inf if dtype == torch.float64 else TOO_LARGE):
+        raise ValueError(
+            f"x_scale: expected a finite number in the dtype of x, got {x_scale}; use `x_scale = 1.0` to leave x as it "
+            "is"
+        )
+    return None if x_scale == 1 else x_scale

@@ -30,11 +30,15 @@ if hasattr(torch.Tag, "cudagraph_unsafe"):  # torch 2.9: rows come from the CPU
 _library.define(SCHEMA, tags=_tags)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def described(encoding: Any) -> tuple[str, int]:
     """What the op takes for an encoding, and over how many axes that is."""
     rule = _conventions.resolve(encoding)
     return repr(rule), rule.axes
+
+
+# Dynamo calls it and takes the result for a constant. This is all that torch.compiler.assume_constant_result does, but
+# for importing Dynamo, which takes longer than importing torch.
+described._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=512)

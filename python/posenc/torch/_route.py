@@ -21,7 +21,9 @@ def direct(*tensors: torch.Tensor) -> bool:
     if torch._C._len_torch_dispatch_stack() or _functorch.peek_interpreter_stack() is not None:
         return False
     return all(
-        tensor.device.type == "cpu" and type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+        tensor.device.type == "cpu"
+        and type(tensor).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+        and not torch._is_functional_tensor(tensor)
         for tensor in tensors
     )
 

@@ -47,6 +47,8 @@ def rows(
         step = 1
     first = start // step * step
     last = -(-(start + length) // step) * step
+    if device.index is None:  # the current one
+        device = torch.empty(0, device=device).device
     table = _tables[_Key(device, dtype, first, last - first, dim, encoding)]
     if device.type == "cuda":  # it may be forgotten before another stream has read it
         table.record_stream(torch.cuda.current_stream(device))

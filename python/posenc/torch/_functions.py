@@ -145,7 +145,7 @@ def add(
     >>> x = torch.ones(2, 3, 4, requires_grad=True)
     >>> y = posenc.torch.add(x, x_scale="sqrt_dim")
     >>> y[0, 1]
-    tensor([2.8415, 2.5403, 2.0100, 3.0000], grad_fn=<SelectBackward0>)
+    tensor([2.8415, 2.5403, 2.0100, 2.9999], grad_fn=<SelectBackward0>)
     >>> y.sum().backward()
     >>> x.grad[0, 0]
     tensor([2., 2., 2., 2.])
@@ -233,7 +233,7 @@ def embed(
     >>> words = torch.nn.Embedding.from_pretrained(torch.ones(5, 4), freeze=False)
     >>> posenc.torch.embed(torch.tensor([[3, 1]]), words.weight, x_scale="sqrt_dim")
     tensor([[[2.0000, 3.0000, 2.0000, 3.0000],
-             [2.8415, 2.5403, 2.0100, 3.0000]]], grad_fn=<_AddBackward>)
+             [2.8415, 2.5403, 2.0100, 2.9999]]], grad_fn=<_AddBackward>)
     """
     if not isinstance(table, torch.Tensor) or table.ndim != 2:
         came = f"shape {tuple(table.shape)}" if isinstance(table, torch.Tensor) else type(table).__name__

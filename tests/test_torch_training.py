@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import posenc
@@ -14,7 +14,7 @@ from .test_torch_module import Tutorial
 torch = pytest.importorskip("torch", reason="torch is not installed")
 import posenc.torch  # noqa: E402
 
-WORDS, DIM, LENGTH, STEPS = 11, 32, 12, 15
+WORDS, DIM, LENGTH, STEPS = 11, 32, 12, 40
 
 
 class Copier(torch.nn.Module):
@@ -60,6 +60,14 @@ def losses(
         optimizer.step()
         curve.append(loss.detach())
     return torch.stack(curve)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # a model as small as this one only waits for others
+    yield
+    torch.set_num_threads(before)
 
 
 def ours() -> Any:

@@ -25,8 +25,10 @@ PER_POSITION = 4e-7
 LEAST = 2e-6
 MOST = 0.02  # beyond, anything looks like anything
 ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # of a table in half precision, and of its arithmetic's last step
-TURNS = 64  # multiples of the longest wavelength that a position may be beyond, either way
-LONGEST = 2**23  # positions beyond this are looked for only as far as TURNS goes
+LONGEST = 2**21  # positions up to this are found, beyond it as far as TURNS of the longest wavelength go
+TURNS, MOST_TURNS = 64, 2**18
+NEAR = 0.5  # radians
+MANY = 2**12  # positions that are looked at with all frequencies
 WHOLE, CHANCES = 1e-3, 64  # how near to a whole number, among how many positions that would all do: not by accident
 STEP = 2.0  # from a wavelength to the next that settles the position
 
@@ -241,16 +243,21 @@ class _Axis:
 def _position(angles: NDArray[np.float64], w: NDArray[np.float64], rounding: float) -> float:
     """The position at which frequencies `w`, in increasing order, have these angles: a whole one, if that may be."""
     longest = 2.0 * math.pi / abs(w[0])
-    turns = int(max(TURNS, min(LONGEST / longest, 2**12)))
+    turns = round(max(TURNS, min(LONGEST / longest, MOST_TURNS)))
     p = (angles[0] + 2.0 * math.pi * np.arange(-turns, turns + 1)) / w[0]
     settled = abs(w[0])
     for angle, frequency in zip(angles[1:], w[1:], strict=True):
-        if abs(frequency) >= STEP * settled or frequency == w[-1]:
-            p = p + _within(angle - frequency * p) / frequency
-            settled = abs(frequency)
+        if abs(frequency) < STEP * settled and frequency != w[-1]:
+            continue
+        misfit = _within(angle - frequency * p)
+        if 8.0 * rounding * abs(frequency) < NEAR * settled:  # what is not near by now is of another turn
+            kept = np.abs(misfit) <= max(NEAR, np.abs(misfit).min())
+            p, misfit = p[kept], misfit[kept]
+        p = p + misfit / frequency
+        settled = abs(frequency)
+    p = p[np.argsort(np.abs(p), kind="stable")][:MANY]
     misfit = np.abs(_within(angles[:, None] - w[:, None] * p)).max(axis=0)
-    likely = p[misfit <= misfit.min() + 4.0 * rounding]
-    nearest = likely[np.argsort(np.abs(likely), kind="stable")][:CHANCES]
+    nearest = p[misfit <= misfit.min() + 4.0 * rounding][:CHANCES]
     whole = nearest[np.abs(nearest - np.rint(nearest)) < WHOLE]
     return float(whole[0] if len(whole) else nearest[0])
 

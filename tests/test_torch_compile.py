@@ -95,20 +95,41 @@ def test_refusals_within_a_graph() -> None:
     for keywords, text in (
         ({"positions": torch.full((5,), float("nan"))}, "positions: expected finite numbers"),
         ({"mask": torch.zeros(4).bool()}, "mask: expected shape"),
-        ({"encoding": "wisper"}, "encoding: expected a name"),
+        ({"encoding": "no such name"}, "encoding: expected a name"),
     ):
         with pytest.raises(Exception, match=text):
             compiled(x, **keywords)
 
 
+HALVES = [torch.float16, torch.bfloat16]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALVES], ids=str)
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "encode"])
 def test_bits_of_inductor(call: str, dtype: Any) -> None:
+    if call == "positions" and dtype in HALVES:
+        pytest.skip("positions of half precision are refused")
     compiled = torch.compile(CALLS[call], fullgraph=True)
     for x in inputs(dtype)[:3]:
-        assert torch.equal(compiled(x), CALLS[call](x))
+        got, want = compiled(x), CALLS[call](x)
+        if call == "add" and dtype in HALVES:  # where 1 is added to what was rounded, or not
+            error = (got.double() - want.double()).abs()
+            assert (error <= 2 * torch.finfo(dtype).eps * want.double().abs().clamp(min=1.0)).all()
+        else:
+            assert torch.equal(got, want)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_inductor_may_round_each_result(dtype: Any) -> None:
+    config = pytest.importorskip("torch._inductor.config")
+    with config.patch(emulate_precision_casts=True):
+        compiled = torch.compile(CALLS["add"], fullgraph=True)
+        for x in inputs(dtype)[:3]:
+            assert torch.equal(compiled(x), CALLS["add"](x))
 
 
 # ---- export ---------------------------------------------------------------------------------------------------------

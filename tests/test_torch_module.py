@@ -161,7 +161,7 @@ def test_refusals() -> None:
         ((8,), {"batch_first": None}, TypeError, "batch_first"),
         ((8,), {"scale": "dim"}, ValueError, "x_scale"),
         ((8,), {"scale": float("inf")}, ValueError, "x_scale"),
-        ((8,), {"encoding": "wisper"}, ValueError, "encoding"),
+        ((8,), {"encoding": "no such name"}, ValueError, "encoding"),
         ((7,), {"encoding": "whisper"}, ValueError, "encoding"),
         ((8,), {"encoding": "mae", "batch_first": False}, ValueError, "batch_first"),
     ):

@@ -78,6 +78,11 @@ def encode(
     if place.type == "cpu" and direct(*([given] if tensor else [])):
         return posenc.encode(given, dim, start=start, encoding=encoding, dtype=kind)
     _graph.floats(kind, "dtype")
+    width: Any = dim
+    if isinstance(width, np.integer):
+        width = int(width)
+    if isinstance(width, bool) or not isinstance(width, (int, torch.SymInt)):
+        raise TypeError(f"dim: expected an integer, got {dim!r}; `dim=int(dim)` if it is a whole number")
     text, axes = _ops.described(encoding)
     if isinstance(given, np.integer):
         given = int(given)
@@ -87,7 +92,7 @@ def encode(
                 f"positions: expected coordinates, shape (..., {axes}), for this encoding, got a length; posenc.grid() "
                 "makes those of a grid"
             )
-        return _graph.encode(given, dim, start, text, axes, kind, place)
+        return _graph.encode(given, width, start, text, axes, kind, place)
     _graph.refuse_start(start)
     where = _graph.numbers(given, "positions")
     if not where.ndim:
@@ -95,7 +100,7 @@ def encode(
             "positions: expected an integer, or a tensor of at least 1 dimension, got one of shape (); "
             "`positions[None]` is one position"
         )
-    return _graph.encode(where, dim, 0, text, axes, kind, place)
+    return _graph.encode(where, width, 0, text, axes, kind, place)
 
 
 def add(
@@ -271,6 +276,6 @@ def _refuse_ids(ids: torch.Tensor, count: int) -> None:
     if wrong.any():
         first = tuple(torch.nonzero(wrong)[0].tolist())
         raise IndexError(
-            f"ids: expected rows of the table, 0 ... {count - 1}, got {ids[first].item()} at {first}; "
-            f"`ids = ids.clamp(0, {count - 1})` and mask= for padding"
+            f"ids: expected rows of the table, from 0 to less than {count}, got {ids[first].item()} at {first}; "
+            "padding needs an id of the table too, and mask="
         )

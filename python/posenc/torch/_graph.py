@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import _ops
@@ -23,9 +24,9 @@ def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, en
     """Return x * x_scale + PE for `x` (..., *sequence, D), as `posenc.add` computes it, bit for bit."""
     floats(x.dtype, "x.dtype")
     text, axes = _ops.described(encoding)
-    scale = factor(x_scale, x.shape[-1], x.dtype)
     given = None if positions is None else numbers(positions, "positions")
     width = _sequence_axes(x.shape, axes, given)
+    scale = factor(x_scale, x.shape[-1], x.dtype)
     real = None if mask is None else _truths(mask, x.shape, width, x.device)
     kind = torch.float64 if x.dtype == torch.float64 else torch.float32
     if given is None:
@@ -103,6 +104,11 @@ def _counted(shape: Any, start: Any, text: str, axes: int, dtype: torch.dtype, d
 def _sequence_axes(shape: Any, axes: int, positions: Any) -> int:
     """How many axes before the channels are those of positions."""
     wanted = axes if positions is None else 1
+    if len(shape) and shape[-1] == 0:
+        raise ValueError(
+            f"x: expected at least 1 channel in the last dimension, got shape {tuple(shape)}; `x.movedim(0, -1)` if "
+            "the first one holds them"
+        )
     if len(shape) < wanted + 1:
         raise ValueError(
             f"x: expected at least {wanted + 1} dimensions (positions along {wanted}, and channels), got shape "
@@ -131,7 +137,7 @@ def _rows_of(positions: torch.Tensor, shape: Any, axes: int) -> torch.Tensor:
 
 
 def _truths(mask: Any, shape: Any, width: int, device: Any) -> torch.Tensor:
-    real = mask if isinstance(mask, torch.Tensor) else torch.as_tensor(mask)
+    real = mask if isinstance(mask, torch.Tensor) else _tensor(mask, "mask")
     if real.dtype != torch.bool:
         if real.is_floating_point() or real.is_complex():
             raise TypeError(
@@ -182,16 +188,27 @@ def numbers(value: Any, name: str) -> torch.Tensor:
         given = value
         if given.requires_grad and torch.is_grad_enabled():
             raise trained(name)
-    elif isinstance(value, (list, tuple)):
-        given = torch.as_tensor(value, device="cpu", dtype=torch.float64)
     else:
-        given = torch.as_tensor(value)
+        given = _tensor(value, name)
     if given.dtype in HALVES or given.dtype == torch.bool or given.is_complex():
         raise TypeError(
             f"{name}: expected integers or float32 or float64 numbers, got {given.dtype}; half precision can't tell "
             f"one position from the next: make them in float32 or as integers from the start"
         )
     return given
+
+
+def _tensor(value: Any, name: str) -> torch.Tensor:
+    """What is no tensor as one, in float64 if it is a list of positions."""
+    try:
+        if isinstance(value, (list, tuple)) and name != "mask":
+            return torch.as_tensor(value, device="cpu", dtype=torch.float64)
+        return torch.as_tensor(value, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name}: expected a tensor, or what torch makes one of, got {type(value).__name__}: {error}; make one of "
+            "numbers"
+        ) from None
 
 
 def trained(name: str) -> ValueError:
@@ -212,6 +229,8 @@ def factor(x_scale: Any, dim: int, dtype: torch.dtype) -> Any:
         if x_scale != "sqrt_dim":
             raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {x_scale!r}; use `x_scale = 'sqrt_dim'`")
         return math.sqrt(dim)
+    if isinstance(x_scale, (np.integer, np.floating)):
+        x_scale = float(x_scale)
     if isinstance(x_scale, bool) or not isinstance(x_scale, (int, float, torch.SymInt, torch.SymFloat)):
         raise TypeError(
             f"x_scale: expected a number or 'sqrt_dim', got {type(x_scale).__name__}; multiply first, "

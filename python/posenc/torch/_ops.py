@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .. import _api, _conventions
-from .._encoding import Encoding
+from .._encoding import Encoding, spectra
 from . import _tables
 
 SCHEMA = (
@@ -67,6 +67,10 @@ def _encode(
 def _fake(
     length: Any, dim: Any, positions: Any, start: Any, encoding: str, dtype: torch.dtype, device: torch.device
 ) -> Any:
+    if type(length) is int and length < 0:
+        raise ValueError(f"positions: expected at least 0, got {length}; a length is not negative")
+    if type(dim) is int:
+        spectra(rule(encoding), dim)  # refuses a width that the encoding has not
     shape = (length,)
     if positions is not None:
         shape = positions.shape[:-1] if rule(encoding).axes > 1 else positions.shape

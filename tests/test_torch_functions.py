@@ -17,6 +17,7 @@ from .ways import follow, ways
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 import posenc.torch  # noqa: E402
+from posenc import _threads  # noqa: E402
 from posenc.torch import _functions, _graph, _ops, _route, _tables  # noqa: E402
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -331,6 +332,30 @@ def test_eager_calls_do_not_go_through_the_op(monkeypatch: pytest.MonkeyPatch) -
     posenc.torch.PositionalEncoding(8, batch_first=True)(x)
     with pytest.raises(AssertionError):
         torch.vmap(posenc.torch.add)(x)
+
+
+def test_threads_are_as_many_as_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    add = posenc.add
+    monkeypatch.setattr(posenc, "add", lambda x, **keywords: asked.append(keywords["threads"]) or add(x, **keywords))
+    monkeypatch.delenv("POSENC_NUM_THREADS", raising=False)
+    monkeypatch.setattr(_threads, "_chosen", None)
+    small, large = noise(2, LENGTH, 8), noise(1024, 256)
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            same(posenc.torch.add(small), add(small))
+            same(posenc.torch.add(large), add(large))
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [None, 1, None, 3]
+    posenc.set_num_threads(2)
+    posenc.torch.add(large)
+    monkeypatch.setattr(_threads, "_chosen", None)
+    monkeypatch.setenv("POSENC_NUM_THREADS", "2")
+    posenc.torch.add(large)
+    assert asked[4:] == [None, None]
 
 
 # ---- the op ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import posenc
 from .. import _arrays
 from .._encoding import Encoding
 from . import _graph, _ops
-from ._route import direct
+from ._route import direct, threads
 
 Numbers: TypeAlias = "ArrayLike | torch.Tensor"
 
@@ -181,6 +181,7 @@ def added(
             x_scale=x_scale,
             encoding=encoding,
             seq_axis=0 if sequence_first else None,
+            threads=threads(x.numel()),
         )
     if not sequence_first or x.ndim < 3:
         return _graph.add(x, start, positions, mask, x_scale, encoding)
@@ -253,7 +254,16 @@ def embed(
     if direct(rows, table):
         fused: Any = getattr(posenc, "embed", None)
         if fused is not None and not _arrays.differentiable(table):
-            return fused(rows, table, start=start, positions=positions, mask=mask, x_scale=x_scale, encoding=encoding)
+            return fused(
+                rows,
+                table,
+                start=start,
+                positions=positions,
+                mask=mask,
+                x_scale=x_scale,
+                encoding=encoding,
+                threads=threads(rows.numel() * table.shape[1]),
+            )
         _refuse_ids(rows, len(table))
     if rows.dtype not in (torch.int64, torch.int32):
         rows = rows.long()

@@ -6,6 +6,10 @@ from typing import Any
 
 import torch
 
+from .. import _threads
+
+MANY = 2**18  # elements; fewer are not worth another thread
+
 _functorch: Any = torch._C._functorch
 
 
@@ -26,6 +30,14 @@ def direct(*tensors: torch.Tensor) -> bool:
         and not torch._is_functional_tensor(tensor)
         for tensor in tensors
     )
+
+
+def threads(elements: int) -> int | None:
+    """How many threads make so many elements: as many as torch's own sums have, unless posenc was told another number.
+
+    Users of torch say there how many they want, as its data loaders do, whose workers have one.
+    """
+    return None if elements < MANY or _threads.is_set() else torch.get_num_threads()
 
 
 def refuse_trace() -> None:

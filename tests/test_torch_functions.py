@@ -166,6 +166,22 @@ def test_gradient_of_the_table(route: str) -> None:
     assert torch.equal(table.grad, want[:, None].expand(9, 8))
 
 
+def test_ids_of_masked_rows_may_be_anything(route: str) -> None:
+    table, mask = noise(9, 8), torch.tensor([[1, 0, 1], [0, 1, 1]])
+    ids = torch.tensor([[3, -100, 4], [99, 1, 5]])
+    want = posenc.add(table[ids.where(mask.bool(), 0)])
+    want[~mask.bool()] = 0
+    same(posenc.torch.embed(ids, table, mask=mask), want)
+    table.requires_grad_()
+    got = posenc.torch.embed(ids, table, mask=mask)
+    same(got.detach(), want)
+    got.sum().backward()
+    assert table.grad[:, 0].tolist() == [0, 1, 0, 1, 1, 1, 0, 0, 0]
+    for wrong in (torch.ones(3, 3), torch.ones(2), torch.ones(4, 2, 3)):
+        with pytest.raises(ValueError, match=r"^mask: expected shape"):
+            posenc.torch.embed(ids, table, mask=wrong.int())
+
+
 def test_ids_are_checked() -> None:
     table = noise(9, 8).requires_grad_()
     for wrong in ([[0, 9]], [[0, -1]]):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 import posenc
 
-from .. import _arrays
+from .. import _arrays, _conventions
 from .._encoding import Encoding
 from . import _graph, _ops
 from ._route import direct, threads
@@ -216,8 +216,8 @@ def embed(
     table : tensor of shape (V, D); float32, float64, float16 or bfloat16
         Such as the `weight` of a torch.nn.Embedding.
     mask : tensor of bool, or of 0 and 1, optional
-        Which rows are real, of shape (L,) or that of `ids`. The others become zero, and pass no gradient on; their ids
-        have to be rows of the table all the same.
+        Which rows are real, of shape (L,) or that of `ids`, where an axis of length 1 stands for all. The others become
+        zero, whatever their ids and positions are, and pass no gradient on.
     start, positions, x_scale, encoding
         As for `add`, whose `x` is of shape (..., L, D).
 
@@ -229,7 +229,7 @@ def embed(
     Raises
     ------
     IndexError
-        If an id is not a row of the table.
+        If the id of a real row is not one of the table.
     TypeError, ValueError
         As `add`; also if ids are not integers.
 
@@ -251,34 +251,31 @@ def embed(
         raise TypeError(f"ids: expected integers, got {rows.dtype}; `ids = ids.long()` if they are whole numbers")
     if not rows.ndim:
         raise ValueError("ids: expected at least 1 dimension, got shape (); `ids[None]` is a sequence of one")
-    if direct(rows, table):
-        fused: Any = getattr(posenc, "embed", None)
-        if fused is not None and not _arrays.differentiable(table):
-            return fused(
-                rows,
-                table,
-                start=start,
-                positions=positions,
-                mask=mask,
-                x_scale=x_scale,
-                encoding=encoding,
-                threads=threads(rows.numel() * table.shape[1]),
-            )
+    eager = direct(rows, table)
+    fused: Any = getattr(posenc, "embed", None)
+    if eager and fused is not None and not _arrays.differentiable(table) and _conventions.resolve(encoding).axes == 1:
+        return fused(
+            rows,
+            table,
+            start=start,
+            positions=positions,
+            mask=mask,
+            x_scale=x_scale,
+            encoding=encoding,
+            threads=threads(rows.numel() * table.shape[1]),
+        )
+    real = None
+    if mask is not None:
+        shape = (*rows.shape, table.shape[1])
+        real = _graph.truths(mask, shape, _ops.described(encoding)[1], rows.device)
+        rows = torch.where(real, rows, torch.zeros_like(rows))  # those of masked rows may be anything
+    if eager:
         _refuse_ids(rows, len(table))
     if rows.dtype not in (torch.int64, torch.int32):
         rows = rows.long()
-    x = add(
-        torch.nn.functional.embedding(rows, table),
-        start=start,
-        positions=positions,
-        mask=mask,
-        x_scale=x_scale,
-        encoding=encoding,
-    )
-    if mask is None:
-        return x
-    real = torch.as_tensor(mask, device=x.device) != 0
-    return torch.where(real.unsqueeze(-1), x, torch.zeros_like(x))
+    x = torch.nn.functional.embedding(rows, table)
+    x = add(x, start=start, positions=positions, mask=real, x_scale=x_scale, encoding=encoding)
+    return x if real is None else torch.where(real.unsqueeze(-1), x, torch.zeros_like(x))
 
 
 def _refuse_ids(ids: torch.Tensor, count: int) -> None:
@@ -287,5 +284,5 @@ def _refuse_ids(ids: torch.Tensor, count: int) -> None:
         first = tuple(torch.nonzero(wrong)[0].tolist())
         raise IndexError(
             f"ids: expected rows of the table, from 0 to less than {count}, got {ids[first].item()} at {first}; "
-            "padding needs an id of the table too, and mask="
+            "rows of padding, which mask= hides, may have any"
         )

@@ -27,7 +27,7 @@ def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, en
     given = None if positions is None else numbers(positions, "positions")
     width = _sequence_axes(x.shape, axes, given)
     scale = factor(x_scale, x.shape[-1], x.dtype)
-    real = None if mask is None else _truths(mask, x.shape, width, x.device)
+    real = None if mask is None else truths(mask, x.shape, width, x.device)
     kind = torch.float64 if x.dtype == torch.float64 else torch.float32
     if given is None:
         rows = _counted(x.shape, start, text, axes, kind, x.device)
@@ -136,7 +136,7 @@ def _rows_of(positions: torch.Tensor, shape: Any, axes: int) -> torch.Tensor:
     return positions
 
 
-def _truths(mask: Any, shape: Any, width: int, device: Any) -> torch.Tensor:
+def truths(mask: Any, shape: Any, width: int, device: Any) -> torch.Tensor:
     real = mask if isinstance(mask, torch.Tensor) else _tensor(mask, "mask")
     if real.dtype != torch.bool:
         if real.is_floating_point() or real.is_complex():

@@ -88,7 +88,7 @@ def identify(table: ArrayLike) -> list[Match]:
     >>> import posenc
     >>> table = posenc.encode(100, 64, encoding="whisper")
     >>> [(match.name, match.start) for match in posenc.identify(table)][:2]
-    [('tensor2tensor', 0), ('t2t', 0)]
+    [('tensor2tensor', 0), ('praxis', 0)]
     >>> "whisper" in [match.name for match in posenc.identify(table)]
     True
     """

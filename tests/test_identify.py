@@ -42,10 +42,15 @@ def table(name: str, start: Any = 0) -> NDArray[Any]:
     return posenc.encode(cells, dim, encoding=encoding)
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+# Of names that mean the same, one; all of them are in its matches.
+ENCODINGS = {posenc.get_encoding(name): name for name in sorted(NAMES)}
+
+
+@pytest.mark.parametrize("name", ENCODINGS.values())
 def test_every_name(name: str) -> None:
     matches = posenc.identify(table(name))
-    assert name in [match.name for match in matches]
+    same = {other for other in NAMES if posenc.get_encoding(other) == posenc.get_encoding(name)}
+    assert same <= {match.name for match in matches}
     assert matches[0].start == 0
     assert matches == sorted(matches, key=lambda match: match.max_error)
     (own,) = {match for match in matches if match.name == name and match.encoding == posenc.get_encoding(name)}
@@ -62,7 +67,7 @@ def is_(name: str, values: Any, start: Any = 0) -> bool:
     return any(match.name == name and match.start == start for match in posenc.identify(values))
 
 
-@pytest.mark.parametrize("start", [1, 2, -3, 1000, 123456, -99999, 0.5, 2.25, 10**6])
+@pytest.mark.parametrize("start", [1, -99999, 0.5, 10**6])
 @pytest.mark.parametrize("name", ["paper", "whisper", "pse_tae", "coqui_tts", "ddpm", "rel_conformer"])
 def test_starts(name: str, start: Any) -> None:
     assert is_(name, table(name, start), start)

@@ -270,7 +270,7 @@ def test_refused_arrays(route: str) -> None:
 # ---- autograd, transforms, modes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["plain", "mask in a list", "factor", "positions of each"])
+@pytest.mark.parametrize("call", ["mask in a list", "positions of each"])
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_gradients_by_differences(call: str, route: str) -> None:
     shape, keywords = CALLS[call]

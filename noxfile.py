@@ -102,6 +102,22 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session
+def torch_slow(session: nox.Session) -> None:
+    """What Inductor compiles has the bits of posenc.add, and spawned workers do their work."""
+    group(session, "torch")
+    install(session, ".[test]")
+    pytest(session, "tests/test_torch_compile.py", "tests/test_torch_training.py", "-m", "slow")
+
+
+@nox.session
+def jax(session: nox.Session) -> None:
+    """Encodings within jax.jit, and what docs/jax.md says."""
+    group(session, "jax")
+    install(session, ".[test]")
+    pytest(session, "tests/test_jax.py", "tests/test_docs.py", "tests/test_arrays_in.py", "-k", "jax or jit or page")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")

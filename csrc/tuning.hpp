@@ -47,7 +47,7 @@ constexpr std::size_t kTileRows = 256;
 // level, of eight ways: where they are a multiple of so many bytes apart. Measured on Zen 4, add in DRAM, D = 1024,
 // GB/s: 8 rows 19.5, 16 rows 15.2, 256 rows 15.0; D = 512: 8 rows 20.6, 256 rows 20.6, but 24.0 in the last level.
 constexpr std::size_t kBandRows = 8;
-constexpr std::ptrdiff_t kSamePlace = 4096;
+constexpr std::size_t kSamePlace = 4096;
 // Rows from which on it pays to walk in whole cache lines, at the cost of two single rows. Chosen by counting
 // operations.
 constexpr std::size_t kLineRows = 65;

@@ -83,7 +83,7 @@ struct Add {
         }
     }
     void go_on(std::ptrdiff_t bytes) { ahead = bytes; }
-    std::size_t band() const { return from_stride % kSamePlace == 0 ? kBandRows : kTileRows; }
+    std::size_t band() const { return static_cast<std::size_t>(from_stride) % kSamePlace == 0 ? kBandRows : kTileRows; }
     // Into the second level: strips jump from row to row, which the hardware does not foresee. Rows need not begin with
     // a cache line, and the next strip, which shares the last one, comes too late to prefetch it.
     [[gnu::always_inline]] void prefetch(const char* from, std::size_t vectors) const {

@@ -10,12 +10,14 @@ from ._conventions import convert_layout_, get_encoding, list_encodings
 from ._dynamo import install as _install
 from ._encoding import Encoding
 from ._grid import grid
+from ._identify import Match, identify
 from ._positions import positions_from_mask
 from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
     "BackendError",
     "Encoding",
+    "Match",
     "add",
     "add_",
     "convert_layout_",
@@ -25,6 +27,7 @@ __all__ = [
     "get_encoding",
     "get_num_threads",
     "grid",
+    "identify",
     "info",
     "list_encodings",
     "positions_from_mask",

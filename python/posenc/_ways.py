@@ -25,9 +25,9 @@ def rows(name: str, dtype: str = "dtype") -> str:
 
 
 def instead(name: str) -> str:
-    """For tensors whose memory can't be written, but which can be added and copied to."""
+    """For tensors whose memory can't be read or written here, but which can be added and copied to."""
     if name == "x":
-        return f"use `x = x + {rows('x')}`"
+        return "use `import posenc.torch; x = posenc.torch.add(x)`"
     if name == "out":
         return f"use `out.copy_({rows('out')})`"
     return "pass a plain tensor"
@@ -35,11 +35,7 @@ def instead(name: str) -> str:
 
 def elsewhere(name: str) -> str:
     """For tensors on another device."""
-    if name == "x":
-        return f"posenc.torch works there; or use `x = x + {rows('x')}.to(x.device)`"
-    if name == "out":
-        return f"posenc.torch works there; or use `out.copy_({rows('out')})`"
-    return f"use `{name} = {name}.cpu()`"
+    return instead(name) if name in ("x", "out") else f"use `{name} = {name}.cpu()`"
 
 
 def training(name: str, write: bool) -> str:

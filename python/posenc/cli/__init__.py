@@ -12,10 +12,19 @@ import sys
 from collections.abc import Sequence
 
 import posenc
+from posenc import _notes
 
-from . import bench, compare, encodings, info
+from . import add, bench, compare, encode, encodings, identify, info
 
-COMMANDS = {"compare": compare, "bench": bench, "encodings": encodings, "info": info}
+COMMANDS = {
+    "encode": encode,
+    "add": add,
+    "identify": identify,
+    "encodings": encodings,
+    "info": info,
+    "compare": compare,
+    "bench": bench,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for a failed check, a missing backend, too little memory or an output that can't be written,
-        130 after Ctrl-C.
+        0 for success, 1 for a failed check, a missing backend, too little memory, a file that can't be read or written
+        or does not fit, 130 after Ctrl-C.
     """
     if sys.stderr is None:  # closed; print() would write to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
@@ -46,15 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 1
     except (posenc.BackendError, MemoryError) as error:
-        print(f"posenc: {str(error) or 'not enough memory'}", file=sys.stderr)
+        _say(error, str(error) or "not enough memory")
         return 1
     except OSError as error:
         _forget_stdout()
-        print(f"posenc: {error}", file=sys.stderr)
+        _say(error, str(error))
         return 1
-    except KeyboardInterrupt:
-        print("posenc: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        _say(error, "interrupted")
         return 130
+
+
+def _say(error: BaseException, text: str) -> None:
+    """Tell what went wrong, and what notes say of how far it came."""
+    print("\n".join([f"posenc: {text}", *_notes.of(error)]), file=sys.stderr)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
+from . import _arrays, _axes, _backend, _conventions, _encoding, _notes, _positions, _rows, _threads, _validate, _where
 from ._encoding import Encoding
 from ._protocol import Backend
 from ._where import Where
@@ -126,7 +126,11 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         if not view.size:
             return result
     if rows is None:
-        _axes.Job(run, old, view, spectra, scale, threads).at(places)
+        try:
+            _axes.Job(run, old, view, spectra, scale, threads).at(places)
+        except BaseException as error:
+            _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
+            raise
     else:
         _write_rows(run, old, view, spectra[0], rows, scale, threads)
     return result
@@ -142,15 +146,22 @@ def _write_rows(
     threads: int,
 ) -> None:
     """Write the rows of an encoding over one axis, in as many backend calls as it takes."""
-    for index, positions in rows.parts():
-        here, old = out, x
-        if index is not None:
-            here = out[index]
-            old = here if x is out else None if x is None else x[index]
-        if old is None:
-            run.fill(here, spectrum, positions, threads)
-        else:
-            run.add(old, here, spectrum, positions, scale, threads)
+    parts = 0
+    try:
+        for index, positions in rows.parts():
+            here, old = out, x
+            if index is not None:
+                here = out[index]
+                old = here if x is out else None if x is None else x[index]
+            if old is None:
+                run.fill(here, spectrum, positions, threads)
+            else:
+                run.add(old, here, spectrum, positions, scale, threads)
+            parts += 1
+    except BaseException as error:
+        if parts:
+            _notes.add(error, f"posenc: that counts one part of the array; {parts} before it have been written")
+        raise
 
 
 def length_or_positions(value: Any, rule: Encoding) -> tuple[tuple[int, ...], NDArray[Any] | None]:

@@ -148,12 +148,20 @@ def spawn(path: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+PEAK = """
+import re, sys
+from posenc.cli import main
+status = main(["add", *sys.argv[1:]])
+print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+sys.exit(status)
+"""
+
+
 def peak(path: Path, *options: str) -> int:
-    """The most resident bytes of a run."""
-    process = spawn(path, *options)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
-    return usage.ru_maxrss * 1024
+    """The most resident bytes of a run. (ru_maxrss of a child counts those of its parent, too.)"""
+    command = [sys.executable, "-c", PEAK, str(path), *options]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return int(printed.split()[-1]) * 1024
 
 
 def kills(folder: Path, mib: int, count: int) -> None:

@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    status = main(arguments)
+    status = main([word for argument in arguments for word in argument.split()])
     return status, *capsys.readouterr()
 
 
@@ -31,35 +31,33 @@ def test_the_help_has_a_line_that_works(capsys: pytest.CaptureFixture[str]) -> N
     _, out, _ = said(capsys)
     line = " ".join(out.split())
     assert "posenc encode 1500 384 --encoding whisper -o pe.safetensors" in line
-    assert said(capsys, *"encode 1500 384 --encoding whisper -o pe.safetensors".split())[0] == 0
+    assert said(capsys, "encode 1500 384 --encoding whisper -o pe.safetensors")[0] == 0
     assert_same_bits(np.array(posenc.files.load("pe.safetensors", "pe")), posenc.encode(1500, 384, encoding="whisper"))
 
 
 def test_encode(capsys: pytest.CaptureFixture[str]) -> None:
-    options = "encode 9 4 --start 0.5 --dtype float64 -o pe.npy --json".split()
-    status, out, err = said(capsys, *options)
+    options = "encode 9 4 --start 0.5 --dtype float64 -o pe.npy --json"
+    status, out, err = said(capsys, options)
     record = json.loads(out)
     assert (status, err, out.count("\n")) == (0, "", 1)
     assert (record["shape"], record["dtype"], record["bytes"]) == ([9, 4], "float64", 288)
     assert_same_bits(np.load("pe.npy"), posenc.encode(9, 4, start=0.5, dtype="float64"))
-    assert said(capsys, *"encode 9 4 -o pe.txt".split())[2].startswith(
-        "posenc: path: expected a name that ends in .npy"
-    )
-    assert said(capsys, *"encode 9 5 --encoding whisper -o pe.npy".split())[2].startswith("posenc: encoding: ")
-    assert said(capsys, *"encode 9 4 -o no/pe.npy".split())[2].startswith("posenc: out: expected a file in a folder")
+    assert said(capsys, "encode 9 4 -o pe.txt")[2].startswith("posenc: path: expected a name that ends in .npy")
+    assert said(capsys, "encode 9 5 --encoding whisper -o pe.npy")[2].startswith("posenc: encoding: ")
+    assert said(capsys, "encode 9 4 -o no/pe.npy")[2].startswith("posenc: out: expected a file in a folder")
     assert os.listdir() == ["pe.npy"]
 
 
 def test_add(capsys: pytest.CaptureFixture[str]) -> None:
     x = noise((5, 3, 8), np.float32)
     np.save("x.npy", x)
-    options = "--encoding whisper --x-scale sqrt_dim --start 3 --seq-axis 0".split()
+    options = "--encoding whisper --x-scale sqrt_dim --start 3 --seq-axis 0"
     want = posenc.add(x, encoding="whisper", x_scale="sqrt_dim", start=3, seq_axis=0)
-    status, out, err = said(capsys, "add", "x.npy", "-o", "y.npy", *options)
+    status, out, err = said(capsys, "add", "x.npy", "-o", "y.npy", options)
     assert (status, out[:6], err) == (0, "added:", "")
     assert_same_bits(np.load("y.npy"), want)
     assert_same_bits(np.load("x.npy"), x)
-    assert said(capsys, "add", "x.npy", "--in-place", "--json", *options)[0] == 0
+    assert said(capsys, "add", "x.npy", "--in-place", "--json", options)[0] == 0
     assert_same_bits(np.load("x.npy"), want)
     for arguments, text in {
         ("x.npy",): "out: expected a file, or in_place=True",
@@ -77,9 +75,7 @@ def test_add(capsys: pytest.CaptureFixture[str]) -> None:
 def test_several_axes(capsys: pytest.CaptureFixture[str]) -> None:
     x = noise((5, 3, 8), np.float32)
     np.save("x.npy", x)
-    assert (
-        said(capsys, *"add x.npy --in-place --no-journal --encoding mae --start 1,2.5 --seq-axis 0,1".split())[0] == 0
-    )
+    assert said(capsys, "add x.npy --in-place --no-journal --encoding mae --start 1,2.5 --seq-axis 0,1")[0] == 0
     assert_same_bits(np.load("x.npy"), posenc.add(x, encoding="mae", start=(1, 2.5), seq_axis=(0, 1)))
 
 
@@ -126,7 +122,7 @@ def test_identify_asks_the_function(capsys: pytest.CaptureFixture[str], monkeypa
         return [match] if len(given) < 3 else []
 
     monkeypatch.setattr(posenc, "identify", stub, raising=False)
-    said(capsys, *"encode 9 4 -o pe.safetensors --name a:b --dtype bfloat16".split())
+    said(capsys, "encode 9 4 -o pe.safetensors --name a:b --dtype bfloat16")
     np.save("pe.npy", posenc.encode(9, 4)[None])
     status, out, _ = said(capsys, "identify", "pe.npy")
     assert (status, out.splitlines()[-1].split()[0]) == (0, "whisper")
@@ -140,7 +136,7 @@ def test_identify_asks_the_function(capsys: pytest.CaptureFixture[str], monkeypa
 
 @pytest.mark.skipif(not hasattr(posenc, "identify"), reason="posenc.identify is not here")
 def test_identify(capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, *"encode 60 16 -o pe.safetensors --encoding whisper".split())
+    said(capsys, "encode 60 16 -o pe.safetensors --encoding whisper")
     status, out, _ = said(capsys, "identify", "pe.safetensors:pe", "--json")
     assert status == 0
     assert "whisper" in {match["name"] for match in json.loads(out)}

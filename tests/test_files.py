@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import doctest
 import errno
+import io
 import json
 import os
 import struct
@@ -184,6 +187,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         np.save(tmp_path / name, array)
     np.savez(tmp_path / "x.npz", x=x)
     whole = path.read_bytes()
+    (tmp_path / "negative.npy").write_bytes(whole.replace(b"(7, 4), ", b"(-7, 4),"))
     (tmp_path / "cut.npy").write_bytes(whole[:-1])
     (tmp_path / "head.npy").write_bytes(whole[:20])
     (tmp_path / "short.safetensors").write_bytes(b"\x05\x00\x00")
@@ -219,6 +223,8 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         ("x.npy", {"seq_axis": 1, **place}, "^seq_axis: "),
         ("x.npy", {"encoding": IMAGE, **place}, "^path: expected 2 axes"),
         ("none.npy", place, "No such file"),
+        (".", place, "^path: expected a regular file"),
+        (os.devnull, place, "^path: expected a regular file"),
         ("x.npz", place, r"^path: .*np\.save"),
         ("foreign.npy", place, "^path: .*native byte order.*astype"),
         ("ints.npy", place, "^path: expected float32.*int32"),
@@ -227,6 +233,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         ("fortran.npy", place, "^path: expected an array in C order"),
         ("flat.npy", place, "^path: expected at least 2 dimensions"),
         ("cut.npy", place, "^path: expected 112 bytes.*cut"),
+        ("negative.npy", place, r"^path: .*\(-7, 4\)"),
         ("head.npy", place, "^path: expected the header"),
         ("x.safetensors", place, "^tensor: .*3 tensors.*more, odd, x"),
         ("x.safetensors", {"tensor": "y", **place}, "^tensor: .*more, odd, x"),
@@ -527,7 +534,9 @@ def _torn(path: Path) -> bool:
     return False
 
 
-def test_slots_are_written_in_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("descriptors", [_journal.DESCRIPTORS, "/nowhere", os.devnull])
+def test_slots_are_written_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptors: str) -> None:
+    monkeypatch.setattr(_journal, "DESCRIPTORS", descriptors)  # without them, or if they can't be linked: a name
     path = tmp_path / "journal"
     with _journal.create(path, {"sync": False}, sync=False) as journal:
         for count in (10, 20, 30):
@@ -545,6 +554,22 @@ def test_slots_are_written_in_turn(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         _journal.create(path, {"sync": False}, sync=False)
     assert os.listdir(tmp_path) == ["journal"]
+
+
+def test_docstrings() -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as report:
+        failed, tried = doctest.testmod(posenc.files, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert not failed, report.getvalue()
+    assert tried
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names here")
+    os.mkfifo(tmp_path / "x.npy")
+    for call in (posenc.files.load, lambda path: posenc.files.add(path, in_place=True)):
+        with pytest.raises(ValueError, match="regular file"):
+            call(tmp_path / "x.npy")
 
 
 def test_headers_are_aligned(tmp_path: Path) -> None:

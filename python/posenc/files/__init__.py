@@ -210,7 +210,7 @@ def add(
     begun = time.perf_counter()
     _check_modes(out, in_place, resume, undo, journal, sync)
     asked = {"start": start, "x_scale": x_scale, "encoding": encoding, "seq_axis": seq_axis, "backend": backend}
-    source = Path(os.path.realpath(os.fspath(path)))
+    source = _disk.source(path)
     tell = progress or _nothing
     if out is not None:
         found, todo, where = _add_to_new(source, out, tensor, asked, tell)
@@ -251,7 +251,7 @@ def load(path: str | os.PathLike[str], tensor: str | None = None) -> NDArray[Any
     ...     posenc.files.load(f"{folder}/pe.safetensors").shape
     (2, 4)
     """
-    source = Path(os.path.realpath(os.fspath(path)))
+    source = _disk.source(path)
     _disk.refuse_journal(source, "path")
     with open(source, "rb", buffering=0) as file:
         return _formats.find(file, source, tensor).load()

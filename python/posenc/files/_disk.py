@@ -102,6 +102,14 @@ def check_writable(path: Path, name: str, way_out: str) -> None:
         raise PermissionError(f"{name}: expected a file that may be written, got {path}, which is read-only; {way_out}")
 
 
+def source(path: Any) -> Path:
+    """The file that a user wants to be read or changed, behind symbolic links."""
+    where = Path(os.path.realpath(os.fspath(path)))
+    if where.exists() and not where.is_file():  # a pipe would wait for somebody to write to it
+        raise ValueError(f"path: expected a regular file, got {str(path)!r}, which is none; name one")
+    return where
+
+
 def target(path: Any) -> Path:
     """The file that a user wants to be written, behind symbolic links; refused if that can't be."""
     given = os.fspath(path)

@@ -124,6 +124,8 @@ def _npy(file: File, path: Path, name: str | None, size: int) -> Tensor:
         shape, fortran_order, dtype = read(file)
     except ValueError as error:
         raise ValueError(f"path: expected the header of a {NPY} file, got {path}: {error}; write it anew") from None
+    if any(n < 0 for n in shape):
+        raise ValueError(f"path: expected a shape of sizes from 0 on, got {shape} in {path}; write it anew")
     kind = _arrays.dtype_name(dtype) if dtype != BFLOAT16 else "uint16"
     return Tensor(path, None, shape, dtype, kind, file.tell(), size, fortran_order)
 

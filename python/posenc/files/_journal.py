@@ -5,8 +5,8 @@ the journal, which is as large as the array in the end, and is taken away with o
 
 What a journal consists of:
 
-1. The head: MAGIC, the length of a JSON text, its CRC-32, the text. It is written to a file of another name, which is
-   then linked to the journal's: there is no journal without a whole head, and no two processes can make one.
+1. The head: MAGIC, the length of a JSON text, its CRC-32, the text. It is written to a file without a name, which then
+   gets the journal's: there is no journal without a whole head, and no two processes can make one.
 2. Two slots, a page each, written in turn: a sequence number, how many bytes of originals there are, a CRC-32. The slot
    with the larger number counts; one that is torn does not, and then the other one does.
 3. The originals, in the order of the array.
@@ -28,6 +28,7 @@ written. Neither inode nor time would do: the run itself changes the time, and a
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -45,39 +46,64 @@ HEAD = struct.Struct("<16sII")  # and the text
 SLOT = struct.Struct("<QQ")  # and its CRC-32
 PAGE = 4096
 SAMPLES = 64
+DESCRIPTORS = "/proc/self/fd"
 
 Asked = dict[str, Any]
 
 
 def create(path: Path, asked: Asked, *, sync: bool) -> Journal:
     """A new journal, or FileExistsError if there is one."""
+    try:
+        return _create(path, None, asked, sync)
+    except FileExistsError:
+        raise
+    except OSError:  # no files without a name here
+        return _create(path, path.with_name(f"{path.name}.{secrets.token_hex(4)}"), asked, sync)
+
+
+def _create(path: Path, own: Path | None, asked: Asked, sync: bool) -> Journal:
+    """A new journal, in a file that is called `own` or, so that a kill leaves nothing, has no name until it is whole."""
     text = json.dumps(asked).encode()
     head = HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text
-    own = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    file: File = open(own, "x+b", buffering=0)  # noqa: SIM115  # closed by Journal
+    file = _unnamed(path.parent) if own is None else open(own, "x+b", buffering=0)
     try:
         _disk.write_at(file, 0, head)
         _disk.lock(file, "journal")
         journal = Journal(path, file, asked, len(head), sync)
         journal.mark(0)
-        _link(own, path)
+        _link(file, own, path)
     except BaseException:
         file.close()
         raise
     finally:
-        own.unlink(missing_ok=True)
+        if own is not None:
+            own.unlink(missing_ok=True)
     return journal
 
 
-def _link(source: Path, target: Path) -> None:
+def _unnamed(folder: Path) -> File:
+    if not hasattr(os, "O_TMPFILE") or not os.path.exists(DESCRIPTORS):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    return open(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "r+b", buffering=0)
+
+
+def _link(file: File, own: Path | None, target: Path) -> None:
+    """Give a new file its name, unless there is a file of that name."""
     try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
+        if own is not None:
+            os.link(own, target)
+            return
+        folder = os.open(DESCRIPTORS, os.O_RDONLY)
+        try:  # a folder makes Python call linkat(), which follows the symbolic link that a descriptor is there
+            os.link(str(file.fileno()), target, src_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
+    except OSError as error:
         if target.exists():
-            raise FileExistsError(f"journal: expected none, got {target}") from None
-        source.rename(target)
+            raise FileExistsError(f"journal: expected none, got {target}; another run has just begun") from None
+        if own is None or isinstance(error, FileExistsError):
+            raise
+        os.rename(own, target)  # a file system without links
 
 
 def load(path: Path) -> Journal:

@@ -87,6 +87,9 @@ def reserve(file: File, offset: int, size: int) -> None:
         try:
             os.posix_fallocate(file.fileno(), offset, size)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                text = f"{file.name}: expected room for {size} bytes, got a full disk; make room, or write to another"
+                raise OSError(errno.ENOSPC, text) from None
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
 

@@ -62,10 +62,10 @@ def create(path: Path, asked: Asked, *, sync: bool) -> Journal:
 
 
 def _create(path: Path, own: Path | None, asked: Asked, sync: bool) -> Journal:
-    """A new journal, in a file that is called `own` or, so that a kill leaves nothing, has no name until it is whole."""
+    """A new journal, in a file called `own` or, so that a kill leaves nothing, without a name until it is whole."""
     text = json.dumps(asked).encode()
     head = HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text
-    file = _unnamed(path.parent) if own is None else open(own, "x+b", buffering=0)
+    file = _unnamed(path.parent) if own is None else open(own, "x+b", buffering=0)  # noqa: SIM115
     try:
         _disk.write_at(file, 0, head)
         _disk.lock(file, "journal")

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import posenc
 from posenc import _notes
 
-from . import add, bench, compare, encode, encodings, identify, info
-
-COMMANDS = {
-    "encode": encode,
-    "add": add,
-    "identify": identify,
-    "encodings": encodings,
-    "info": info,
-    "compare": compare,
-    "bench": bench,
-}
+COMMANDS = ("encode", "add", "identify", "encodings", "info", "compare", "bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, which takes longer than to write many a file."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"posenc {posenc.__version__}")
+        parser.exit()
+
+
 def _say(error: BaseException, text: str) -> None:
     """Tell what went wrong, and what notes say of how far it came."""
     print("\n".join([f"posenc: {text}", *_notes.of(error)]), file=sys.stderr)
@@ -73,9 +73,12 @@ def _say(error: BaseException, text: str) -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="posenc", description=posenc.__doc__)
-    parser.add_argument("--version", action="version", version=f"posenc {posenc.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    words = sys.argv[1:] if argv is None else argv
+    # Only the one that is to run: to import all takes longer than to write many a file.
+    for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
+        command = importlib.import_module(f".{name}", __name__)
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)

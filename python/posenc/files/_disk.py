@@ -7,7 +7,6 @@ import errno
 import importlib
 import importlib.util
 import os
-import secrets
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -145,7 +144,7 @@ class Partial:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.name}.partial-{secrets.token_hex(4)}")
+        self.partial = path.with_name(f"{path.name}.partial-{os.urandom(4).hex()}")
 
     def __enter__(self) -> File:
         self.file: File = open(self.partial, "x+b", buffering=0)

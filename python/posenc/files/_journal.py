@@ -31,7 +31,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Iterator
@@ -58,7 +57,7 @@ def create(path: Path, asked: Asked, *, sync: bool) -> Journal:
     except FileExistsError:
         raise
     except OSError:  # no files without a name here
-        return _create(path, path.with_name(f"{path.name}.{secrets.token_hex(4)}"), asked, sync)
+        return _create(path, path.with_name(f"{path.name}.{os.urandom(4).hex()}"), asked, sync)
 
 
 def _create(path: Path, own: Path | None, asked: Asked, sync: bool) -> Journal:

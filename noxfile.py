@@ -118,6 +118,30 @@ def jax(session: nox.Session) -> None:
 
 
 @nox.session
+def dask(session: nox.Session) -> None:
+    """posenc.dask has the bits of one call, also on a cluster of processes, for an array larger than a worker."""
+    group(session, "dask")
+    install(session, ".[test,dask]")
+    pytest(session, "tests/test_dask.py", "tests/test_dask_cluster.py", "-m", "slow or not slow")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """The pages of docs/recipes are programs that run, with the libraries that they are about."""
+    group(session, "recipes")
+    install(session, ".[test,dask]")
+    pytest(session, "tests/test_recipes.py", "-m", "slow or not slow")
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Runs in place survive a kill at every step and 50 at random moments; also tells their speed beside cp."""
+    install(session, ".[test]")
+    session.run("python", "-m", "tests.killing", "steps")
+    session.run("python", "-m", "tests.killing", "random", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")

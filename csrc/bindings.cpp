@@ -127,13 +127,29 @@ Cells take_cells(const py::array& out, const py::array& old, std::vector<py::ssi
     return cells;
 }
 
+// Raises what a signal handler raised, with a note of how far the call came.
+[[noreturn]] void raise_stopped(const Poll::Written& written) {
+    const py::error_already_set error;
+    try {
+        const py::object wrote = py::module_::import("posenc._notes").attr("wrote");
+        wrote(error.value(), written.elements, written.of, written.one_thread);
+    } catch (const py::error_already_set&) {  // NOLINT(bugprone-empty-catch): a note is not worth another exception
+    }
+    throw error;  // NOLINT(misc-throw-by-value-catch-by-reference)
+}
+
 // Runs a call without the GIL, and raises what ended it early.
 template <class Call>
 void run_without_gil(const Call& call, std::size_t threads) {
     Outcome outcome{};
+    Poll::Written written{};
     {
         WithoutGil released;
         outcome = run_call(call, threads, released);
+        written = released.written;
+    }
+    if (outcome == Outcome::stopped) {
+        raise_stopped(written);
     }
     if (outcome == Outcome::forked) {
         PyErr_SetString(PyExc_RuntimeError,

@@ -30,8 +30,7 @@ struct Pieces {
         const std::size_t most =
             threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
         const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
-        const std::size_t shared = shares_rows(call.target, arrays) ? arrays : 1;
-        row_step = std::clamp<std::size_t>(most / (columns * shared), std::min(call.rows, least), call.rows);
+        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, least), call.rows);
         if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
             row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));
         }
@@ -41,6 +40,15 @@ struct Pieces {
     }
 
     std::size_t count() const { return call.groups * array_parts * row_parts; }
+    // What the first pieces write: whole groups and arrays, and the first rows of those that are under way.
+    std::size_t written(std::size_t pieces) const {
+        const std::size_t row = pieces % row_parts * row_step;
+        const std::size_t array = pieces / row_parts % array_parts * array_step;
+        const std::size_t group = pieces / row_parts / array_parts;
+        const std::size_t rows = (group * arrays + array) * call.rows + std::min(array_step, arrays - array) * row;
+        return rows * call.table.table().columns * call.target.cells;
+    }
+
     std::size_t elements() const { return row_step * array_step * call.table.table().columns * call.target.cells; }
 
     void run(const Table& table, Run kernel, std::size_t number, double* workspace) const {
@@ -100,10 +108,11 @@ private:
     std::unique_ptr<std::vector<std::thread>> threads_;
 };
 
-// Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`.
-template <class Piece>
+// Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`, and the first n of
+// them written(n).
+template <class Piece, class Written>
 Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, bool keeps,
-                   Poll& poll, const Piece& piece) {
+                   Poll& poll, const Piece& piece, const Written& written) {
     const CallWorkspace own(workspace_size, keeps);
     const std::size_t born = forks();
     std::atomic<std::size_t> next{0};
@@ -128,6 +137,7 @@ Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads,
         }
         if (!go_on || alone) {
             next = count;
+            poll.written = {written(number + 1), written(count), !others.any() && !alone};
             return go_on ? Outcome::forked : Outcome::stopped;
         }
     }
@@ -157,8 +167,10 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
         call.groups * call.rows * table.columns * call.target.cells * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
-    return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), true, poll,
-                      [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
+    return run_pieces(
+        pieces.count(), pieces.elements(), threads, workspace_size(table), true, poll,
+        [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); },
+        [&](std::size_t number) { return pieces.written(number); });
 }
 
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
@@ -182,7 +194,8 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     return run_pieces(
         cells * array_parts * row_parts, row_step * array_step * call.columns,
         useful_threads(cells * rows * arrays * call.columns, threads),
-        kKeptDoubles + own_size + merge_size(call.columns), false, poll, [&](std::size_t number, double* workspace) {
+        kKeptDoubles + own_size + merge_size(call.columns), false, poll,
+        [&](std::size_t number, double* workspace) {
             workspace += kKeptDoubles;
             const std::size_t row = number % row_parts * row_step;
             const std::size_t array = number / row_parts % array_parts * array_step;
@@ -210,6 +223,12 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
             target.count = count;
             kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
                    workspace + own_size);
+        },
+        [&](std::size_t number) {
+            const std::size_t row = number % row_parts * row_step;
+            const std::size_t array = number / row_parts % array_parts * array_step;
+            const std::size_t cell = number / row_parts / array_parts;
+            return ((cell * arrays + array) * rows + std::min(array_step, arrays - array) * row) * call.columns;
         });
 }
 

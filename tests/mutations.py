@@ -29,6 +29,7 @@ class Mutation(NamedTuple):
     tests: str
 
 
+JOURNAL = "python/posenc/files/_journal.py"
 BITS = "tests/test_strips.py tests/test_hard_cases.py tests/test_memory.py"
 DOUBLES = (
     "tests/test_strips.py tests/test_doubles.py tests/test_bounds.py::test_the_document_has_the_values_of_the_code"
@@ -195,6 +196,28 @@ MUTATIONS = [
         "rows.start = call.positions[group];",
         "rows.start = call.positions[group] + (row != 0 ? 1.0 : 0.0);",
         "tests/test_threads.py tests/test_memory.py",
+    ),
+    Mutation(
+        "a slot that is not on the disk",
+        JOURNAL,
+        "self.mark(first + memoryview(original).nbytes)\n        self._barrier()\n",
+        "self.mark(first + memoryview(original).nbytes)\n",
+        "tests/test_files.py",
+    ),
+    Mutation(
+        "an original that is not on the disk",
+        JOURNAL,
+        "self._originals + first, original)\n        self._barrier()\n",
+        "self._originals + first, original)\n",
+        "tests/test_files.py",
+    ),
+    Mutation("one slot", JOURNAL, "self._slots + number % 2 * PAGE, slot", "self._slots, slot", "tests/test_files.py"),
+    Mutation(
+        "a chunk that begins at 0",
+        "python/posenc/dask.py",
+        'return {"start": start + first}',
+        'return {"start": start}',
+        "tests/test_dask.py",
     ),
 ]
 

@@ -15,6 +15,7 @@ from . import (
     _conventions,
     _encoding,
     _lookup,
+    _notes,
     _positions,
     _refusals,
     _rows,
@@ -168,7 +169,11 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         if not view.size:
             return result
     if rows is None:
-        _axes.Job(run, old, view, spectra, scale, threads).at(places)
+        try:
+            _axes.Job(run, old, view, spectra, scale, threads).at(places)
+        except BaseException as error:
+            _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
+            raise
     else:
         if lookup is not None:
             assert ids is not None
@@ -204,15 +209,22 @@ def _write_rows(
     threads: int,
 ) -> None:
     """Write the rows of an encoding over one axis, in as many backend calls as it takes."""
-    for index, positions in rows.parts():
-        here, old = out, x
-        if index is not None:
-            here = out[index]
-            old = here if x is out else None if x is None else x[index]
-        if old is None:
-            run.fill(here, spectrum, positions, threads)
-        else:
-            run.add(old, here, spectrum, positions, scale, threads)
+    parts = 0
+    try:
+        for index, positions in rows.parts():
+            here, old = out, x
+            if index is not None:
+                here = out[index]
+                old = here if x is out else None if x is None else x[index]
+            if old is None:
+                run.fill(here, spectrum, positions, threads)
+            else:
+                run.add(old, here, spectrum, positions, scale, threads)
+            parts += 1
+    except BaseException as error:
+        if parts:
+            _notes.add(error, f"posenc: that counts one part of the array; {parts} before it have been written")
+        raise
 
 
 def length_or_positions(value: Any, rule: Encoding) -> tuple[tuple[int, ...], NDArray[Any] | None]:

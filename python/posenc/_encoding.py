@@ -276,6 +276,9 @@ class Encoding:
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return functools.partial(Encoding, **self._given()), ()  # without the hash, which another process has not
 
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "posenc.Encoding", repr(self)  # the same in every process, however it was pickled
+
     def _given(self) -> dict[str, Any]:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 

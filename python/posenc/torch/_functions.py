@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 import posenc
 
-from .. import _arrays, _conventions
 from .._encoding import Encoding
 from . import _graph, _ops
 from ._route import direct, threads
@@ -239,7 +238,7 @@ def embed(
     >>> words = torch.nn.Embedding.from_pretrained(torch.ones(5, 4), freeze=False)
     >>> posenc.torch.embed(torch.tensor([[3, 1]]), words.weight, x_scale="sqrt_dim")
     tensor([[[2.0000, 3.0000, 2.0000, 3.0000],
-             [2.8415, 2.5403, 2.0100, 2.9999]]], grad_fn=<_AddBackward>)
+             [2.8415, 2.5403, 2.0100, 2.9999]]], grad_fn=<_EmbedBackward>)
     """
     if not isinstance(table, torch.Tensor) or table.ndim != 2:
         came = f"shape {tuple(table.shape)}" if isinstance(table, torch.Tensor) else type(table).__name__
@@ -251,10 +250,8 @@ def embed(
         raise TypeError(f"ids: expected integers, got {rows.dtype}; `ids = ids.long()` if they are whole numbers")
     if not rows.ndim:
         raise ValueError("ids: expected at least 1 dimension, got shape (); `ids[None]` is a sequence of one")
-    eager = direct(rows, table)
-    fused: Any = getattr(posenc, "embed", None)
-    if eager and fused is not None and not _arrays.differentiable(table) and _conventions.resolve(encoding).axes == 1:
-        return fused(
+    if direct(rows, table):
+        return posenc.embed(
             rows,
             table,
             start=start,
@@ -269,20 +266,8 @@ def embed(
         shape = (*rows.shape, table.shape[1])
         real = _graph.truths(mask, shape, _ops.described(encoding)[1], rows.device)
         rows = torch.where(real, rows, torch.zeros_like(rows))  # those of masked rows may be anything
-    if eager:
-        _refuse_ids(rows, len(table))
     if rows.dtype not in (torch.int64, torch.int32):
         rows = rows.long()
     x = torch.nn.functional.embedding(rows, table)
     x = add(x, start=start, positions=positions, mask=real, x_scale=x_scale, encoding=encoding)
     return x if real is None else torch.where(real.unsqueeze(-1), x, torch.zeros_like(x))
-
-
-def _refuse_ids(ids: torch.Tensor, count: int) -> None:
-    wrong = (ids < 0) | (ids >= count)
-    if wrong.any():
-        first = tuple(torch.nonzero(wrong)[0].tolist())
-        raise IndexError(
-            f"ids: expected rows of the table, from 0 to less than {count}, got {ids[first].item()} at {first}; "
-            "rows of padding, which mask= hides, may have any"
-        )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _encoding, _grid, _positions, _threads
+from posenc import _api, _backend, _encoding, _grid, _notation, _positions, _threads, properties
 from posenc._conventions import layout, lookup
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M
 
 @pytest.mark.parametrize(
     "module",
-    [_api, _backend, _encoding, _grid, _positions, _threads, layout, lookup],
+    [_api, _backend, _encoding, _grid, _notation, _positions, _threads, layout, lookup, properties],
     ids=lambda module: module.__name__,
 )
 def test_docstrings(module: object) -> None:

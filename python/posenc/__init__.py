@@ -1,6 +1,7 @@
 """Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
 
 import contextlib as _contextlib
+from importlib import import_module as _import_module
 
 from . import _reference as _reference  # see below
 from ._api import add, add_, encode, fill_
@@ -38,7 +39,9 @@ with _contextlib.suppress(ImportError):
     from . import _cpp as _cpp
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version()
+    if name in ("plot", "properties"):  # at first use: matplotlib is imported inside
+        return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,9 @@ from typing import Any
 
 from posenc._conventions import ROWS, Row, absent, get_encoding, lookup
 from posenc._conventions.evidence import Evidence
-from posenc._encoding import LAYOUTS, Encoding
+from posenc._encoding import Encoding
+from posenc._notation import lines as formula
+from posenc._notation import short
 
 from . import table
 
@@ -169,75 +171,6 @@ def established(row: Row) -> list[str]:
     for name, evidence in row.evidence.items():
         groups.setdefault(evidence, []).append(name)
     return [f"{', '.join(names)}: {GRADES[e.grade]}: {e.where}" for e, names in groups.items()]
-
-
-def short(encoding: Encoding) -> str:
-    """Its repr without the middle of long lists."""
-    return re.sub(r"(\(\d[^(),]*, [^(),]*, )[^()]{40,}(, [^(),]*\))", r"\1...\2", repr(encoding))
-
-
-def formula(encoding: Encoding) -> list[str]:
-    """What an encoding computes, in a few lines."""
-    first, second = ("cos", "sin") if encoding.cos_first else ("sin", "cos")
-    lines = []
-    if encoding.axes > 1:
-        order: Any = encoding.axis_order or range(encoding.axes)
-        axes = ", ".join(map(str, order))
-        loops = {"a": f"axis {axes}", "k": "frequency", "t": f"{first}, {second}"}
-        nesting = encoding.nesting or LAYOUTS[encoding.layout]
-        lines.append(f"columns: for each {': for each '.join(loops[letter] for letter in nesting)}")
-    elif encoding.layout == "interleaved":
-        lines.append(f"columns: {first}_0 {second}_0 {first}_1 {second}_1 ...")
-    else:
-        lines.append(f"columns: {first}_0 {first}_1 ... {second}_0 {second}_1 ...")
-    if encoding.tile > 1:
-        lines[0] += f", {encoding.tile} times"
-    width = "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
-    if encoding.axes > 1 or encoding.axis_widths is not None:
-        lines.append(f"width of an axis: {axis_width(encoding)}")
-        width = "width"
-    if encoding.frequencies is None:
-        shift = (
-            f" {'-' if encoding.freq_shift > 0 else '+'} {abs(encoding.freq_shift):g}" if encoding.freq_shift else ""
-        )
-        lines.append(f"w_k = {number(encoding.base)}^(-k / {f'(K{shift})' if shift else 'K'}), K = {width} / 2")
-    else:
-        lines.append("w_k: explicit")
-    angle, scale = "p", encoding.position_scale
-    if encoding.position_offset != 0.0:
-        angle = f"(p + {number(encoding.position_offset)})".replace("+ -", "- ")
-    if scale != 1.0:
-        angle += f" * {number(scale)}"
-    lines.append(f"angle = {'2 pi * ' if encoding.full_turns else ''}{angle} * w_k")
-    if encoding.amplitude != 1.0:
-        factors = {"rsqrt_dim": "1 / sqrt(dim)", "sqrt_2_over_dim": "sqrt(2 / dim)"}
-        lines.append(f"times {factors.get(str(encoding.amplitude), encoding.amplitude)}")
-    odd = {
-        "error": "refused",
-        "zero": "K is rounded down, the last column is 0",
-        "extra": f"one more {first} than {second}, and K stays the real half",
-        "truncate": f"that of {width} + 1, without its last column",
-    }
-    if encoding.axis_widths not in ("floor", "ceil"):
-        lines.append(f"odd {width}: {odd[encoding.odd]}")
-    return lines
-
-
-def axis_width(encoding: Encoding) -> str:
-    rule: Any = encoding.axis_widths
-    if rule is None:
-        return f"dim / {encoding.axes}"
-    if isinstance(rule, str):
-        rest = "the columns that remain are 0" if rule == "floor" else "columns beyond dim are cut off"
-        return f"2 {rule}(dim / {2 * encoding.axes}); {rest}"
-    order: Any = encoding.axis_order or range(encoding.axes)
-    return ", ".join(f"{rule[axis]}/{sum(rule)} dim" for axis in order)
-
-
-def number(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"({', '.join(map(number, value))})"
-    return f"{value:.0f}" if value == int(value) else repr(value)
 
 
 INTRODUCTION = """\

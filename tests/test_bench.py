@@ -409,7 +409,7 @@ def test_figures_of_an_unknown_kind_are_refused_first(
 def test_a_single_shape_shows_everybody() -> None:
     """A line through one point is none: it needs a mark."""
     pytest.importorskip("matplotlib")
-    from posenc.cli import plot
+    from posenc.cli import figure
 
     row = {"op": "fill", "dtype": "float32", "encoding": None, "ok": True, "isa": None, "threads": 1, "gb_per_s": 2.0}
     rows = [
@@ -419,13 +419,13 @@ def test_a_single_shape_shows_everybody() -> None:
     ]
     machine = {"cpu": "A CPU", "posenc": "1.2", "date": "2026-01-02T03:04:05+00:00"}
     for some in (rows[::2], rows):
-        (axis,) = plot.figure_of(some, machine).axes
+        (axis,) = figure.figure_of(some, machine).axes
         lines = axis.get_lines()
         assert len(lines) == 3
         for line in lines:
             assert len(line.get_xdata()) == len(some) // 3
             assert len(line.get_xdata()) > 1 or line.get_marker() not in ("", "None", None)
-    plot.pyplot().close("all")
+    figure.pyplot().close("all")
 
 
 def test_bench_says_that_matplotlib_is_missing(

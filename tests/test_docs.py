@@ -10,7 +10,7 @@ from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _encoding, _grid, _notation, _positions, _threads, properties
+from posenc import _api, _backend, _encoding, _grid, _notation, _positions, _threads, plot, properties
 from posenc._conventions import layout, lookup
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +29,11 @@ def test_docstrings(module: object) -> None:
         failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert not failed, report.getvalue()
     assert tried
+
+
+def test_docstrings_of_pictures() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed").use("Agg")
+    test_docstrings(plot)
 
 
 @pytest.mark.parametrize(

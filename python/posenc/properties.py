@@ -224,7 +224,7 @@ def min_distance(
     >>> posenc.properties.min_distance(2048, 2, dtype="float16")  # one frequency
     0.0
     """
-    width, which, sizes = _arguments(length, dim, encoding)
+    width, which, sizes = arguments(length, dim, encoding)
     if math.prod(sizes) < 2:
         raise ValueError(f"length: expected at least 2 positions, got {length}")
     # Axes have columns of their own, so the nearest cell is a neighbour along one axis.
@@ -261,7 +261,7 @@ def distinct(
     >>> posenc.properties.distinct(1000, 2), posenc.properties.distinct(1000, 2, dtype="float16")
     (1000, 816)
     """
-    width, which, sizes = _arguments(length, dim, encoding)
+    width, which, sizes = arguments(length, dim, encoding)
     return math.prod(Line.of(axis, size, width, which, dtype).distinct() for axis, size in enumerate(sizes))
 
 
@@ -351,7 +351,7 @@ class Line(NamedTuple):
         return np.asarray(exact - 2.0 * lost)
 
 
-def _arguments(length: Any, dim: Any, encoding: Any) -> tuple[int, Encoding, tuple[int, ...]]:
+def arguments(length: Any, dim: Any, encoding: Any) -> tuple[int, Encoding, tuple[int, ...]]:
     width, which = _validate.integer(dim, "dim", minimum=1), _conventions.resolve(encoding)
     if isinstance(length, (tuple, list)):
         sizes = tuple(_validate.integer(size, "length", minimum=1) for size in length)

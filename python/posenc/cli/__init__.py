@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import posenc
 
-from . import bench, compare, encodings, info
+from . import bench, compare, encodings, info, plot
 
-COMMANDS = {"compare": compare, "bench": bench, "encodings": encodings, "info": info}
+COMMANDS = {"compare": compare, "bench": bench, "encodings": encodings, "plot": plot, "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

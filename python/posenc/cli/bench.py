@@ -172,9 +172,9 @@ def run(args: argparse.Namespace) -> int:
         if files.same(path, other_path):
             raise _backend.BackendError(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
-        from . import plot
+        from . import figure
 
-        plot.check(args.plot)
+        figure.check(args.plot)
     backends = _our_entrants(args.backend, args.isa, args.threads)
     cases = _cases(args)
     record = machine.record()
@@ -192,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, lambda file: _write_csv(file, records))
     if args.plot:
-        plot.draw(args.plot, records, record)
+        figure.draw(args.plot, records, record)
     return 0 if sound else 1
 
 

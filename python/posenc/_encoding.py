@@ -242,7 +242,7 @@ class Encoding:
         return frequencies
 
     def wavelengths(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
-        """After how many positions the columns of each frequency repeat themselves: 2 pi / |frequency|.
+        """After how many positions the columns of each frequency repeat themselves: 2 pi over its magnitude.
 
         Parameters
         ----------

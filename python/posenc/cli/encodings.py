@@ -8,7 +8,6 @@ import json
 import re
 import sys
 import textwrap
-from collections import Counter
 from typing import Any
 
 from posenc._conventions import ROWS, Row, absent, get_encoding, lookup
@@ -77,15 +76,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", help="an encoding; or a word to look for among names, models and frameworks' arguments"
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document")
-    form.add_argument("--markdown", action="store_true", help="print the page docs/conventions.md")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.markdown:
-        print(markdown(), end="")
-        return 0
     known = None if args.name is None else lookup.known_name(args.name)
     rows = ROWS if args.name is None else [row for row in ROWS if known in row.names]
     hints: list[tuple[str, str, str]] = []
@@ -171,96 +165,3 @@ def established(row: Row) -> list[str]:
     for name, evidence in row.evidence.items():
         groups.setdefault(evidence, []).append(name)
     return [f"{', '.join(names)}: {GRADES[e.grade]}: {e.where}" for e, names in groups.items()]
-
-
-INTRODUCTION = """\
-# Conventions
-
-<!-- Written by `posenc encodings --markdown > docs/conventions.md`; do not edit. -->
-
-{names} names for {rows} public conventions, and what each computes. `posenc encodings NAME` prints one, or looks for a
-word among names and arguments. In a name, case, "-", "_" and spaces do not matter.
-
-```python
-posenc.add_(x, encoding="whisper")
-posenc.add_(x, encoding=posenc.get_encoding("fairseq", padding_idx=1))
-posenc.add_(x, encoding=posenc.Encoding(layout="concatenated", freq_shift=1.0))
-```
-
-In what follows, p is the position of a row: 0, 1, 2 ... unless `start=` or `positions=` says otherwise. Where an
-original counts from 1 or 2, the encoding adds that itself. All are computed exactly; originals that compute angles in
-float32 are off by up to 1e-3 at position 5000. Encodings that differ in the order of columns only can be turned into
-each other: `convert_layout_`.
-
-Of the names, {ran} were compared with what the running original computes (`tests/test_originals.py`), {read} were read
-in the original's source, at the commit and lines that stand under each, and {paper} have a paper's formula and no
-source.
-
-## Arguments
-
-What a framework calls it, and what to give posenc: a field of `posenc.Encoding` or, with `=` behind it, an argument of
-`fill_`, `add_`, `add` and `encode`. Options of `get_encoding` have the framework's own names.
-
-| argument | whose | posenc |
-|---|---|---|
-{arguments}
-
-## Names
-
-| name | what |
-|---|---|
-{index}
-"""
-
-
-def markdown() -> str:
-    """The page docs/conventions.md."""
-    head = INTRODUCTION.format(
-        names=sum(len(row.names) for row in ROWS),
-        rows=len(ROWS),
-        **Counter(evidence.grade for row in ROWS for evidence in row.evidence.values()),
-        arguments="\n".join(f"| {' | '.join(line)} |" for line in ARGUMENTS),
-        index="\n".join(
-            f"| {', '.join(f'[{name}](#{row.names[0]})' for name in row.names)} | {row.summary} |" for row in ROWS
-        ),
-    )
-    return head + "".join(map(section, ROWS))
-
-
-def section(row: Row) -> str:
-    """What the page tells about one convention."""
-    call, encoding = example(row)
-    also = f" Also {', '.join(f'`{name}`' for name in row.names[1:])}." if len(row.names) > 1 else ""
-    lines = [
-        "",
-        f"### {row.names[0]}",
-        "",
-        f"{row.summary}.{also}",
-        f"Source: {linked(row.source)}",
-        "",
-        "```python",
-        f">>> {call}",
-        short(encoding),
-        "```",
-        "",
-        *(f"- {line}" for line in formula(encoding)),
-        "",
-        "Established:",
-        "",
-        *(f"- {located(line)}" for line in established(row)),
-    ]
-    if row.traps:
-        lines += ["", "Traps:", "", *(f"- {trap}" for trap in row.traps)]
-    return "\n".join(lines) + "\n"
-
-
-def linked(source: str) -> str:
-    """A source with links to where it is."""
-    source = re.sub(r"^([\w.-]+/[\w.-]+)(?= )", r"[\1](https://github.com/\1)", source)
-    return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
-
-
-def located(line: str) -> str:
-    """A line of evidence with links to the files that were read."""
-    link = r"[\1 \3](https://github.com/\1/blob/\2/\3)"
-    return re.sub(r"([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}) ([\w./-]*\w)", link, line)

@@ -35,6 +35,7 @@ ENCODINGS = [
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
+    plt.close("all")  # what other tests have left
     yield
     plt.close("all")
 

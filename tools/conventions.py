@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 from posenc._conventions import ROWS, Row
-from posenc.cli.encodings import ARGUMENTS, established, example, formula, short
+from posenc._conventions.arguments import ARGUMENTS
+from posenc.cli.encodings import established, example, formula, short
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "conventions"
 WRITTEN = "<!-- Written by tools/conventions.py; do not edit. -->"

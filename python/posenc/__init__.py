@@ -2,6 +2,7 @@
 
 import contextlib as _contextlib
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from . import _reference as _reference  # see below
 from ._api import add, add_, encode, fill_
@@ -39,7 +40,7 @@ with _contextlib.suppress(ImportError):
     from . import _cpp as _cpp
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     if name == "__version__":
         return _version()
     if name in ("plot", "properties"):  # at first use: matplotlib is imported inside

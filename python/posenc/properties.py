@@ -283,9 +283,13 @@ class Line(NamedTuple):
             raise ValueError(
                 f"dtype: expected one that holds the amplitude, {spectrum.amplitude:g}, got float16; `dtype='float32'`"
             )
-        line = cls(axis, size, dim, encoding, dtype, np.flatnonzero(spectrum.source >= 0))
-        line.rows(size - 1, size)  # refuses positions that are out of reach before anything takes long
-        return line
+        if max(size - 1, 0) + spectrum.offset > _positions.LARGEST:
+            offset = f", the encoding's offset of {spectrum.offset:.17g} included" if spectrum.offset else ""
+            least = int(_positions.LARGEST - max(spectrum.offset, 0.0)) + 1
+            raise ValueError(
+                f"length: expected positions of at most 2**53 in magnitude{offset}, got {size}; `length={least}` is the most"
+            )
+        return cls(axis, size, dim, encoding, dtype, np.flatnonzero(spectrum.source >= 0))
 
     def positions(self, first: int, last: int) -> NDArray[np.float64]:
         positions = np.zeros((last - first, self.encoding.axes))

@@ -287,7 +287,8 @@ class Line(NamedTuple):
             offset = f", the encoding's offset of {spectrum.offset:.17g} included" if spectrum.offset else ""
             least = int(_positions.LARGEST - max(spectrum.offset, 0.0)) + 1
             raise ValueError(
-                f"length: expected positions of at most 2**53 in magnitude{offset}, got {size}; `length={least}` is the most"
+                f"length: expected positions of at most 2**53 in magnitude{offset}, got {size}; `length={least}` "
+                "is the most"
             )
         return cls(axis, size, dim, encoding, dtype, np.flatnonzero(spectrum.source >= 0))
 

@@ -37,12 +37,8 @@ MAKES = ("fill", "encode", "first")  # these take nothing from x
 REALS, INTEGERS, PACKED, PADDED = "reals", "integers", "packed", "left-padded"
 RANGES = {REALS: 1e4, "reals to 1": 1.0, "reals to 1e9": 1e9, "reals to 1e13": 1e13}
 PACKED_SHORT, STARTS, LINSPACE, GRIDS = "packed 20 to 200", "starts", "linspace", "grids of their own"
-COUNTED = (
-    PACKED,
-    PACKED_SHORT,
-    PADDED,
-    STARTS,
-)  # from where sequences begin: whole numbers, by which rows are looked up
+# From where sequences begin: whole numbers, by which rows are looked up.
+COUNTED = (PACKED, PACKED_SHORT, PADDED, STARTS)
 LARGEST_INTEGER = 10**6
 PACKED_LENGTH = 512  # of a packed sequence, on average
 SHORT_LENGTHS = 20, 200

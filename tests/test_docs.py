@@ -19,8 +19,8 @@ from posenc._conventions import layout, lookup
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(page for name in ("bench", "docs", "examples") for page in ROOT.glob(f"{name}/**/*.md"))]
-# Pages whose blocks are run: conventions take no import, as each block stands for itself.
-RUN = [page for page in PAGES if page == README or (ROOT / "docs") in page.parents]
+# Pages whose blocks are run here; those of docs/recipes have fixtures and a test of their own.
+RUN = [page for page in PAGES if page == README or ((ROOT / "docs") in page.parents and page.parent.name != "recipes")]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -71,10 +71,11 @@ def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = blocks(page, "python", "pycon")
-    for package in ("torch", "ml_dtypes", "dask", "safetensors", "matplotlib"):
-        if any(re.search(rf"\b(import|from) {package}\b|\b{package}\.", block) for _, block in code):
-            pytest.importorskip(package, reason=f"{package} is not installed")
+    imported = {name for _, block in code for name in re.findall(r"^[>.]* *(?:import|from) (\w+)", block, re.M)}
+    for package in imported - sys.stdlib_module_names:
+        pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.chdir(tmp_path)
+    # On the pages of conventions each block stands for itself, without an import.
     names: dict[str, object] = {"posenc": posenc} if page.parent.name == "conventions" else {}
     for line, block in code:  # each goes on where the one before stopped
         if ">>>" in block:

@@ -111,7 +111,7 @@ def torch_slow(session: nox.Session) -> None:
 
 @nox.session
 def jax(session: nox.Session) -> None:
-    """Encodings within jax.jit, and what docs/jax.md says."""
+    """Encodings within jax.jit, and what docs/how-to/jax.md says."""
     group(session, "jax")
     install(session, ".[test]")
     pytest(session, "tests/test_jax.py", "tests/test_docs.py", "tests/test_arrays_in.py", "-k", "jax or jit or page")
@@ -320,6 +320,9 @@ def compare(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Examples in docstrings and in the README give what they say, and links within the repository lead somewhere."""
-    install(session, ".[test]")
-    pytest(session, "tests/test_docs.py")
+    """The site builds without a warning, and every block of code on its pages and in the README runs."""
+    group(session, "docs")
+    install(session, ".[test,plot]")
+    session.run("python", "-m", "sphinx", "--fail-on-warning", "--keep-going", "docs", "docs/_build/html")
+    pages = ["tests/test_docs.py", "tests/test_plot.py", "tests/test_cli_encodings.py"]
+    pytest(session, "-m", "slow or not slow", *pages)

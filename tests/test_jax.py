@@ -1,4 +1,4 @@
-"""JAX: encodings within and outside of jit, and when its arrays share memory with NumPy's. The page is docs/jax.md."""
+"""JAX: encodings within and outside of jit, and when its arrays share NumPy's memory. The page: docs/how-to/jax.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ jax = pytest.importorskip("jax", reason="jax is not installed")
 jnp = jax.numpy
 
 LENGTH, DIM = 7, 16
-PAGE = Path(__file__).parent.parent / "docs" / "jax.md"
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "jax.md"
 
 
 def add(x: Any) -> Any:

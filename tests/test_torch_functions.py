@@ -182,9 +182,7 @@ def test_ids_are_checked() -> None:
             posenc.torch.embed(torch.tensor(wrong), table)
         with pytest.raises(IndexError):
             posenc.torch.embed(torch.tensor(wrong), table.detach())
-    with pytest.raises(
-        IndexError, match=r"^ids: expected ids of the 9 rows of table, .* ids\[0, 1\] = 9"
-    ):
+    with pytest.raises(IndexError, match=r"^ids: expected ids of the 9 rows of table, .* ids\[0, 1\] = 9"):
         posenc.torch.embed(torch.tensor([[0, 9]]), table)
     for ids in (torch.tensor([0.0]), torch.tensor([True])):
         with pytest.raises(TypeError, match=r"^ids: expected integers, got torch"):

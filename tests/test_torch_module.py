@@ -303,7 +303,7 @@ def test_docstrings(module: Any) -> None:
 
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "torch.md"
+PAGE = ROOT / "docs" / "how-to" / "replace-the-tutorials-module.md"
 
 
 def blocks(page: Path) -> Iterator[str]:

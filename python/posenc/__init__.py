@@ -1,6 +1,8 @@
 """Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
 
 import contextlib as _contextlib
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from . import _reference as _reference  # see below
 from ._api import add, add_, embed, encode, fill_
@@ -42,7 +44,9 @@ with _contextlib.suppress(ImportError):
     from . import _cpp as _cpp
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> _Any:
     if name == "__version__":
         return _version()
+    if name in ("plot", "properties"):  # at first use: matplotlib is imported inside
+        return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _frequencies, _validate
+from . import _frequencies, _notation, _validate
 from ._cache import Cache, memoized
 
 LARGEST_DIM = 2**20
@@ -242,7 +242,7 @@ class Encoding:
         return frequencies
 
     def wavelengths(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
-        """After how many positions the columns of each frequency repeat themselves: 2 pi / |frequency|.
+        """After how many positions the columns of each frequency repeat themselves: 2 pi over its magnitude.
 
         Parameters
         ----------
@@ -265,6 +265,12 @@ class Encoding:
         with np.errstate(all="ignore"):
             wavelengths: NDArray[np.float64] = 2.0 * math.pi / np.abs(self.frequencies_for(dim, axis))
         return wavelengths
+
+    from_periods = classmethod(_notation.from_periods)
+    replace = __replace__ = _notation.replace
+    formula = _notation.formula
+    _repr_markdown_ = _notation.markdown
+    _repr_html_ = _notation.as_html
 
     def __repr__(self) -> str:
         """What makes this encoding again, without what is the default."""

@@ -16,7 +16,7 @@ from typing import Any
 import posenc
 from posenc import _notes
 
-COMMANDS = ("encode", "add", "identify", "encodings", "info", "compare", "bench")
+COMMANDS = ("encode", "add", "identify", "encodings", "plot", "info", "compare", "bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

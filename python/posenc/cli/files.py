@@ -42,16 +42,21 @@ def same(one: str, other: str) -> bool:
 # ---- commands that change files -------------------------------------------------------------------------------------
 
 Report = Callable[[int, int], object]
+REDRAW_SECONDS = 0.1
 
 
 def finish(work: Callable[[Report], Done], as_json: bool) -> int:
     """Do the work of a command under a progress bar, and print what was done."""
-    begun = time.perf_counter()
+    begun = drawn = time.perf_counter()
     try:
-        with progress() as bar:
+        with progress() as show:
 
             def report(done: int, total: int) -> None:
-                bar.show(done / total, f"{done / (time.perf_counter() - begun) / 1e9:.2f} GB/s")
+                nonlocal drawn
+                now = time.perf_counter()
+                if now - drawn >= REDRAW_SECONDS:
+                    drawn = now
+                    show(done / total, f"{done / (now - begun) / 1e9:.2f} GB/s")
 
             done = work(report)
     except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import types
@@ -86,17 +87,12 @@ def test_ctrl_c_says_how_to_go_on(
     x = noise((5, 3, 8), np.float32)
     np.save("x.npy", x)
 
-    class Interrupted:
-        def __enter__(self) -> Interrupted:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def show(self, done: float, text: str) -> None:
-            raise KeyboardInterrupt
+    def interrupt(done: float, text: str) -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "progress", Interrupted)
+        patch.setattr(files, "progress", lambda: contextlib.nullcontext(interrupt))
+        patch.setattr(files, "REDRAW_SECONDS", 0.0)
         status, out, err = said(capsys, "add", "x.npy", "--in-place")
     assert (status, out) == (130, "")
     assert err.startswith("posenc: interrupted\n")

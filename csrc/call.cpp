@@ -21,21 +21,26 @@ std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 // A grid of pieces: groups, times parts of each group's arrays, times parts of their rows.
 struct Pieces {
     const Call& call;
-    std::size_t arrays, array_step, array_parts, row_step, row_parts;
+    std::size_t arrays, array_step, array_parts, row_step, row_parts, shared_rows;
 
     Pieces(const Call& whole, std::size_t threads) : call(whole) {
         const std::size_t columns = call.table.table().columns * call.target.cells;
         arrays = call.groups == 1 ? call.target.count : 1;
         const std::size_t elements = arrays * call.groups * call.rows * columns;
-        const std::size_t most =
+        std::size_t most =
             threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
         const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
+        shared_rows = rows_to_share(call.table.table(), call.target, call.rows, arrays);
+        if (shared_rows != 0) {  // pieces of many arrays, since each makes the rows
+            most *= kSharedPieces;
+        }
         row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, least), call.rows);
         if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
             row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));
         }
-        array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
+        const std::size_t most_arrays = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
+        array_step = divide_up(arrays, divide_up(arrays, most_arrays));  // alike, so that all share rows or none
         array_parts = divide_up(arrays, array_step);
     }
 
@@ -60,6 +65,7 @@ struct Pieces {
         target.to.address += address;
         target.from.address += address;
         target.count = std::min(array_step, arrays - array);
+        target.shared_rows = shared_rows;
         Rows rows{nullptr, 0.0, row, std::min(row_step, call.rows - row)};
         if (call.starts) {
             rows.start = call.positions[group];
@@ -168,7 +174,8 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
     return run_pieces(
-        pieces.count(), pieces.elements(), threads, workspace_size(table), true, poll,
+        pieces.count(), pieces.elements(), threads,
+        workspace_size(table) + divide_up(pieces.shared_rows * table.columns, 2), true, poll,
         [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); },
         [&](std::size_t number) { return pieces.written(number); });
 }

@@ -34,9 +34,9 @@ constexpr std::size_t kTinyElements = std::size_t{1} << 12;
 constexpr std::size_t kMemoBytes = std::size_t{4} << 20;
 
 // ---- memory (memory.cpp) ----
-// Spare workspaces, and the size of the largest: 4 MiB in all. Chosen by the budget of all caches. Measured: nothing.
+// Spare workspaces, and the size of the largest, for kSharedTableBytes: 12 MiB in all. Measured: nothing.
 constexpr std::size_t kSpares = 4;
-constexpr std::size_t kSpareDoubles = std::size_t{1} << 17;
+constexpr std::size_t kSpareDoubles = std::size_t{3} << 17;
 
 // ---- the kernel: shapes ----
 // Rows of a strip. More of them share the cost of its start, but the error of the recurrence grows with them, and with
@@ -51,6 +51,10 @@ constexpr std::size_t kSamePlace = 4096;
 // Rows from which on it pays to walk in whole cache lines, at the cost of two single rows. Chosen by counting
 // operations.
 constexpr std::size_t kLineRows = 65;
+// Rows after which they begin alike with regard to a line, up to which whole lines pay but past the caches: rows
+// between are read at other times. Measured on Zen 4, add in DRAM, D = 100 and 513, 4 and 16 rows: 18.8 and 14.2 GB/s;
+// D = 512 21.1.
+constexpr std::size_t kLinePeriod = 4;
 // Bytes of rows to prefetch ahead down a strip. Measured on Zen 4, add in DRAM, GB/s of 96, 160, 224 and 320 KiB: D =
 // 512 18.5, 20.1, 20.6 and 19.7; D = 768 18.0, 22.6, 21.5 and 21.6.
 constexpr std::size_t kAheadBytes = std::size_t{192} << 10;
@@ -62,12 +66,17 @@ constexpr std::size_t kRun = 6;
 constexpr std::size_t kSteppedRun = 24;
 // Tiles whose anchor is rotated from the one before, until one is evaluated again. Chosen by the bound of its error.
 constexpr std::size_t kRotations = 4;
-// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 bfloat16
-// plus a float32 table: 24, 128 and 384 KiB are alike.
+// Bytes of rows that several arrays share: they stay in the second level.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
-// Arrays of 16-bit numbers from which on to add ready rows to all of them, rather than to make the rows again. Measured
-// on Zen 4, 512 x 768 bfloat16, GB/s: 8 arrays 17.7, 32 arrays 19.5, made again 9.0; float32 is faster made again.
-constexpr std::size_t kSharingArrays = 8;
+// Bytes of ready float32 rows that many arrays have added one after the other, and how many arrays, of float32 and of
+// 16 bits, make that worth it: for fewer, rows are made again for each. All rows of a sequence, if they fit: memory is
+// read in order. Measured on Zen 4, 32 x 512 x 768 in a sketch, GB/s with tiles of 42, 128 and 512 rows: bfloat16 in
+// DRAM 11.9, 12.5 and 21.5, made again 9.0; float32 20.0, 23.4 and 30.0, made again 22.9.
+constexpr std::size_t kSharedTableBytes = std::size_t{2} << 20;
+constexpr std::size_t kSharingArrays = 12;
+constexpr std::size_t kSharingHalves = 3;
+// How much larger their pieces are: each makes the rows. Chosen: 10 ms of them.
+constexpr std::size_t kSharedPieces = 4;
 // Bytes to prefetch ahead where ready rows are added. Measured on Zen 4, GB/s of none, 1 and 4 KiB: bfloat16 15.0, 17.5
 // and 22.8; float64, 128 MiB, of none and 8 KiB: 10 and 18.
 constexpr std::size_t kLinearAhead = std::size_t{4} << 10;

@@ -32,7 +32,7 @@ UNLIKELY = 100  # instructions that a branch forward stands for
 # A loop's name in the table, and a function that holds it, with as many columns as fit a strip.
 STRIP = """
 [[gnu::used]] void loop(const Tile& tile, const Start& start, char* to, const char* from, const {0}& consumer) {{
-    walk_strip<2, false>(tile, start, 0, 0, kStrip, to, from, consumer);
+    walk_strip<2, false>(tile, start, 0, 0, kStrip, 0, tile.rows, to, from, consumer);
 }}"""
 LOOPS = {
     "strip (or down a column), fill float32": STRIP.format("Fill<float, false>"),

@@ -127,10 +127,11 @@ struct Progression {
     bool found;
 };
 
-// Positions may deviate from a progression as far as a rounding test bears it: by 2^-44 of the fastest angle.
+// Positions may deviate from a progression as far as a rounding test bears it: by 2^-38 of the fastest angle, which
+// costs as much as one in fifty registers settled.
 Progression progression_of(const Table& table, const Rows& rows) {
     const double first = position_of(rows, rows.first), last = position_of(rows, rows.first + rows.count - 1);
-    const double most = 0x1p-44 / (1.5708 * (table.largest + 0x1p-200)), largest = farther(first, last);
+    const double most = 0x1p-38 / (1.5708 * (table.largest + 0x1p-200)), largest = farther(first, last);
     if (is_run(rows)) {
         return {1.0, 0.0, 0, true};
     }
@@ -376,7 +377,8 @@ bool has_lines(const Table& table, const Rows& rows, const Target& target) {
     const auto apart = reinterpret_cast<std::uintptr_t>(target.to.address[0]) -
                        reinterpret_cast<std::uintptr_t>(target.from.address[0]);
     return whole_lines && is_run(rows) && rows.count >= kLineRows && table.columns >= kLine / sizeof(E) &&
-           target.to.row_stride == bytes && target.from.row_stride == bytes && apart % kLine == 0;
+           target.to.row_stride == bytes && target.from.row_stride == bytes && apart % kLine == 0 &&
+           (target.stream || rows_of_whole_lines(table.columns, kLine / sizeof(E)) <= kLinePeriod);
 }
 
 // Columns [first, end) of one row, by way of a row of V.
@@ -431,15 +433,17 @@ void run_single(const Table& table, const Rows& rows, const Target& target, cons
     }
 }
 
-// Makes rows of V in the workspace. `ahead` tells Fill what to prefetch meanwhile.
+// Makes rows of V in the workspace, `offset` bytes on. `ahead` tells Fill what to prefetch meanwhile.
 template <class V, class Consumer>
-const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, const Consumer& ahead) {
+const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, const Consumer& ahead,
+                   std::size_t offset = 0) {
     // The addresses of row 0, which may lie before the tile: positions are counted from there, and rounded once.
     const auto first = static_cast<std::ptrdiff_t>(rows.first);
-    char* const to = static_cast<char*>(work.tile) - first * ahead.to_stride;
+    char* const tile = static_cast<char*>(work.tile) + offset;
+    char* const to = tile - first * ahead.to_stride;
     char* const from = nullptr;
     make_rows(table, rows, {&to, ahead.to_stride, sizeof(V)}, {&from, ahead.from_stride, sizeof(V)}, work, ahead);
-    return static_cast<const V*>(work.tile);
+    return reinterpret_cast<const V*>(tile);
 }
 
 const double* make_doubles(const Table& table, const Rows& rows, const Workspace& work) {
@@ -455,11 +459,14 @@ const double* make_doubles(const Table& table, const Rows& rows, const Workspace
 template <class E, class V>
 void run_tiles(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
-    const std::size_t end = rows.first + rows.count, height = table.shared_rows * (sizeof(double) / sizeof(V));
+    const std::size_t end = rows.first + rows.count, few = table.shared_rows * (sizeof(double) / sizeof(V));
+    const std::size_t height = few > target.shared_rows ? few : target.shared_rows;
+    // Where the first array's rows meet a line, values do, too.
+    const std::size_t offset = (0 - before_line<E>(target.to.address[0]) * sizeof(V)) % kLine;
     for (std::size_t i = rows.first; i < end; i += height) {
         const std::size_t count = smaller(height, end - i);
         const V* const tile =
-            make_tile<V>(table, {rows.position, rows.start, i, count}, work, Fill<V, false>{row_bytes, 0});
+            make_tile<V>(table, {rows.position, rows.start, i, count}, work, Fill<V, false>{row_bytes, 0}, offset);
         write_rows<E>(table.columns, target, i, count, tile);
     }
 }
@@ -504,8 +511,7 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
     // Rows that several arrays or cells share are made once, and stay in the caches.
-    const bool shared =
-        target.cells > 1 || (target.count > 1 && (rows.count <= height || shares_rows(target, target.count)));
+    const bool shared = target.cells > 1 || (target.count > 1 && (rows.count <= height || target.shared_rows != 0));
     for (std::size_t a = 0; a < (shared ? 1 : target.count); ++a) {
         Target part = target;
         part.to.address += a;

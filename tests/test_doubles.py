@@ -20,6 +20,7 @@ from posenc import Encoding
 from posenc._encoding import Spectrum, spectra
 
 from . import backends, compiled
+from .backends import TUNING
 
 RECORD = np.dtype([("position", "<f8"), ("value", "<f8"), ("bound", "<f8"), ("source", "<i4"), ("producer", "<i4")])
 PRODUCERS = ("evaluated", "near", "far", "strip", "rotated", "first_row", "down", "next", "grid")
@@ -30,7 +31,7 @@ OTHERS = 0.2
 SCALE = 1647099.3291654119  # makes every term of the reduction's error large
 STEADY = tuple(round(math.acos(y / 1.05) / 3.5e-16) for y in (1.003, 1.0031, 1.0035, 1.004, 1.005, 1.007, 1.01))
 CASES = {
-    "paper": (Encoding(), 16, (0, 5000, -700, 2**31, 2**53 - 2**12)),
+    "paper": (Encoding(), 16, (0, 5000, -700, 2**31, 2**53 - 2**14)),
     "alternating": (Encoding(frequencies=[2.0, 3.1, math.pi / 2, 1.5, 0.7, 0.3], amplitude=0.7), 12, (0, 1000, -333)),
     "small angles": (
         Encoding(frequencies=[1e-3, 3e-4, 1e-5, 1e-7, 1e-30, 0.02], cos_first=True, amplitude=-3.1),
@@ -113,11 +114,12 @@ def test_doubles(program: Path) -> None:
 def test_anchors_below_0(program: Path) -> None:
     # Small angles: tiles rotated from an anchor inherit the error of its larger angles. No double gets near this bound.
     encoding, dim, _ = CASES["small angles"]
-    made = records(program, spectra(encoding, dim)[0], (-448,), 10**6)
+    rows = TUNING["tile_rows"]
+    made = records(program, spectra(encoding, dim)[0], (-7 * rows,), 10**6)
     there = made[(made["producer"] == PRODUCERS.index("rotated")) & (made["source"] == 2 * 1)]
-    there = there[there["position"] < -448 + 5 * 64]
+    there = there[there["position"] < -7 * rows + 5 * rows]
     assert len(there) > 100
-    assert (there["bound"] > 2.0**-53 * 3.1 * 104 * 3e-4 * 448).all()
+    assert (there["bound"] > 2.0**-53 * 3.1 * (rows + 40) * 3e-4 * 7 * rows).all()
 
 
 @pytest.mark.slow

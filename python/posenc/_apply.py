@@ -62,9 +62,8 @@ def combined(x: Any, out: Any) -> Operands:
     """Of a verb that reads `x` and writes `out`, or a new array if that is None."""
     view = _validate.readable(x, "x")
     if out is None:
-        return Operands(
-            "x", view.shape, view.dtype, view, lambda: np.empty_like(view), lambda array: _arrays.like(array, x)
-        )
+        made = _arrays.Made(x, view)
+        return Operands("x", view.shape, view.dtype, view, made.view, made.array)
     target = _validate.writable(out, "out")
     _validate.same_form(target, view)
     return Operands("x", view.shape, view.dtype, view, target, out)

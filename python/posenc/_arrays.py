@@ -87,11 +87,24 @@ def wrap(array: NDArray[Any], own: Any) -> Any:
     return array if array.dtype == own else array.view(own)
 
 
-def like(array: NDArray[Any], x: Any) -> Any:
-    """The new `array`, made to hold what `x` holds, as a tensor if `x` is one, and of its dtype."""
-    if is_tensor(x):
-        return tensor(array)
-    return array.view(np.asarray(x).dtype) if array.dtype == BFLOAT16 else array
+class Made:
+    """A new array for what `x` holds, of which `view` is a view: a tensor of torch's own making if `x` is one."""
+
+    def __init__(self, x: Any, view: NDArray[Any]) -> None:
+        self._x, self._view = x, view
+        self._tensor: Any = None
+
+    def view(self) -> NDArray[Any]:
+        if is_tensor(self._x):
+            self._tensor = _tensors.empty_like(self._x)
+            return _tensors.view(self._tensor, "out", True)
+        return np.empty_like(self._view)
+
+    def array(self, view: NDArray[Any]) -> Any:
+        """What the user gets for its view."""
+        if self._tensor is not None:
+            return self._tensor
+        return view.view(np.asarray(self._x).dtype) if view.dtype == BFLOAT16 else view
 
 
 def copying(x: Any, name: str) -> str:

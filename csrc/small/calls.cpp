@@ -259,8 +259,6 @@ void end_calls(SmallCalls* self) {
 
 PyObject* nbytes(SmallCalls* self, void* /*closure*/) { return PyLong_FromSize_t(self->memo->nbytes()); }
 
-#define POSENC_KEYWORDS "seq_axis, channel_axis, grid, prefix, threads, backend, /)\n--\n\n"
-
 template <PyObject* (*kMethod)(SmallCalls*, PyObject* const*, Py_ssize_t)>
 PyObject* method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) noexcept {
     return kMethod(reinterpret_cast<SmallCalls*>(self), arguments, count);
@@ -272,26 +270,18 @@ PyMethodDef fast(const char* name, const char* doc) noexcept {
 }
 
 PyMethodDef methods[] = {
-    fast<fill>("fill", "fill($self, out, start, positions, mask, cu_seqlens, encoding, " POSENC_KEYWORDS
-                       "fill_, if it is plain; tells whether it was."),
-    fast<add_in_place>("add_", "add_($self, x, start, positions, mask, cu_seqlens, x_scale, encoding, " POSENC_KEYWORDS
-                               "add_, if it is plain; tells whether it was."),
-    fast<add>("add", "add($self, x, out, start, positions, mask, cu_seqlens, x_scale, encoding, " POSENC_KEYWORDS
-                     "add, if it is plain; None if it was not."),
-    fast<encode>("encode",
-                 "encode($self, positions, dim, start, mask, cu_seqlens, encoding, dtype, threads, backend, "
-                 "/)\n--\n\nencode, if it is plain; None if it was not."),
-    fast<count>("count",
-                "count($self, mask, start, padding, /)\n--\n\n"
-                "positions_from_mask, if it is plain; None if it was not."),
+    fast<fill>("fill", "fill($self, /, *said)\n--\n\nfill_, if it is plain; tells whether it was."),
+    fast<add_in_place>("add_", "add_($self, /, *said)\n--\n\nadd_, if it is plain; tells whether it was."),
+    fast<add>("add", "add($self, /, *said)\n--\n\nadd, if it is plain; None if it was not."),
+    fast<encode>("encode", "encode($self, /, *said)\n--\n\nencode, if it is plain; None if it was not."),
+    fast<count>("count", "count($self, /, *said)\n--\n\npositions_from_mask, if it is plain; None if it was not."),
     {"forget", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&forget)), METH_NOARGS,
      "forget($self, /)\n--\n\nForget all tables."},
     {nullptr, nullptr, 0, nullptr},
 };
-#undef POSENC_KEYWORDS
 
 PyGetSetDef properties[] = {
-    {"nbytes", reinterpret_cast<getter>(reinterpret_cast<void (*)()>(&nbytes)), nullptr, "What it remembers, in bytes.",
+    {"nbytes", reinterpret_cast<getter>(reinterpret_cast<void (*)()>(&nbytes)), nullptr, "What it memoizes, in bytes.",
      nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -102,6 +102,14 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """The tests that take long pass, too: all levels, minutes of calls within calls, thousands of doubles."""
+    group(session, "torch")
+    install(session, ".[test]")
+    pytest(session, "-m", "slow")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")

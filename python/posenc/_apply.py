@@ -116,18 +116,15 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         x = target
     view = axes.view(target)
     old = view if x is target else None if x is None else axes.view(x)
-    if axes.prefix or axes.inner != axes.sequence:
-        if x is None:
-            view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
-        cells = axes.cells(view)
-        old = cells if old is view else None if old is None else axes.cells(old)
-        view = cells
-        if not view.size:
-            return result
-    if rows is None:
-        _axes.Job(run, old, view, spectra, scale, threads).at(places)
-    else:
-        _write_rows(run, old, view, spectra[0], rows, scale, threads)
+    cells = axes.cells(view)
+    if cells.size:
+        before = cells if old is view else None if old is None else axes.cells(old)
+        if rows is None:
+            _axes.Job(run, before, cells, spectra, scale, threads).at(places)
+        else:
+            _write_rows(run, before, cells, spectra[0], rows, scale, threads)
+    if axes.prefix and x is None:  # at last: until then, memory may be lacking
+        view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
     return result
 
 

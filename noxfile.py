@@ -110,6 +110,46 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def torch_slow(session: nox.Session) -> None:
+    """What Inductor compiles has the bits of posenc.add, and spawned workers do their work."""
+    group(session, "torch")
+    install(session, ".[test]")
+    pytest(session, "tests/test_torch_compile.py", "tests/test_torch_training.py", "-m", "slow")
+
+
+@nox.session
+def jax(session: nox.Session) -> None:
+    """Encodings within jax.jit, and what docs/how-to/jax.md says."""
+    group(session, "jax")
+    install(session, ".[test]")
+    pytest(session, "tests/test_jax.py", "tests/test_docs.py", "tests/test_arrays_in.py", "-k", "jax or jit or page")
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """posenc.dask has the bits of one call, also on a cluster of processes, for an array larger than a worker."""
+    group(session, "dask")
+    install(session, ".[test,dask]")
+    pytest(session, "tests/test_dask.py", "tests/test_dask_cluster.py", "-m", "slow or not slow")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """The pages of docs/recipes are programs that run, with the libraries that they are about."""
+    group(session, "recipes")
+    install(session, ".[test,dask]")
+    pytest(session, "tests/test_recipes.py", "-m", "slow or not slow")
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Runs in place survive a kill at every step and 50 at random moments; also tells their speed beside cp."""
+    install(session, ".[test]")
+    session.run("python", "-m", "tests.killing", "steps")
+    session.run("python", "-m", "tests.killing", "random", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")
@@ -288,6 +328,9 @@ def compare(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Examples in docstrings and in the README give what they say, and links within the repository lead somewhere."""
-    install(session, ".[test]")
-    pytest(session, "tests/test_docs.py")
+    """The site builds without a warning, and every block of code on its pages and in the README runs."""
+    group(session, "docs")
+    install(session, ".[test,plot]")
+    session.run("python", "-m", "sphinx", "--fail-on-warning", "--keep-going", "docs", "docs/_build/html")
+    pages = ["tests/test_docs.py", "tests/test_plot.py", "tests/test_cli_encodings.py"]
+    pytest(session, "-m", "slow or not slow", *pages)

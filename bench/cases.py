@@ -21,6 +21,7 @@ CALLS = [
     Workload("add", (16, 1, 512), start=1000, note="one row of each of 16 sequences"),
     Workload("add_new", (1, 512), start=1000, note="one row, a new array"),
     *GROUPS["calls"],
+    *(case for case in GROUPS["embed"] if case.call),
     *GROUPS["first"],
 ]
 

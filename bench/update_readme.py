@@ -1,4 +1,4 @@
-"""Rewrite the speed tables of README.md from the files of results; with --check, only tell whether they are up to date.
+"""Rewrite the speed tables of README.md and docs/speed.md from the files of results; with --check, only compare.
 
     python bench/update_readme.py [--check] [bench/results/<processor>.json ...]
 
@@ -47,6 +47,9 @@ SHOWN = (
     "add 32x512x768 left-padded",
     "add 64x768x32x32 mae channels 1",
     "add_new 131072x512",
+    "embed 32x512x768 of 30000",
+    "embed 32x512x768 of 30000 Zipf",
+    "embed 32x512x768 bfloat16 of 30000",
     "add 1x512",
     "first 64x1024",
 )
@@ -58,6 +61,8 @@ CALLS = {
     "add": ("add_", ["x"]),
     "scale_add": ("add_", ["x", 'x_scale="sqrt_dim"']),
     "add_new": ("add", ["x"]),
+    "embed": ("embed", ["ids", "table", "out=x", 'x_scale="sqrt_dim"']),
+    "embed_new": ("embed", ["ids", "table", 'x_scale="sqrt_dim"']),
     "first": ("fill_", ["x", "encoding=Encoding(...)"]),
 }
 PLACES = {
@@ -78,29 +83,28 @@ FLOAT64_RECIPE = "NumPy f64 recipe"
 HEADER = ("", "posenc", "GB/s", "% of limit", "NumPy, float64 recipe", "NumPy, float32 recipe or ready table", "torch")
 CALL_BYTES = 2**16  # of smaller arrays, a call costs more than the work
 NONE = "-"
-NOTES = (
-    "One thread, on the default backend. GB/s are 10^9 bytes of the array per second; the limit is the faster of "
-    "`memset` (m) and `x.fill(1)` (f), for sums `x *= a`, in the same run. Where a C library's `memset` is one "
-    "instruction of the processor's (`rep stosb`), it may be far beyond what any loop of stores reaches. The last "
-    "three columns tell how many times as long others take, so below 1 they are faster: the recipes make the encoding"
-    " anew, while those that add, or fill images, have it ready in a table, for free here. torch stands for the "
-    "fastest of its eager recipe, `torch.compile` and `add_` with a table; posenc is timed on NumPy arrays and torch "
-    "on its tensors, so they are not compared where the call itself counts. The last row is the first call with an "
-    "encoding that is new, which makes its frequencies. `posenc bench` measures your machine; see "
-    "[`bench/`](bench/README.md)."
-)
 
 
 def tables(documents: Sequence[dict[str, Any]]) -> str:
-    """The lines between the markers: a table for each processor, then what they have in common."""
-    return "\n\n".join([*(block for document in documents for block in table(document)), NOTES])
+    """What stands in the README: a table for each processor."""
+    return "\n\n".join(block for document in documents for block in table(document))
 
 
-def table(document: dict[str, Any]) -> list[str]:
-    """What a processor did, its table, and its cases with a twin."""
+def comparisons(documents: Sequence[dict[str, Any]]) -> str:
+    """What stands on the site: for each processor the cases that have a twin."""
+    return "\n\n".join(block for document in documents if (block := twins(document)))
+
+
+def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in document["rows"]:
         groups.setdefault(row["case"], []).append(row)
+    return groups
+
+
+def table(document: dict[str, Any]) -> list[str]:
+    """What a processor did, and its table."""
+    groups = _groups(document)
     lines = [f"| {' | '.join(HEADER)} |", "|---|" + "---:|" * (len(HEADER) - 1)]
     lines += [f"| {' | '.join(cells)} |" for case in SHOWN if (cells := _cells(groups.get(case, [])))]
     record = document["machine"]
@@ -108,18 +112,18 @@ def table(document: dict[str, Any]) -> list[str]:
     where = f"{record['cpu']}, {record['date'][:10]}: posenc {record['posenc']}"
     where += f" ({record['commit']})" if record.get("commit") else ""
     heading = f"{where}, {record['compiler'] or 'no compiled core'}, {versions}."
-    return [heading, "\n".join(lines), *_twins(groups)]
+    return [heading, "\n".join(lines)]
 
 
-def _twins(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """A paragraph on those cases that have a twin."""
-    ratios: dict[str, list[str]] = {}
-    for case, group in groups.items():
+def twins(document: dict[str, Any]) -> str:
+    """A table of those cases that have a twin."""
+    lines = []
+    for case, group in _groups(document).items():
         ours, twin = _ours(group), next((row for row in group if row["kind"] == "twin"), None)
         if ours is not None and twin is not None and ours["over_twin"] is not None:
-            ratios.setdefault(twin["doing"], []).append(f"`{case}` {ours['over_twin']:.2f}")
-    parts = [f"{TWINS[word]}: {', '.join(figures)}" for word, figures in ratios.items()]
-    return [f"Speed relative to {'; to '.join(parts)}."] if parts else []
+            lines.append(f"| `{case}` | {TWINS[twin['doing']]} | {ours['over_twin']:.2f} |")
+    heading = f"{document['machine']['cpu']}, {document['machine']['date'][:10]}:"
+    return "\n".join([heading, "", "| case | relative to | speed |", "|---|---|---:|", *lines]) if lines else ""
 
 
 def _ours(group: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -146,6 +150,8 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
     where += [f"from {ours['start']:,}"] if ours["start"] else []
     where += ["a start that moves"] if ours.get("moving") else []
     where += ["of 20 to 200 rows"] if ours["at"] == "packed 20 to 200" else []
+    where += [f"of {ours['vocabulary']}"] if ours.get("vocabulary") else []
+    where += [f"{ours['ids']} ids"] if ours.get("ids") else []
     where += [f"at {ours['at']}"] if ours["at"] and ours["at"] not in PLACES else []
     function, arguments = CALLS[ours["op"]]
     arguments = arguments + PLACES.get(ours["at"], [])
@@ -186,18 +192,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="*", help="default: all in bench/results")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "speed.md")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if there is something to write")
     args = parser.parse_args(argv)
     documents = read(args.results or sorted(RESULTS.glob("*.json")))
-    old = args.readme.read_text(encoding="utf-8")
-    new = rewritten(old, tables(documents))
-    if new == old:
-        return 0
-    if args.check:
-        print(f"{args.readme.name} is not what the results say: run bench/update_readme.py", file=sys.stderr)
-        return 1
-    args.readme.write_text(new, encoding="utf-8")
-    return 0
+    status = 0
+    for path, block in ((args.readme, tables(documents)), (args.page, comparisons(documents))):
+        old = path.read_text(encoding="utf-8")
+        new = rewritten(old, block)
+        if new == old:
+            continue
+        if args.check:
+            print(f"{path.name} is not what the results say: run bench/update_readme.py", file=sys.stderr)
+            status = 1
+        else:
+            path.write_text(new, encoding="utf-8")
+    return status
 
 
 if __name__ == "__main__":

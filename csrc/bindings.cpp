@@ -36,6 +36,7 @@ using IndexArray = py::array_t<std::int64_t, py::array::c_style>;    // (E,)
 using NumberArray = py::array_t<std::uint64_t, py::array::c_style>;  // (E, 10)
 using FactorArray = py::array_t<double, py::array::c_style>;         // (1,) or (1 + K,)
 using SourceArray = py::array_t<std::int32_t, py::array::c_style>;   // (D,)
+using IdArray = py::array_t<std::int64_t, py::array::c_style>;       // (..., L)
 using PositionArray = py::array_t<double, py::array::c_style>;  // starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 // What Python holds. Not pybind11's own shared_ptr: where it finds no memory for one, it frees the table twice.
@@ -126,13 +127,29 @@ Cells take_cells(const py::array& out, const py::array& old, std::vector<py::ssi
     return cells;
 }
 
+// Raises what a signal handler raised, with a note of how far the call came.
+[[noreturn]] void raise_stopped(const Poll::Written& written) {
+    const py::error_already_set error;
+    try {
+        const py::object wrote = py::module_::import("posenc._notes").attr("wrote");
+        wrote(error.value(), written.elements, written.of, written.one_thread);
+    } catch (const py::error_already_set&) {  // NOLINT(bugprone-empty-catch): a note is not worth another exception
+    }
+    throw error;  // NOLINT(misc-throw-by-value-catch-by-reference)
+}
+
 // Runs a call without the GIL, and raises what ended it early.
 template <class Call>
 void run_without_gil(const Call& call, std::size_t threads) {
     Outcome outcome{};
+    Poll::Written written{};
     {
         WithoutGil released;
         outcome = run_call(call, threads, released);
+        written = released.written;
+    }
+    if (outcome == Outcome::stopped) {
+        raise_stopped(written);
     }
     if (outcome == Outcome::forked) {
         PyErr_SetString(PyExc_RuntimeError,
@@ -177,6 +194,20 @@ struct Written {
                   scale,
                   stream};
     }
+
+    // Instead of adding: `ids` of all rows, in C order.
+    void embed(const std::int64_t* ids, py::ssize_t rows, const py::array& embeddings) {
+        from.resize(to.size());
+        const std::int64_t* next = ids;
+        for (char*& address : from) {
+            address = const_cast<char*>(reinterpret_cast<const char*>(next));
+            next += rows;
+        }
+        target.from = {from.data(), sizeof(std::int64_t), embeddings.strides(1)};
+        target.operation = Operation::embed;
+        target.embeddings = {static_cast<const char*>(embeddings.data()), embeddings.strides(0),
+                             reinterpret_cast<const char*>(next)};
+    }
 };
 
 // Fills `out`, or adds to `x`.
@@ -194,6 +225,28 @@ void write(const HeldTable& held, const std::optional<py::array>& x, py::array o
     }
     const Call call{
         table, positions.data(), starts, groups, static_cast<std::size_t>(out.shape(out.ndim() - 2)), written.target};
+    run_without_gil(call, threads);
+}
+
+// Writes rows of `embeddings` (V, D) * scale + PE to `out`.
+void embed(const HeldTable& held, const IdArray& ids, const py::array& embeddings, py::array out,
+           const PositionArray& positions, double scale, bool stream, std::size_t threads) {
+    const Fallible fallible;
+    const OwnedTable& table = *held.owned;
+    const bool starts = positions.ndim() == 1;
+    const auto groups = static_cast<std::size_t>(positions.ndim() == 0 ? 0 : positions.shape(0));
+    Written written(out, std::nullopt, scale, stream, 2, false);
+    const py::ssize_t columns = out.shape(out.ndim() - 1), rows = out.shape(out.ndim() - 2);
+    const std::int64_t* const first = ids.data();
+    if ((groups != 1 && groups != written.to.size()) || positions.ndim() > 2 || embeddings.ndim() != 2 ||
+        embeddings.shape(1) != columns || static_cast<std::size_t>(columns) != table.table().columns ||
+        element_of(embeddings) != written.target.element || (!starts && positions.shape(1) != rows) ||
+        ids.ndim() != out.ndim() - 1 || !std::equal(ids.shape(), ids.shape() + ids.ndim(), out.shape()) ||
+        std::any_of(first, first + ids.size(), [&](std::int64_t id) { return id >= embeddings.shape(0); })) {
+        throw py::value_error("_core: table, ids, embeddings, out and positions do not fit");
+    }
+    written.embed(first, rows, embeddings);
+    const Call call{table, positions.data(), starts, groups, static_cast<std::size_t>(rows), written.target};
     run_without_gil(call, threads);
 }
 
@@ -228,6 +281,7 @@ py::dict tuning() {
     for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::size_t>>{
              {"piece_elements", kPieceElements},
              {"thread_elements", kThreadElements},
+             {"double_rows", kDoubleRows},
              {"pieces_per_thread", kPiecesPerThread},
              {"most_arrays", kMostArrays},
              {"small_elements", kSmallElements},
@@ -236,15 +290,28 @@ py::dict tuning() {
              {"spares", kSpares},
              {"spare_doubles", kSpareDoubles},
              {"tile_rows", kTileRows},
+             {"band_rows", kBandRows},
+             {"same_place", kSamePlace},
+             {"line_rows", kLineRows},
+             {"ahead_bytes", kAheadBytes},
              {"block", kBlock},
              {"run", kRun},
              {"stepped_run", kSteppedRun},
              {"rotations", kRotations},
              {"shared_bytes", kSharedBytes},
+             {"sharing_arrays", kSharingArrays},
+             {"linear_ahead", kLinearAhead},
+             {"tile_doubles", kTileDoubles},
+             {"turn_doubles", kTurnDoubles},
+             {"least_turns", kLeastTurns},
              {"transposed_rows", kTransposedRows},
              {"transposed_columns", kTransposedColumns},
              {"gathered", kGathered},
              {"short_bytes", kShortBytes},
+             {"embed_ahead", kEmbedAhead},
+             {"embed_rows_ahead", kEmbedRowsAhead},
+             {"embed_stream_share", kEmbedStreamShare},
+             {"embed_shared", kEmbedShared},
              {"down_ahead", kDownAhead},
              {"quick_window", kQuickWindow},
              {"evaluate_window", kEvaluateWindow},
@@ -289,6 +356,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("nbytes", [](const HeldTable& held) { return held.owned->nbytes(); });
     m.def("write", &posenc::write, py::arg("table"), py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"), py::arg("threads"));
+    m.def("embed", &posenc::embed, py::arg("table"), py::arg("ids").noconvert(), py::arg("embeddings").noconvert(),
+          py::arg("out").noconvert(), py::arg("positions").noconvert(), py::arg("scale"), py::arg("stream"),
+          py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
     add_small_calls(m, [](py::handle table) { return table.cast<const HeldTable&>().owned; });

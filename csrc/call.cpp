@@ -29,13 +29,26 @@ struct Pieces {
         const std::size_t elements = arrays * call.groups * call.rows * columns;
         const std::size_t most =
             threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
-        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, kTileRows), call.rows);
+        const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
+        row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, least), call.rows);
+        if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
+            row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));
+        }
         array_step = std::clamp<std::size_t>(most / (row_step * columns), 1, arrays);
         row_parts = divide_up(call.rows, row_step);
         array_parts = divide_up(arrays, array_step);
     }
 
     std::size_t count() const { return call.groups * array_parts * row_parts; }
+    // What the first pieces write: whole groups and arrays, and the first rows of those that are under way.
+    std::size_t written(std::size_t pieces) const {
+        const std::size_t row = pieces % row_parts * row_step;
+        const std::size_t array = pieces / row_parts % array_parts * array_step;
+        const std::size_t group = pieces / row_parts / array_parts;
+        const std::size_t rows = (group * arrays + array) * call.rows + std::min(array_step, arrays - array) * row;
+        return rows * call.table.table().columns * call.target.cells;
+    }
+
     std::size_t elements() const { return row_step * array_step * call.table.table().columns * call.target.cells; }
 
     void run(const Table& table, Run kernel, std::size_t number, double* workspace) const {
@@ -95,11 +108,12 @@ private:
     std::unique_ptr<std::vector<std::thread>> threads_;
 };
 
-// Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`.
-template <class Piece>
-Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, Poll& poll,
-                   const Piece& piece) {
-    const CallWorkspace own(workspace_size);
+// Calls piece(number, workspace) for every number below `count`; a piece writes about `elements`, and the first n of
+// them written(n).
+template <class Piece, class Written>
+Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads, std::size_t workspace_size, bool keeps,
+                   Poll& poll, const Piece& piece, const Written& written) {
+    const CallWorkspace own(workspace_size, keeps);
     const std::size_t born = forks();
     std::atomic<std::size_t> next{0};
     Others others;  // goes first: it waits for them
@@ -123,6 +137,7 @@ Outcome run_pieces(std::size_t count, std::size_t elements, std::size_t threads,
         }
         if (!go_on || alone) {
             next = count;
+            poll.written = {written(number + 1), written(count), !others.any() && !alone};
             return go_on ? Outcome::forked : Outcome::stopped;
         }
     }
@@ -152,8 +167,10 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
         call.groups * call.rows * table.columns * call.target.cells * (call.groups == 1 ? call.target.count : 1);
     threads = useful_threads(elements, threads);
     const Pieces pieces(call, threads);
-    return run_pieces(pieces.count(), pieces.elements(), threads, workspace_size(table), poll,
-                      [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); });
+    return run_pieces(
+        pieces.count(), pieces.elements(), threads, workspace_size(table), true, poll,
+        [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); },
+        [&](std::size_t number) { return pieces.written(number); });
 }
 
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
@@ -174,38 +191,45 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
     const std::size_t own_size = (call.columns + 2 * array_step + 7) / 8 * 8;  // the base row and the addresses
 
-    return run_pieces(cells * array_parts * row_parts, row_step * array_step * call.columns,
-                      useful_threads(cells * rows * arrays * call.columns, threads),
-                      own_size + merge_size(call.columns), poll, [&](std::size_t number, double* workspace) {
-                          const std::size_t row = number % row_parts * row_step;
-                          const std::size_t array = number / row_parts % array_parts * array_step;
-                          std::size_t cell = number / row_parts / array_parts;
-                          char* const base = reinterpret_cast<char*>(workspace);
-                          auto** const to = reinterpret_cast<char**>(workspace + call.columns);
-                          auto** const from = to + array_step;
-                          const std::size_t count = std::min(array_step, arrays - array);
-                          std::copy_n(call.target.to.address + array, count, to);
-                          std::copy_n(call.target.from.address + array, count, from);
-                          std::fill_n(base, row_bytes, char{0});
-                          for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
-                              const std::size_t i = cell % call.lengths[axis];
-                              const char* const part = call.parts[axis] + i * row_bytes;
-                              std::transform(base, base + row_bytes, part, base,
-                                             [](char a, char b) { return static_cast<char>(a | b); });
-                              std::for_each(to, to + count, [&](char*& a) {
-                                  a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis];
-                              });
-                              std::for_each(from, from + count, [&](char*& a) {
-                                  a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis];
-                              });
-                          }
-                          Target target = call.target;
-                          target.to.address = to;
-                          target.from.address = from;
-                          target.count = count;
-                          kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
-                                 workspace + own_size);
-                      });
+    return run_pieces(
+        cells * array_parts * row_parts, row_step * array_step * call.columns,
+        useful_threads(cells * rows * arrays * call.columns, threads),
+        kKeptDoubles + own_size + merge_size(call.columns), false, poll,
+        [&](std::size_t number, double* workspace) {
+            workspace += kKeptDoubles;
+            const std::size_t row = number % row_parts * row_step;
+            const std::size_t array = number / row_parts % array_parts * array_step;
+            std::size_t cell = number / row_parts / array_parts;
+            char* const base = reinterpret_cast<char*>(workspace);
+            auto** const to = reinterpret_cast<char**>(workspace + call.columns);
+            auto** const from = to + array_step;
+            const std::size_t count = std::min(array_step, arrays - array);
+            std::copy_n(call.target.to.address + array, count, to);
+            std::copy_n(call.target.from.address + array, count, from);
+            std::fill_n(base, row_bytes, char{0});
+            for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
+                const std::size_t i = cell % call.lengths[axis];
+                const char* const part = call.parts[axis] + i * row_bytes;
+                std::transform(base, base + row_bytes, part, base,
+                               [](char a, char b) { return static_cast<char>(a | b); });
+                std::for_each(to, to + count,
+                              [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis]; });
+                std::for_each(from, from + count,
+                              [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.from_steps[axis]; });
+            }
+            Target target = call.target;
+            target.to.address = to;
+            target.from.address = from;
+            target.count = count;
+            kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
+                   workspace + own_size);
+        },
+        [&](std::size_t number) {
+            const std::size_t row = number % row_parts * row_step;
+            const std::size_t array = number / row_parts % array_parts * array_step;
+            const std::size_t cell = number / row_parts / array_parts;
+            return ((cell * arrays + array) * rows + std::min(array_step, arrays - array) * row) * call.columns;
+        });
 }
 
 }  // namespace posenc

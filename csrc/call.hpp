@@ -35,6 +35,12 @@ class Poll {
 public:
     virtual bool go_on() noexcept = 0;
 
+    // How many elements had been written when a call was stopped, if it ran on one thread: these are the first ones.
+    struct Written {
+        std::size_t elements, of;
+        bool one_thread;
+    } written{};
+
 protected:
     Poll() = default;
     ~Poll() = default;

@@ -79,10 +79,26 @@ struct Table {
     const double* sixteenths[2];     // [16] the first and the second column of a pair, at i sixteenths of a turn
     Steps unit_steps;                // of rows whose positions are 1 apart
     std::size_t shared_rows;         // how many rows to make at a time where several arrays share them
+    std::size_t turns;               // how many turns of float64 rows a workspace keeps, up to kGrid
+    std::uint64_t serial;            // 1 or more; no other table has it
 };
 
 constexpr std::size_t kPadding = 16;                          // twice the lanes of the widest ISA level
 constexpr std::size_t kStartColumns = kBlock + 8 * kPadding;  // room for a tile's columns, and what stands behind them
+
+// Rows of float64 are turned from every kGrid-th whole position (kernel/double.inl.hpp). Their bits depend on it.
+constexpr std::size_t kGrid = 64;
+
+// What a workspace keeps of float64 rows from one call to the next: of which table, which anchor, and which turns. It
+// stands at the beginning of the workspace, and is zero in a new one.
+struct Kept {
+    std::uint64_t table;  // its serial number
+    double anchor;
+    std::uint64_t has_anchor;
+    std::uint8_t turn[kGrid];  // 1 more than its rows; 0: none
+};
+constexpr std::size_t kKeptDoubles = 16;
+static_assert(sizeof(Kept) <= kKeptDoubles * sizeof(double));
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,
 // rounded to double. Positions are at most 2^53 in magnitude; one that is not a number masks its row.
@@ -93,7 +109,7 @@ struct Rows {
     std::size_t count;
 };
 
-enum class Operation : std::uint8_t { fill, add };
+enum class Operation : std::uint8_t { fill, add, embed };
 enum class Element : std::uint8_t { f32, f64, f16, bf16 };
 
 // Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
@@ -103,8 +119,18 @@ struct Arrays {
     std::ptrdiff_t column_stride;
 };
 
+// Rows of a vocabulary, `stride` bytes apart, which tokens' ids name.
+struct Embeddings {
+    const char* rows;
+    std::ptrdiff_t stride;
+    const char* ids_end;  // of what may be read to prefetch: ids of all arrays, which lie one after the other
+};
+
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
-// somewhere else altogether. Masked rows become zeros, or stay what they are.
+// somewhere else altogether. Masked rows become zeros, or stay what they are if they are added to.
+//
+// To embed, `from` holds the id of each row, an aligned int64 (row_stride bytes apart), and the row of `embeddings` of
+// that id is what is added to, its elements column_stride bytes apart. An id below 0 masks its row. There are no cells.
 struct Target {
     Arrays to;
     Arrays from;
@@ -115,16 +141,30 @@ struct Target {
     Operation operation;  // to = PE, or to = from * scale + PE, each operation rounded once
     double scale;
     bool stream;  // write past the caches: only for outputs far larger than they are
+    Embeddings embeddings{};
 };
+
+// Whether so many arrays have tiles of ready rows added to them in turn, rather than each the rows from registers.
+inline bool shares_rows(const Target& target, std::size_t arrays) {
+    const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
+    return target.operation == Operation::add && is_half && arrays >= kSharingArrays && target.to.column_stride == 2 &&
+           target.from.column_stride == 2;
+}
+
+// The rows of a tile, which arrays share, of what an element is computed in.
+inline std::size_t embedded_rows(const Table& table, Element element) {
+    return table.shared_rows * (element == Element::f64 ? 1 : sizeof(double) / sizeof(float));
+}
 
 // Writes every row of `rows` to every array of `target`.
 //
 // f32: the encoding is the correctly rounded value of the real-number formula, whatever path computed it; that is why
 // slices, batches, threads, ISA levels and backends agree bit for bit, and why fused multiply-add is harmless there.
-// f64: one fixed sequence of IEEE operations per element, never contracted; errors are those of evaluate.
+// f64: one fixed sequence of IEEE operations per element, never contracted (kernel/double.inl.hpp).
 // f16, bf16: filled, the correctly rounded value; added to, in float32 arithmetic on the encoding in float32, then
 // rounded once.
-// `workspace` comes from make_workspace(table) (table.hpp). No allocation, no exception, no global state.
+// `workspace` has workspace_size(table) doubles (table.hpp), and is new or comes from another `Run`. No allocation, no
+// exception, no global state.
 using Run = void (*)(const Table&, const Rows&, const Target&, double* workspace) noexcept;
 
 // Rows of an encoding over several axes: row i is the bitwise or of `base` and row i of `inner`, both [columns], in the

@@ -2,11 +2,13 @@
 // the holes that aligned operator new leaves, glibc 2.36 takes few, and a heap grows without end.
 #include "memory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <new>
 
+#include "kernel.hpp"
 #include "tuning.hpp"
 
 namespace posenc {
@@ -57,12 +59,16 @@ AlignedDoubles make_aligned(std::size_t doubles) {
     const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block);
     auto* const memory = reinterpret_cast<double*>(static_cast<char*>(block) + (kMore - address % kLine));
     header_of(memory) = {block, doubles};
+    std::fill_n(memory, std::min(doubles, kKeptDoubles), 0.0);
     return AlignedDoubles(memory);
 }
 
-CallWorkspace::CallWorkspace(std::size_t doubles) : memory_(take_spare(doubles)) {
+CallWorkspace::CallWorkspace(std::size_t doubles, bool keeps) : memory_(take_spare(doubles)) {
     if (memory_ == nullptr) {
         memory_ = make_aligned(doubles);
+    }
+    if (!keeps) {
+        std::fill_n(memory_.get(), std::min(doubles, kKeptDoubles), 0.0);
     }
 }
 

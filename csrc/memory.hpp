@@ -12,14 +12,15 @@ struct AlignedDelete {
 using AlignedDoubles =
     std::unique_ptr<double, AlignedDelete>;  // on a cache line: vectors that straddle two cost double
 
-// Throws std::bad_alloc.
+// The first of them, what `Kept` is, are zero. Throws std::bad_alloc.
 AlignedDoubles make_aligned(std::size_t doubles);
 
 // The workspace of one call, which owns it until it ends: a call that begins in the midst of another one, on the same
-// thread or not, gets memory of its own. A few workspaces of moderate size are kept for the next calls.
+// thread or not, gets memory of its own. A few workspaces of moderate size are kept for the next calls. Who does
+// not keep what `Kept` is about may write over it, but not over the first kKeptDoubles: they say that there is nothing.
 class CallWorkspace {
 public:
-    explicit CallWorkspace(std::size_t doubles);
+    CallWorkspace(std::size_t doubles, bool keeps);
     ~CallWorkspace();
     CallWorkspace(const CallWorkspace&) = delete;
     CallWorkspace& operator=(const CallWorkspace&) = delete;

@@ -2,6 +2,7 @@
 #include "table.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -82,6 +83,10 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.padded_trig = std::max(2 * table_.padded_frequencies, table_.padded_columns);
     const std::size_t row_bytes = std::max<std::size_t>(columns, 1) * sizeof(double);
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, kTileRows);
+    table_.turns = std::clamp<std::size_t>(kTurnDoubles / std::max<std::size_t>(2 * table_.padded_frequencies, 1),
+                                           kLeastTurns, kGrid);
+    static std::atomic<std::uint64_t> tables{0};
+    table_.serial = ++tables;
 
     doubles_ = (2 + kStepArrays) * table_.padded_frequencies;
     memory_ = make_aligned(doubles_);
@@ -127,8 +132,8 @@ std::size_t OwnedTable::nbytes() const noexcept {
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    return table.padded_trig + 4 * kStartColumns + (kStepArrays + 2) * table.padded_frequencies +
-           table.shared_rows * table.columns + kPadding;
+    return kKeptDoubles + (table.turns + 1) * 2 * table.padded_frequencies + table.padded_trig + 5 * kStartColumns +
+           (kStepArrays + 2) * table.padded_frequencies + table.shared_rows * table.columns + kPadding;
 }
 
 std::size_t merge_size(std::size_t columns) noexcept { return std::max(columns, kSharedBytes / sizeof(double)); }

@@ -15,6 +15,8 @@ constexpr std::size_t kPieceElements = std::size_t{1} << 22;
 // Elements from which on another thread is worth starting. Chosen by the time of a start, some 30 us. Measured:
 // nothing.
 constexpr std::size_t kThreadElements = std::size_t{1} << 18;
+// Rows of a piece, at least, of float64: each piece evaluates the turns of wide rows. At 2^20 columns, 0.4 s.
+constexpr std::size_t kDoubleRows = 256;
 // Pieces for each thread, so that the last one to finish does not keep the others waiting. Measured: nothing.
 constexpr std::size_t kPiecesPerThread = 4;
 // Arrays of a piece of several axes, whose addresses are copied: 64 KiB of them. Measured: nothing.
@@ -37,9 +39,21 @@ constexpr std::size_t kSpares = 4;
 constexpr std::size_t kSpareDoubles = std::size_t{1} << 17;
 
 // ---- the kernel: shapes ----
-// Rows of a strip. Measured on Zen 4, sketches, add in DRAM: 64 rows 18 to 21 GB/s, 96 rows 22 to 24, but the error of
-// the recurrence grows with them, and with it the results that are evaluated again.
-constexpr std::size_t kTileRows = 64;
+// Rows of a strip. More of them share the cost of its start, but the error of the recurrence grows with them, and with
+// it the results that are evaluated again. Measured on Zen 4, D = 512, GB/s of 64, 128 and 256 rows: fill in DRAM 22.9,
+// 24.3 and 25.5, add in DRAM 17.0, 19.3 and 20.6.
+constexpr std::size_t kTileRows = 256;
+// Rows of a strip after which the next strip has its turn where all of them are read from the same set of the first
+// level, of eight ways: where they are a multiple of so many bytes apart. Measured on Zen 4, add in DRAM, D = 1024,
+// GB/s: 8 rows 19.5, 16 rows 15.2, 256 rows 15.0; D = 512: 8 rows 20.6, 256 rows 20.6, but 24.0 in the last level.
+constexpr std::size_t kBandRows = 8;
+constexpr std::size_t kSamePlace = 4096;
+// Rows from which on it pays to walk in whole cache lines, at the cost of two single rows. Chosen by counting
+// operations.
+constexpr std::size_t kLineRows = 65;
+// Bytes of rows to prefetch ahead down a strip. Measured on Zen 4, add in DRAM, GB/s of 96, 160, 224 and 320 KiB: D =
+// 512 18.5, 20.1, 20.6 and 19.7; D = 768 18.0, 22.6, 21.5 and 21.6.
+constexpr std::size_t kAheadBytes = std::size_t{192} << 10;
 // Columns of a tile: its start, 4 x 8 KiB, stays in the first level. Measured: nothing.
 constexpr std::size_t kBlock = 1024;
 // Rows from which on a strip beats single rows. Chosen by counting operations. Measured: nothing.
@@ -48,8 +62,22 @@ constexpr std::size_t kRun = 6;
 constexpr std::size_t kSteppedRun = 24;
 // Tiles whose anchor is rotated from the one before, until one is evaluated again. Chosen by the bound of its error.
 constexpr std::size_t kRotations = 4;
-// Bytes of rows that several arrays share: they stay in the second level. Measured: nothing.
+// Bytes of rows that several arrays share: they stay in the second level. Measured on Zen 4, 32 x 512 x 768 bfloat16
+// plus a float32 table: 24, 128 and 384 KiB are alike.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
+// Arrays of 16-bit numbers from which on to add ready rows to all of them, rather than to make the rows again. Measured
+// on Zen 4, 512 x 768 bfloat16, GB/s: 8 arrays 17.7, 32 arrays 19.5, made again 9.0; float32 is faster made again.
+constexpr std::size_t kSharingArrays = 8;
+// Bytes to prefetch ahead where ready rows are added. Measured on Zen 4, GB/s of none, 1 and 4 KiB: bfloat16 15.0, 17.5
+// and 22.8; float64, 128 MiB, of none and 8 KiB: 10 and 18.
+constexpr std::size_t kLinearAhead = std::size_t{4} << 10;
+// Float64 elements of rows that are made before they are written: 4 KiB. Measured: nothing.
+constexpr std::size_t kTileDoubles = std::size_t{1} << 9;
+// Sines and cosines that float64 rows are turned by: 512 KiB, those of all 64 rows between anchors up to 1024 columns,
+// stay in the second level. Of wider ones, at least those of a few rows, or an anchor would be evaluated for every row.
+// Chosen by counting evaluations.
+constexpr std::size_t kTurnDoubles = std::size_t{1} << 16;
+constexpr std::size_t kLeastTurns = 8;
 // Rows and columns that are transposed at a time: 4 KiB of float32, in the first level. Measured: nothing.
 constexpr std::size_t kTransposedRows = 64;
 constexpr std::size_t kTransposedColumns = 16;
@@ -58,6 +86,18 @@ constexpr std::size_t kTransposedColumns = 16;
 constexpr std::size_t kGathered = 256;
 // Bytes of a row up to which it does not pay to begin at the beginning of a cache line. Measured: nothing.
 constexpr std::size_t kShortBytes = 512;
+// Bytes of embeddings to prefetch ahead of the one that is read, and two of them in any case. Measured on Zen 4, a
+// sketch, 32 x 512 tokens of 30000 x 768, GB/s read and written, uniform and Zipf ids: two rows ahead 33 and 49, four
+// 34 and 50, none 19 and 36; into the first level 29 and 45. Copying the rows with memcpy 22 and 31.
+constexpr std::size_t kEmbedAhead = std::size_t{6} << 10;
+// Rows whose embeddings are prefetched ahead down strips. Measured with 64 rows of 3 KiB.
+constexpr std::size_t kEmbedRowsAhead = 64;
+// How much smaller than others an output may be that is written past the caches: as much is read to make it. Measured
+// there, last level 32 MiB, 24 MiB written of float32 or bfloat16: 15 to 18 in the caches, 25 past them; 12 MiB: alike.
+constexpr std::size_t kEmbedStreamShare = 2;
+// Arrays from which on they share tiles of the encoding; for fewer it is made anew, strip by strip, and goes to memory
+// from registers. Measured there, one sequence of 16384 x 768: strips 27, tiles 16; in the caches 27 and 20.
+constexpr std::size_t kEmbedShared = 3;
 // Bytes to prefetch ahead down a column, where the hardware foresees the rest. Measured: nothing recorded.
 constexpr std::size_t kDownAhead = 2048;
 

@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import itertools
 import math
+import re
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from typing import Any
 import hypothesis
 import numpy as np
 import posenc
+import pytest
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ from . import arrays, backends
 from .arrays import Case, assert_same_bits, noise
 from .pages import DTYPES
 
-REFUSALS = (TypeError, ValueError, posenc.BackendError)
+REFUSALS = (TypeError, ValueError, IndexError, posenc.BackendError)
 HERE = [name for name in backends.NAMES if name not in backends.MISSING]
 PAIRS = [(name, level) for name in HERE for level in (backends.LEVELS if name == "cpp" else [None])]
 PAIRS.append((None, None))  # what users give, which has short cuts
@@ -138,6 +140,98 @@ def calls(draw: st.DrawFn) -> Call:
     if draw(st.integers(0, 4)) == 0:
         keywords["threads"] = draw(st.sampled_from([1, 2, 3, "auto"]))
     return Call(function, case, keywords, channel, where, real, x, draw(st.sampled_from(CONTAINERS)))
+
+
+@dataclass
+class Embedding:
+    """A call of `embed`, and what is known of it."""
+
+    ids: Any
+    rows: NDArray[np.int64]  # of the table, for every token; of those that are not real anything
+    table: Case
+    out: Case
+    keywords: dict[str, Any]
+    where: NDArray[np.float64]
+    real: NDArray[np.bool_]
+    container: str
+
+    def __repr__(self) -> str:
+        return f"posenc.embed({self.ids!r}, {self.table!r}, out={self.out!r} as {self.container}, **{self.keywords!r})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def want(self, table: NDArray[Any]) -> NDArray[Any]:
+        old = table[np.where(self.real, self.rows, 0)]
+        names = ("x_scale", "encoding")
+        summed = {name: self.keywords[name] for name in names if name in self.keywords}
+        plain = Call("add", self.out, summed, old.ndim - 1, self.where, np.ones_like(self.real))
+        return np.where(self.real[..., None], plain.want(old), np.zeros_like(old))
+
+
+@st.composite
+def embed_calls(draw: st.DrawFn) -> Embedding:
+    leading, length, dim = draw(shapes)
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows, count = (*leading, length), draw(st.sampled_from([1, 2, 50, 300]))
+    keywords: dict[str, Any] = {"x_scale": draw(scales)}
+    where = draw(places(rows, len(leading), generator, keywords))
+    kind = draw(st.sampled_from(DTYPES))
+    number = draw(st.sampled_from(["i1", "u1", "i2", "<i4", ">i4", "i8", "u8"]))
+    tokens = generator.integers(0, min(count, 2 ** (8 * int(number[-1]) - 1)), rows)
+    ids: Any = tokens.astype(number)
+    real = np.ones(rows, bool)
+    if draw(st.integers(0, 2)) == 0:
+        form = draw(st.sampled_from([rows, thinner(draw, rows), (length,)]))
+        mask = generator.random(form) < draw(st.sampled_from([0.0, 0.2, 0.8, 1.0]))
+        real[...] = mask
+        hide(draw, keywords, real)
+        keywords["mask"] = mask
+        limits = np.iinfo(ids.dtype)
+        ids[~real] = draw(st.sampled_from([limits.min, limits.max]))
+    form = draw(st.sampled_from(["array", "array", "list", "reversed", "strided"]))
+    if form == "list" and ids.size:
+        ids = ids.tolist()
+    elif form == "reversed":
+        ids = np.flip(np.flip(ids).copy())
+    elif form == "strided":
+        ids = np.repeat(ids, 2, axis=-1)[..., ::2]
+    if draw(st.booleans()):
+        keywords["encoding"] = draw(encodings(dim))
+    if draw(st.integers(0, 4)) == 0:
+        keywords["threads"] = draw(st.sampled_from([1, 2, 3, "auto"]))
+    table, out = draw(layouts((count, dim), kind)), draw(layouts((*rows, dim), kind))
+    return Embedding(ids, tokens, table, out, keywords, where, real, draw(st.sampled_from(CONTAINERS)))
+
+
+def check_embedding(call: Embedding) -> None:
+    """Make a call on every backend and ISA level; then with a wrong id."""
+    kind = call.table.array.dtype
+    call.table.put(np.clip(noise(call.table.array.shape, np.float32), -1e4, 1e4).astype(kind))
+    want = call.want(call.table.array)
+    results: dict[str, NDArray[Any]] = {}
+    for name, level in PAIRS:
+        label = f"{name or 'default'} {level or ''}"
+        call.out.put(np.zeros((), kind))
+        given, table = contained(call.out.array, call.container), contained(call.table.array, call.container)
+        with backends.at_level(level):
+            assert posenc.embed(call.ids, table, out=given, backend=name, **call.keywords) is given
+        call.out.assert_canaries_alive()
+        call.table.assert_untouched()
+        assert_same_bits(call.out.array, want, label)
+        results.setdefault(name, call.out.array.copy())
+        assert_same_bits(call.out.array, results[name], label)
+        if call.real.any():
+            place = tuple(np.argwhere(call.real)[-1])
+            wrong = np.array(call.ids, np.int64 if np.min(call.ids) < 0 else np.uint64)
+            wrong[place] = len(call.table.array)
+            call.out.put(call.out.array)
+            named = re.escape(f"ids[{', '.join(map(str, place))}] = {len(call.table.array)};")
+            with pytest.raises(IndexError, match=named):
+                posenc.embed(wrong, table, out=given, backend=name, **call.keywords)
+            call.out.assert_untouched()
+        counts[label] += 1
+    counts["embeddings"] += 1
 
 
 @st.composite
@@ -397,6 +491,21 @@ def wrong_arrays(draw: st.DrawFn) -> tuple[Any, Case]:
     return array, case
 
 
+WRONG_IDS = st.one_of(
+    JUNK, st.sampled_from([[[0, 1]], [[1, -1]], [0, 1, 2], np.array([[0, 3]]), np.array([[0, 2**40]])])
+)
+
+
+@st.composite
+def wrong_embed_calls(draw: st.DrawFn) -> Wrong:
+    """As `wrong_calls`; the array is `out`."""
+    names = sorted(set(inspect.signature(posenc.embed).parameters) - {"ids", "table", "out"})
+    keywords = {name: draw(JUNK) for name in draw(st.lists(st.sampled_from(names), max_size=2, unique=True))}
+    array, case = draw(wrong_arrays())
+    tables = [np.ones((3, 3), np.float32), np.ones((3, 4), np.float32), np.ones((3, 3)), draw(wrong_arrays())[0]]
+    return Wrong("embed", array, case, {"ids": draw(WRONG_IDS), "table": draw(st.sampled_from(tables)), **keywords})
+
+
 @dataclass
 class Wrong:
     function: str
@@ -422,10 +531,11 @@ def wrong_calls(draw: st.DrawFn) -> Wrong:
 
 def check_wrong(call: Wrong) -> None:
     for name, level in PAIRS:
-        out = {"out": call.array} if call.function == "add" else {}
+        arrays_given = () if call.function == "embed" else (call.array,)
+        out = {"out": call.array} if call.function in ("add", "embed") else {}
         with backends.at_level(level), np.errstate(all="ignore"):
             try:
-                getattr(posenc, call.function)(call.array, **{"backend": name} | call.keywords, **out)
+                getattr(posenc, call.function)(*arrays_given, **{"backend": name} | call.keywords, **out)
             except REFUSALS:
                 call.case.assert_untouched()
                 counts["refusals"] += 1
@@ -461,7 +571,13 @@ def main() -> None:
         print_blob=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    kinds = [(calls(), check), (grid_calls(), check), (wrong_calls(), check_wrong)]
+    kinds = [
+        (calls(), check),
+        (grid_calls(), check),
+        (embed_calls(), check_embedding),
+        (wrong_calls(), check_wrong),
+        (wrong_embed_calls(), check_wrong),
+    ]
     if importlib.util.find_spec("torch"):
         CONTAINERS.append("tensor")
     print(f"seed {options.seed}; {posenc.info()}", flush=True)

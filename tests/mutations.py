@@ -29,6 +29,7 @@ class Mutation(NamedTuple):
     tests: str
 
 
+JOURNAL = "python/posenc/files/_journal.py"
 BITS = "tests/test_strips.py tests/test_hard_cases.py tests/test_memory.py"
 DOUBLES = (
     "tests/test_strips.py tests/test_doubles.py tests/test_bounds.py::test_the_document_has_the_values_of_the_code"
@@ -42,11 +43,14 @@ HALVES = [  # file, name, value, half of it
     (KERNEL + "round.inl.hpp", "kAngleError", "0x1p-103", "0x1p-104"),
     (KERNEL + "quick.inl.hpp", "kQuickError", "0x1p-43", "0x1p-44"),
     (KERNEL + "quick.inl.hpp", "kFarError", "0x1.4p-51", "0x1.4p-52"),
+    (KERNEL + "double.inl.hpp", "kDoubleError", "0x1.1p-50", "0x1.1p-51"),
     (KERNEL + "quick.inl.hpp", "kNear", "0x1p44", "0x1p60"),
     ("python/posenc/_formula.py", "BOUND", "2.0**-50", "2.0**-51"),
+    ("python/posenc/_formula.py", "DOUBLE_BOUND", "8.5 * 2.0**-53", "4.25 * 2.0**-53"),
     ("python/posenc/_formula.py", "TURNED_BOUND", "2.0**-49", "2.0**-50"),
     ("python/posenc/_formula.py", "ANGLE_BOUND", "2.0**-103", "2.0**-104"),
 ]
+DOUBLE, FLOAT64 = KERNEL + "double.inl.hpp", "tests/test_float64.py"
 RECUR, ROUND, WALK = (f"{KERNEL}{name}.inl.hpp" for name in ("recur", "round", "kernel"))
 MUTATIONS = [
     *(
@@ -67,6 +71,19 @@ MUTATIONS = [
         DOUBLES,
     ),
     Mutation("no error of the angle in strips", RECUR, "tile.farthest * kAngleError", "tile.farthest * 0.0", DOUBLES),
+    Mutation("an anchor a turn too far", DOUBLE, "whole / kGrid * kGrid", "(whole + 1) / kGrid * kGrid", FLOAT64),
+    Mutation(
+        "angles added by fused operations",
+        DOUBLE,
+        "a_cos * b_cos - a_sin * b_sin",
+        "fused(a_cos, b_cos, -(a_sin * b_sin))",
+        FLOAT64,
+    ),
+    Mutation("a negative position's sine", DOUBLE, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
+    Mutation("another position's anchor", DOUBLE, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
+    Mutation("another turn in its place", DOUBLE, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
+    Mutation("another table's turns", WALK, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
+    Mutation("turns left out", WALK, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),
     Mutation("an evaluated anchor forgotten", WALK, "span(evaluated, last)", "span(tile.position(0), last)", DOUBLES),
     Mutation("a position below 0 forgotten", WALK, "- (low < 0.0 ? low : 0.0)", "", DOUBLES),
@@ -77,7 +94,7 @@ MUTATIONS = [
         "a floor of the window alone", ROUND, "(window * 0x1p-53 - relative)", "(window * 0x1p-45 - relative)", BITS
     ),
     Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-5 - relative)", BITS),
-    Mutation("no limit of a strip", RECUR, "limit = limits > limit ? limits : limit;", "limit = limits * 0.0F;", BITS),
+    Mutation("no limit of a strip", RECUR, "limit = least > limit ? least : limit;", "limit = least * 0.0F;", BITS),
     Mutation(
         "every row passes for evaluated", RECUR, "least_error = row != 0 ? e :", "least_error = row > 99 ? e :", BITS
     ),
@@ -110,17 +127,48 @@ MUTATIONS = [
     Mutation(
         "masked rows cleared",
         WALK,
-        "if (target.operation == Operation::fill) {\n                clear_rows",
+        "if (target.operation != Operation::add) {\n                clear_rows",
         "if (true) {\n                clear_rows",
         "tests/test_positions.py",
     ),
     Mutation(
+        "an embedding's last line",
+        KERNEL + "embed.inl.hpp",
+        "values.put(line_, j, count - j);",
+        "values.put(line_, j, (count - j) / 2);",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "a line of two rows",
+        KERNEL + "embed.inl.hpp",
+        "j = smaller(kElements - filled_, count);",
+        "j = smaller(kElements - filled_, count) / 2;",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "an embedding a row late",
+        KERNEL + "embed.inl.hpp",
+        "embedding_of(target, a, first + i)) {\n                writer",
+        "embedding_of(target, a, first)) {\n                writer",
+        "tests/test_embed.py",
+    ),
+    Mutation(
+        "ids checked up to V",
+        "python/posenc/_lookup.py",
+        "(part >= 0) & (part < count)",
+        "(part >= 0) & (part <= count)",
+        "tests/test_embed.py",
+    ),
+    Mutation(
         "the last streamed row",
         WALK,
-        "rows.first + done, rows.count - done}",
-        "rows.first + done, rows.count - done - 1}",
+        "next + 1, rest - 1}",
+        "next + 1, rest - 2}",
         BITS,
     ),
+    Mutation("a row's first columns", WALK, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
+    Mutation("an exact tie at AVX-512", RECUR, "choose(tie, kInfinity + f64s{}, f64s{})", "f64s{}", BITS),
+    Mutation("tiny values at AVX-512", RECUR, "return choose(tiny, kInfinity + f64s{}, limit);", "return limit;", BITS),
     Mutation(
         "a sixteenth of a turn",
         KERNEL + "lists.inl.hpp",
@@ -148,6 +196,28 @@ MUTATIONS = [
         "rows.start = call.positions[group];",
         "rows.start = call.positions[group] + (row != 0 ? 1.0 : 0.0);",
         "tests/test_threads.py tests/test_memory.py",
+    ),
+    Mutation(
+        "a slot that is not on the disk",
+        JOURNAL,
+        "self.mark(first + memoryview(original).nbytes)\n        self._barrier()\n",
+        "self.mark(first + memoryview(original).nbytes)\n",
+        "tests/test_files.py",
+    ),
+    Mutation(
+        "an original that is not on the disk",
+        JOURNAL,
+        "self._originals + first, original)\n        self._barrier()\n",
+        "self._originals + first, original)\n",
+        "tests/test_files.py",
+    ),
+    Mutation("one slot", JOURNAL, "self._slots + number % 2 * PAGE, slot", "self._slots, slot", "tests/test_files.py"),
+    Mutation(
+        "a chunk that begins at 0",
+        "python/posenc/dask.py",
+        'return {"start": start + first}',
+        'return {"start": start}',
+        "tests/test_dask.py",
     ),
 ]
 

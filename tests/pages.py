@@ -98,8 +98,12 @@ def calls(dtype: DTypeLike, length: int, dim: int, edge: str) -> Iterator[tuple[
     yield "add_, x_scale", alone, lambda a, **b: posenc.add_(a, start=-7, x_scale=1.5, **b)
     yield "add", alone, lambda a, **b: posenc.add(x, out=a, **b)
     yield "add, x_scale", alone, lambda a, **b: posenc.add(x, out=a, start=5, x_scale="sqrt_dim", **b)
-    inside, table = _backend.get, backends.spectrum(dim)
     mask = readable(edge, np.arange(length) % 3 != 1)
+    rows = readable(edge, noise((5, dim), dtype))  # of which both edges are read
+    ids = readable(edge, np.arange(length, dtype=np.int16) * 4 % 5)
+    yield "embed", alone, lambda a, **b: posenc.embed(ids, rows, out=a, **b)
+    yield "embed, x_scale, mask", alone, lambda a, **b: posenc.embed(ids, rows, out=a, x_scale=2, mask=mask, **b)
+    inside, table = _backend.get, backends.spectrum(dim)
     other, image = OTHERS[dim % len(OTHERS)], posenc.Encoding(axes=2, axis_widths="floor", nesting="kat")
     yield "fill_, mask", alone, lambda a, **b: posenc.fill_(a, mask=mask, **b)
     yield "add_, mask", alone, lambda a, **b: posenc.add_(a, start=0.5, mask=mask, **b)

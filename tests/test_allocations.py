@@ -6,6 +6,7 @@ tried under limits of address space, at which large blocks and threads fail.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -44,11 +45,20 @@ CALLS: dict[str, tuple[tuple[int, ...], type, dict[str, Any]]] = {
 }
 
 
+def embed(out: Any, **keywords: Any) -> Any:
+    """As `fill_`, for what `embed` takes."""
+    if {"channel_axis"} & {*keywords} or getattr(keywords.get("encoding"), "axes", 1) > 1:
+        pytest.skip("no keyword of embed, or no encoding for it")
+    table = noise((3, out.shape[-1]), out.dtype)
+    ids = np.arange(math.prod(out.shape[:-1])).reshape(out.shape[:-1]) % 3
+    return posenc.embed(ids, table, out=out, **keywords)
+
+
 @can_fail
 @pytest.mark.parametrize("warm", [False, True], ids=["new tables", "tables are there"])
 @pytest.mark.parametrize("kind", CALLS)
 @pytest.mark.parametrize("named", ["cpp", None], ids=["cpp", "small calls"])
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, posenc.add])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, posenc.add, embed])
 def test_every_allocation_fails_once(function: Callable[..., Any], named: str | None, kind: str, warm: bool) -> None:
     core: Any = backends.core
     shape, dtype, keywords = CALLS[kind]

@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens: docstrings and the README's Python blocks. Links lead somewhere."""
+"""What the documentation shows is what happens: docstrings, blocks of README.md and docs/. Links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import contextlib
 import doctest
 import io
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import posenc
 import pytest
-from posenc import _api, _backend, _encoding, _grid, _positions, _threads
+from posenc import _api, _backend, _encoding, _grid, _identify, _notation, _positions, _threads, plot, properties
 from posenc._conventions import layout, lookup
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(page for name in ("bench", "docs", "examples") for page in ROOT.glob(f"{name}/**/*.md"))]
-BLOCKS = re.findall(r"^```(?:python|pycon)\n(.*?)^```", README.read_text(), re.M | re.S) if README.exists() else []
+# Pages whose blocks are run here; those of docs/recipes have fixtures and a test of their own.
+RUN = [page for page in PAGES if page == README or ((ROOT / "docs") in page.parents and page.parent.name != "recipes")]
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 @pytest.mark.parametrize(
     "module",
-    [_api, _backend, _encoding, _grid, _positions, _threads, layout, lookup],
+    [_api, _backend, _encoding, _grid, _identify, _notation, _positions, _threads, layout, lookup, properties],
     ids=lambda module: module.__name__,
 )
 def test_docstrings(module: object) -> None:
@@ -31,6 +36,11 @@ def test_docstrings(module: object) -> None:
     assert tried
 
 
+def test_docstrings_of_pictures() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed").use("Agg")
+    test_docstrings(plot)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -38,10 +48,12 @@ def test_docstrings(module: object) -> None:
         "add",
         "add_",
         "convert_layout_",
+        "embed",
         "encode",
         "fill_",
         "get_encoding",
         "grid",
+        "identify",
         "info",
         "list_encodings",
         "positions_from_mask",
@@ -51,19 +63,50 @@ def test_there_is_an_example(name: str) -> None:
     assert ">>>" in getattr(posenc, name).__doc__
 
 
-@pytest.mark.skipif(not BLOCKS, reason="README.md has no Python blocks")
-def test_readme() -> None:
-    names: dict[str, object] = {}  # blocks go on where the one before stopped
-    for block in BLOCKS:
+def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
+    """The fenced blocks of a page, with the lines at which they begin."""
+    text = page.read_text("utf-8")
+    found = re.finditer(rf"^```(?:{'|'.join(languages)})\n(.*?)^```", text, re.M | re.S)
+    return [(text.count("\n", 0, block.start(1)), block.group(1)) for block in found]
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = blocks(page, "python", "pycon")
+    imported = {name for _, block in code for name in re.findall(r"^[>.]* *(?:import|from) (\w+)", block, re.M)}
+    for package in imported - sys.stdlib_module_names:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    monkeypatch.chdir(tmp_path)
+    # On the pages of conventions each block stands for itself, without an import.
+    names: dict[str, object] = {"posenc": posenc} if page.parent.name == "conventions" else {}
+    for line, block in code:  # each goes on where the one before stopped
         if ">>>" in block:
-            test = doctest.DocTestParser().get_doctest(block, names, "README.md", "README.md", 0)
+            test = doctest.DocTestParser().get_doctest(block, names, page.name, str(page), line)
             report = io.StringIO()
-            runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+            runner = doctest.DocTestRunner(optionflags=FLAGS)
             runner.run(test, out=report.write, clear_globs=False)
             assert not runner.failures, report.getvalue()
             names.update(test.globs)
         else:
-            exec(compile(block, "README.md", "exec"), names)
+            exec(compile("\n" * line + block, str(page), "exec"), names)
+
+
+COMMANDS = [
+    pytest.param(line, id=f"{page.stem}-{line}")
+    for page in RUN
+    for _, block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.startswith("posenc ")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands(line: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # What to write where nothing can be written in place.
@@ -101,6 +144,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_within_the_repository(page: Path) -> None:
     for link in re.findall(r"\]\((?!\w+:)([^)\s]+)", page.read_text("utf-8")):

@@ -54,6 +54,7 @@ CALLS: dict[str, Callable[[Any, str], Any]] = {
     "add": lambda x, backend: posenc.add(x * 2, x_scale="sqrt_dim", backend=backend) + 1,
     "mask": lambda x, backend: posenc.add_(x * 2, mask=x[..., 0] > 0, backend=backend) + 1,
     "encode": lambda x, backend: x + posenc.encode(x.shape[-2], x.shape[-1], dtype=x.dtype, backend=backend),
+    "embed": lambda x, backend: posenc.embed([[0, 1]] * len(x), x[0] * 2, backend=backend) + 1,
     "an encoding": lambda x, backend: posenc.add_(x * 2, encoding=ENCODING, backend=backend) + 1,
     "positions_from_mask": lambda x, backend: posenc.positions_from_mask(x[..., 0] > 0) + 1,
     "convert_layout_": lambda x, backend: posenc.convert_layout_(x * 2, "paper", HALVES) + 1,

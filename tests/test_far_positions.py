@@ -81,3 +81,14 @@ def test_fractional_positions_next_to_zeros(dim: int, backend: str) -> None:
     positions = fractional_zeros(dim, 400)
     got = posenc.encode(np.array(positions), dim, backend=backend)
     assert_same_bits(got, truth.encoding(positions, dim).float32())
+
+
+def test_a_start_that_is_rounded_in_every_row(backend: str | None) -> None:
+    # start + i, rounded once, in whatever pieces rows are made: beyond 2^52 every second half is rounded up.
+    start, rows, dim = 2.0**52 - 100.5, 300, 768
+    want = posenc.encode(start + np.arange(rows), dim, backend="numpy")
+    for other in (np.empty((rows, 2 * dim), np.float32)[:, ::2], np.empty((dim, rows), np.float32).T):
+        assert_same_bits(posenc.fill_(other, start=start, backend=backend), want)
+    ids = np.zeros((3, rows), np.int8)
+    got = posenc.embed(ids, np.zeros((1, dim), np.float32), start=start, backend=backend)
+    assert_same_bits(got, np.broadcast_to(want, (3, rows, dim)) + np.float32(0))

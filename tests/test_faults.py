@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,15 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 
+def embed(out: Any, **keywords: Any) -> Any:
+    """As `fill_`, for what `embed` takes."""
+    if {"channel_axis"} & {*keywords} or getattr(keywords.get("encoding"), "axes", 1) > 1:
+        pytest.skip("no keyword of embed, or no encoding for it")
+    table = noise((3, out.shape[-1]), np.float32)
+    ids = np.arange(math.prod(out.shape[:-1])).reshape(out.shape[:-1]) % 3
+    return posenc.embed(ids, table, out=out, **keywords)
+
+
 class Faults:
     """Lets one of NumPy's functions fail at its nth call, as if memory had run out."""
 
@@ -66,7 +76,7 @@ def faults() -> Iterator[tuple[int, pytest.MonkeyPatch]]:
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed])
 def test_no_memory_nothing_written(function: Callable[..., Any], keywords: dict[str, Any], backend: str | None) -> None:
     x = noise(SHAPE, np.float32)
     want = function(x.copy(), **keywords, backend=backend)  # and tables are there
@@ -93,7 +103,7 @@ def forget() -> None:
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed])
 def test_no_tables_nothing_written(
     function: Callable[..., Any], keywords: dict[str, Any], backend: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,16 @@ def test_wrong_calls(call: fuzz.Wrong) -> None:
     fuzz.check_wrong(call)
 
 
+@given(call=fuzz.embed_calls())
+def test_embeddings(call: fuzz.Embedding) -> None:
+    fuzz.check_embedding(call)
+
+
+@given(call=fuzz.wrong_embed_calls())
+def test_wrong_embeddings(call: fuzz.Wrong) -> None:
+    fuzz.check_wrong(call)
+
+
 # ---- found ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,8 +9,15 @@ from typing import Any
 import posenc
 import pytest
 
-VERBS = {name: inspect.signature(getattr(posenc, name)) for name in ("fill_", "add_", "add", "encode")}
-OWN = {"fill_": {"out"}, "add_": {"x"}, "add": {"x", "out"}, "encode": {"positions", "dim"}}  # what names the arrays
+VERBS = {name: inspect.signature(getattr(posenc, name)) for name in ("fill_", "add_", "add", "embed", "encode")}
+# What names the arrays.
+OWN = {
+    "fill_": {"out"},
+    "add_": {"x"},
+    "add": {"x", "out"},
+    "embed": {"ids", "table", "out"},
+    "encode": {"positions", "dim"},
+}
 
 
 def keywords(name: str) -> dict[str, Any]:

@@ -491,6 +491,6 @@ def test_what_python_is_asked_for_an_encoding() -> None:
 
 
 def test_arguments_are_counted(small: Any) -> None:
-    for name in ("fill", "add_", "add", "encode", "count"):
+    for name in ("fill", "add_", "add", "embed", "encode", "count"):
         with pytest.raises(TypeError, match="arguments"):
             getattr(small, name)(1)

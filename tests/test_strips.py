@@ -30,6 +30,9 @@ CASES = {  # encoding, columns, first position, rows
     "alternating": (Encoding(frequencies=[2.0, 3.1, math.pi / 2, math.pi, 3.0]), 10, 12345, 200),
     "float16 subnormal": (Encoding(amplitude=2.0**-15), 8, 777, 320),
     "float32 subnormal": (Encoding(amplitude=1e-38), 8, -777, 320),
+    "tie of 32 bits": (Encoding(frequencies=[0.25, 0.5, 1 / 12], full_turns=True, amplitude=1 + 2**-24), 6, 0, 96),
+    "tiny amplitude": (Encoding(amplitude=2.0**-100), 8, 1, 96),
+    "tiny frequencies": (Encoding(frequencies=[1e-38, 1e-60, 1e-100, 1e-150]), 8, 1, 300),
     "ties of 16 bits": (Encoding(frequencies=[0.25, 1 / 12], full_turns=True, amplitude=1 + 2**-9 + 2**-11), 4, 0, 96),
 }
 

@@ -1,9 +1,10 @@
 """Positions whose elements are hardest to round: `python tools/hard_cases.py > tests/hard_cases.csv`. Takes minutes.
 
-Three kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the
+Four kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the
 middle of two float32 numbers, found among a billion float64 elements; they test whatever makes rows of runs. "whole":
 the same for float16 and bfloat16, small numbers too. "single": the doubles nearest to the arc sines and arc cosines of
-middles of float32, float16 and bfloat16 numbers, those kept that come closest. What is right is mpmath's.
+middles of float32, float16 and bfloat16 numbers, those kept that come closest. "double": whole positions whose float64
+element errs most, among a hundred million. What is right is mpmath's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mpmath import mp, mpf
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests import truth
 
-DIGITS = {"float32": (24, -149), "float16": (11, -24), "bfloat16": (8, -133)}
+DIGITS = {"float32": (24, -149), "float16": (11, -24), "bfloat16": (8, -133), "float64": (53, -1074)}
 ROWS = 4096
 KEPT = 24  # of each dim and range, or of each dim, column and format
 
@@ -72,21 +73,45 @@ def single(dim: int, column: int, digits: int, generator: np.random.Generator) -
         yield case[0], case[1]
 
 
+def of_float64(dim: int, limit: float, blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+    """(column, position) of float64 elements that err most."""
+    with mp.workprec(300):
+        turns = [int(mp.ldexp(truth.frequency(k, dim) / (2 * mp.pi), 192)) for k in range(dim // 2)]
+    found = []
+    for _ in range(blocks):
+        start = int(generator.integers(0, int(limit)))
+        values = posenc.encode(ROWS, dim, start=start, dtype=np.float64).reshape(ROWS, dim // 2, 2)
+        # Angles in turns, to 2^-64: exact integers, of which long doubles hold 64 bits.
+        angles = np.array([[(p * w >> 128) % 2**64 for w in turns] for p in range(start, start + ROWS)], np.uint64)
+        radians = angles.astype(np.longdouble) * (np.longdouble(2) ** -63 * np.arccos(np.longdouble(-1)))
+        errors = np.abs(values - np.stack([np.sin(radians), np.cos(radians)], axis=2)).reshape(ROWS, dim)
+        for at in np.argsort(errors, axis=None)[-4:].tolist():
+            row, column = divmod(at, dim)
+            found.append((-float(errors[row, column]), column, float(start + row)))
+    for _, column, position in sorted(found)[:KEPT]:
+        yield column, position
+
+
 def cases() -> Iterator[tuple[str, str, int, int, float]]:
     generator = np.random.default_rng(1)
     for dim, blocks in ((2, 40000), (8, 10000), (64, 1200), (512, 150)):
         for limit in (2.0**20, 2.0**31, 2.0**45, 2.0**53 - ROWS):
             for column, position in in_runs(dim, limit, blocks, generator):
                 yield "run", "float32", dim, column, position
-    for kind, (digits, _) in DIGITS.items():
+    for kind in ("float32", "float16", "bfloat16"):
         for dim, column in ((2, 0), (2, 1), (8, 2), (8, 5), (64, 31)):
-            for at, position in single(dim, column, digits, generator):
+            for at, position in single(dim, column, DIGITS[kind][0], generator):
                 yield "single", kind, dim, at, position
     generator = np.random.default_rng(2)
     for kind in ("float16", "bfloat16"):
         for dim in (2, 8):
             for column, position in of_16_bits(dim, kind, 3000, generator):
                 yield "whole", kind, dim, column, position
+    generator = np.random.default_rng(3)
+    for dim, blocks in ((2, 4000), (8, 2000)):
+        for limit in (2.0**20, 2.0**31):
+            for column, position in of_float64(dim, limit, blocks, generator):
+                yield "double", "float64", dim, column, position
 
 
 def main() -> None:

@@ -49,6 +49,13 @@ void loop(const Table& table, double position, char* to, double* trig) {
     const Fill<float, false> consumer{0, 0};
     RowMaker<Fill<float, false>>(table, consumer, trig).quick<false>(position, 0.0, to, to);
 }""",
+    "row of float64": """
+void loop(const Table& table, Kept& kept, double position, double* memory, double* row) {
+    if (table.order != Order::interleaved || table.cos_first) {
+        __builtin_unreachable();
+    }
+    DoubleMaker(table, kept, memory, row).make(position, row);
+}""",
     "evaluate, in double": """
 void loop(const Table& table, double position, double* sin, double* cos) {
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
@@ -60,7 +67,7 @@ void loop(const Table& table, double position, double* sin, double* cos) {
     }
 }""",
 }
-EVALUATE = list(LOOPS)[-1]
+PAIRS = list(LOOPS)[-2:]
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Target:
 
     def elements(self, loop: str) -> int:
         """Elements for each iteration: a strip of four registers of doubles, or a pair for each lane."""
-        return (2 if loop == EVALUATE else 4) * self.lanes
+        return (2 if loop in PAIRS else 4) * self.lanes
 
 
 TARGETS = [
@@ -115,7 +122,8 @@ def flags(target: Target) -> list[str]:
 def assembly(target: Target, loop: str, folder: Path) -> list[str]:
     """A loop of a target, compiled."""
     kernel = (ROOT / "csrc" / "kernel" / "kernel.inl.hpp").read_text(encoding="utf-8")
-    includes = re.findall(r'^#include ".*"$', kernel, re.MULTILINE)
+    before = kernel.partition("\nnamespace")[0]  # what follows it needs the rest of the file
+    includes = re.findall(r'^#include ".*"$', before, re.MULTILINE)
     source, output = folder / "loop.cpp", folder / "loop.s"
     lines = [
         "#define private public",

@@ -2,7 +2,8 @@
 //
 // A consumer takes one or two registers of float32 at a time, of consecutive columns, of which the first `count` are
 // wanted: put(to, from, values, count). `Value` is the format that values are correctly rounded to: they narrow to it
-// without a tie. Each states how far rows are apart, and what to prefetch. Any order of rows and columns will do.
+// without a tie. Each states how far rows are apart, how many to walk down a strip before the next strip has its turn,
+// and what to prefetch. Any order of rows and columns will do.
 
 namespace posenc {
 namespace {
@@ -41,6 +42,7 @@ struct Fill {
         }
     }
     [[gnu::always_inline]] void prefetch(const char*, std::size_t) const {}
+    static std::size_t band() { return kTileRows; }
     void go_on(std::ptrdiff_t) {}
 };
 
@@ -50,7 +52,7 @@ struct Add {
     using Element = E;
     using Value = float;
     std::ptrdiff_t to_stride, from_stride;
-    std::ptrdiff_t ahead;  // bytes from an element to the one that will be read a tile later
+    std::ptrdiff_t ahead;  // bytes from an element to the one that is prefetched with it
     float scale;
 
     f32s sum(f32s x, f32s value) const { return (scaled ? x * scale : x) + value; }
@@ -81,11 +83,15 @@ struct Add {
         }
     }
     void go_on(std::ptrdiff_t bytes) { ahead = bytes; }
-    // Into the second level, a tile ahead: strips jump from row to row, which the hardware does not foresee.
+    std::size_t band() const { return static_cast<std::size_t>(from_stride) % kSamePlace == 0 ? kBandRows : kTileRows; }
+    // Into the second level: strips jump from row to row, which the hardware does not foresee. Rows need not begin with
+    // a cache line, and the next strip, which shares the last one, comes too late to prefetch it.
     [[gnu::always_inline]] void prefetch(const char* from, std::size_t vectors) const {
-        for (std::size_t byte = 0; byte < vectors * kVector * sizeof(E); byte += 64) {
-            __builtin_prefetch(from + ahead + static_cast<std::ptrdiff_t>(byte), 0, 2);
+        const auto bytes = static_cast<std::ptrdiff_t>(vectors * kVector * sizeof(E));
+        for (std::ptrdiff_t byte = 0; byte < bytes; byte += kLine) {
+            __builtin_prefetch(from + ahead + byte, 0, 2);
         }
+        __builtin_prefetch(from + ahead + bytes - 1, 0, 2);
     }
 };
 

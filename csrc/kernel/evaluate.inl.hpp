@@ -70,11 +70,10 @@ Angle evaluate(f64s position, f64s w, f64s w_low) {
 }
 
 // trig[2k], trig[2k + 1] = sin, cos of position * w_k, for every k.
-template <bool fuse>
 void evaluate_row(const Table& table, double position, double* trig) {
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
         const Angle angle =
-            evaluate<fuse>(position + f64s{}, load<f64s>(table.frequency[0] + k), load<f64s>(table.frequency[1] + k));
+            evaluate<true>(position + f64s{}, load<f64s>(table.frequency[0] + k), load<f64s>(table.frequency[1] + k));
         store(trig + 2 * k, weave_low(angle.sin, angle.cos));
         store(trig + 2 * k + kLanes, weave_high(angle.sin, angle.cos));
     }

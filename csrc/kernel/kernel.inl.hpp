@@ -12,8 +12,11 @@
 //   consumers  fill, add
 //   lists      single rows, by quick or evaluate
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
+//   double     producer: rows of float64
 //   store      rows that are ready, to arrays of any strides
-// and here: which producer and which consumer a call gets, and the walk through memory.
+//   embed      rows in registers, or ready ones, onto rows of a vocabulary that ids name
+// and here, and in embed_rows for embeddings: which producer and which consumer a call gets, and the walk through
+// memory.
 #include "../kernel.hpp"
 #include "simd.inl.hpp"
 
@@ -23,29 +26,38 @@
 #include "round.inl.hpp"
 
 #include "consumers.inl.hpp"
+#include "double.inl.hpp"
 #include "lists.inl.hpp"
 #include "recur.inl.hpp"
 #include "store.inl.hpp"
+
+#include "embed.inl.hpp"
 
 namespace posenc {
 namespace {
 
 struct Workspace {
-    double* trig;  // what evaluate_row writes; for strips, their anchor
+    Kept* kept;
+    double* turns;  // sines and cosines of float64 rows, which are kept
+    double* trig;   // what evaluate_row writes; for strips, their anchor
     Anchor anchor, next;
     Start start;    // [kBlock + 2 kStrip] each
     double* steps;  // kStepArrays of a table's frequencies each
     void* tile;     // rows that several arrays share, or that are not written from registers
 };
 
-Workspace divide(const Table& table, double* memory) {
+Workspace divide(const Table& table, double* workspace) {
     constexpr std::size_t size = kStartColumns;
+    double *const turns = workspace + kKeptDoubles, *const memory =
+                                                        turns + (table.turns + 1) * 2 * table.padded_frequencies;
     double* const start = memory + table.padded_trig;
-    double *const steps = start + 4 * size, *const next = steps + kStepArrays * table.padded_frequencies;
-    return {memory,
+    double *const steps = start + 5 * size, *const next = steps + kStepArrays * table.padded_frequencies;
+    return {reinterpret_cast<Kept*>(workspace),
+            turns,
+            memory,
             {memory, memory + table.padded_frequencies},
             {next, next + table.padded_frequencies},
-            {start, start + size, start + 2 * size, start + 3 * size},
+            {start, start + size, start + 2 * size, start + 3 * size, reinterpret_cast<float*>(start + 4 * size)},
             steps,
             next + 2 * table.padded_frequencies};
 }
@@ -55,21 +67,55 @@ bool is_run(const Rows& rows) {
     return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
 }
 
+// Walks down columns [first, end) of a start, whose strips are whole and side by side, rows [row, below) of a tile.
+template <class Consumer>
+void walk_bands(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t end,
+                std::size_t row, std::size_t below, char* to, const char* from, const Consumer& consumer) {
+    for (std::size_t j = first, next = first; j < end; j = next) {
+        const bool alternating = alternates(start, j);
+        do {
+            next += kStrip;
+        } while (next < end && alternates(start, next) == alternating);
+        const auto walk = alternating ? walk_band<true, Consumer> : walk_band<false, Consumer>;
+        const auto right = static_cast<std::ptrdiff_t>((j - first) * sizeof(typename Consumer::Element));
+        walk(tile, start, column + j, j, smaller(next, end) - j, row, below, to + right, from + right, consumer);
+    }
+}
+
+// Walks down strips side by side, a band of rows at a time; the last one, if it is not whole, with a start of its own,
+// so that the lanes behind it stay as they are.
 template <class Consumer>
 void walk_strips(const Tile& tile, const Start& start, std::size_t column, std::size_t first, std::size_t count,
                  char* to, const char* from, const Consumer& consumer) {
-    constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
-    for (std::size_t j = first; j < first + count; j += kStrip, to += kStrip * size, from += kStrip * size) {
-        const std::size_t some = smaller(kStrip, first + count - j);
-        bool alternating = false;
-        for (std::size_t i = 0; i < kStrip; i += kLanes) {
-            alternating |= any((u32s)((i64s)load<f64s>(start.error + j + i) < 0));
-        }
-        const auto walk = some > kVector
-                              ? (alternating ? walk_strip<2, true, Consumer> : walk_strip<2, false, Consumer>)
-                              : (alternating ? walk_strip<1, true, Consumer> : walk_strip<1, false, Consumer>);
-        walk(tile, start, column + j, j, some, to, from, consumer);
+    using Value = typename Consumer::Value;
+    const std::size_t whole = count / kStrip * kStrip, band = whole > kStrip ? consumer.band() : kRows;
+    for (std::size_t j = first; j < first + whole; j += kStrip) {
+        ready_strip<Value>(tile, start, j);
     }
+    for (std::size_t row = 0; row < tile.rows; row += band) {
+        const auto down = static_cast<std::ptrdiff_t>(row);
+        walk_bands(tile, start, column, first, first + whole, row, smaller(row + band, tile.rows),
+                   to + down * consumer.to_stride, from + down * consumer.from_stride, consumer);
+    }
+    if (whole == count) {
+        return;
+    }
+    alignas(64) double doubles[4][kStrip];
+    alignas(64) float limit[kStrip];
+    const Start rest = behind(start, first + whole), own{doubles[0], doubles[1], doubles[2], doubles[3], limit};
+    copy(own.value, rest.value, kStrip);
+    copy(own.difference, rest.difference, kStrip);
+    copy(own.factor, rest.factor, kStrip);
+    copy(own.error, rest.error, kStrip);
+    ready_strip<Value>(tile, own, 0);
+    const auto right = static_cast<std::ptrdiff_t>(whole * sizeof(typename Consumer::Element));
+    walk_bands(tile, own, column + first + whole, 0, count - whole, 0, tile.rows, to + right, from + right, consumer);
+}
+
+template <class Consumer>
+void walk_columns(const Tile& tile, const Start& start, std::size_t column, std::size_t count, char* to,
+                  const char* from, const Consumer& consumer) {
+    walk_strips(tile, start, column, 0, count, to, from, consumer);
 }
 
 double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute(a) : absolute(b); }
@@ -142,6 +188,9 @@ struct Anchors {
     }
 };
 
+// How far ahead to prefetch down strips that take so many bytes of a row.
+std::ptrdiff_t rows_ahead(std::size_t bytes) { return static_cast<std::ptrdiff_t>(kAheadBytes / bytes + 1); }
+
 // Rows in progression.
 template <class Consumer>
 void walk_run(const Table& table, const Rows& rows, const Progression& progression, char* to, const char* from,
@@ -164,17 +213,14 @@ void walk_run(const Table& table, const Rows& rows, const Progression& progressi
                   progression.grain,
                   false};
         anchors.make(tile, tile.position(height - 1));
-        const auto above = static_cast<std::ptrdiff_t>(done), below = static_cast<std::ptrdiff_t>(height);
+        const auto above = static_cast<std::ptrdiff_t>(done);
         for (std::size_t j = 0; j < table.columns; j += kBlock) {
             const std::size_t count = smaller(kBlock, table.columns - j);
             const auto offset = static_cast<std::ptrdiff_t>(j) * size;
             make_start(tile, work.anchor, j, count, work.start);
-            // A tile of few columns is followed by the one below it; of many, by its next columns.
-            const bool last = j + count == table.columns;
-            consumer.go_on(table.columns <= 2 * kBlock || last ? below * consumer.from_stride - (last ? offset : 0)
-                                                               : static_cast<std::ptrdiff_t>(kBlock) * size);
-            walk_strips(tile, work.start, j, 0, count, to + above * consumer.to_stride + offset,
-                        from + above * consumer.from_stride + offset, consumer);
+            consumer.go_on(rows_ahead(count * sizeof(typename Consumer::Element)) * consumer.from_stride);
+            walk_columns(tile, work.start, j, count, to + above * consumer.to_stride + offset,
+                         from + above * consumer.from_stride + offset, consumer);
         }
         done += height;
     }
@@ -236,19 +282,24 @@ std::size_t rows_of_whole_lines(std::size_t columns, std::size_t line) {  // lin
     return rows;
 }
 
-// Rows one after the other in memory, past the caches: in strips of whole cache lines, the last of which goes on in the
-// next row. Rows that begin alike with regard to a line, every `period` rows, are walked down together. Writes neither
-// what the first row has before its first whole line nor the last rows; tells how many rows are done but for that.
+// How many elements of E stand before the first whole cache line of `row`.
 template <class E>
-std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Workspace& work) {
+std::size_t before_line(const char* row) {
+    return (0 - reinterpret_cast<std::uintptr_t>(row)) % kLine / sizeof(E);
+}
+
+// Rows one after the other in memory: in strips of whole cache lines, the last of which goes on in the next row. Rows
+// that begin alike with regard to a line, every `period` rows, are walked down together. Leaves out what the first row
+// has before its first whole line, and the last rows: tells how many are done, the next one up to its first whole line.
+template <class Consumer>
+std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const char* from, const Workspace& work,
+                       Consumer consumer) {
+    using E = typename Consumer::Element;
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(E));
     const std::size_t columns = table.columns, period = rows_of_whole_lines(columns, kLine / sizeof(E));
     const auto stride = static_cast<std::ptrdiff_t>(columns) * size;
-    const auto before_line = [&](const char* row) {
-        return (0 - reinterpret_cast<std::uintptr_t>(row)) % kLine / sizeof(E);
-    };
     const Steps steps = period == 1 ? table.unit_steps : prepare(table, static_cast<double>(period), work.steps);
-    const Fill<E, true> consumer{static_cast<std::ptrdiff_t>(period) * stride, 0};
+    consumer.to_stride = consumer.from_stride = static_cast<std::ptrdiff_t>(period) * stride;
     Anchors anchors{table, steps, work.anchor};
     const std::size_t whole = (rows.count - 1) / period * period;
     for (std::size_t done = 0; done < whole; done += kRows * period) {
@@ -257,8 +308,8 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
             Tile tile{table, steps, rows, rows.first + done + o, period, height, 0.0, 0.0, __builtin_inf(), 0, false};
             anchors.since = period == 1 ? anchors.since : kRotations;
             anchors.make(tile, tile.position(height - 1) + 1.0);
-            char* const row = to + static_cast<std::ptrdiff_t>(done + o) * stride;
-            const std::size_t from_lane = before_line(row), next_lanes = before_line(row + stride);
+            const auto above = static_cast<std::ptrdiff_t>(done + o) * stride;
+            const std::size_t from_lane = before_line<E>(to + above), next_lanes = before_line<E>(to + above + stride);
             for (std::size_t j = 0, count = 0; j < columns; j += count) {
                 count = columns - j < kBlock + kLine ? columns - j : kBlock;  // the last one has a whole line
                 make_start(tile, work.anchor, j, count, work.start);
@@ -273,8 +324,10 @@ std::size_t stream_run(const Table& table, const Rows& rows, char* to, const Wor
                                     work.next);
                     make_start(next, work.next, 0, more, behind(work.start, count));
                 }
-                char* const there = row + static_cast<std::ptrdiff_t>(j + from_lane) * size;
-                walk_strips(tile, work.start, j, from_lane, count - from_lane + more, there, there, consumer);
+                consumer.go_on(rows_ahead(count * sizeof(E)) * consumer.from_stride);
+                const auto there = above + static_cast<std::ptrdiff_t>(j + from_lane) * size;
+                walk_strips(tile, work.start, j, from_lane, count - from_lane + more, to + there, from + there,
+                            consumer);
             }
         }
     }
@@ -315,35 +368,87 @@ bool is_contiguous(const Target& target) {
     return fits(target.to) && fits(target.from);
 }
 
+// Whether rows are walked in whole cache lines: the arrays' rows, one after the other, are long and begin alike.
 template <class E>
-bool can_stream(const Table& table, const Rows& rows, const Target& target) {
+bool has_lines(const Table& table, const Rows& rows, const Target& target) {
     constexpr bool whole_lines = kStrip * sizeof(E) % kLine == 0;
-    return whole_lines && target.stream && is_run(rows) && rows.count > 64 && table.columns >= kLine / sizeof(E) &&
-           target.to.row_stride == static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
+    const auto bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
+    const auto apart = reinterpret_cast<std::uintptr_t>(target.to.address[0]) -
+                       reinterpret_cast<std::uintptr_t>(target.from.address[0]);
+    return whole_lines && is_run(rows) && rows.count >= kLineRows && table.columns >= kLine / sizeof(E) &&
+           target.to.row_stride == bytes && target.from.row_stride == bytes && apart % kLine == 0;
+}
+
+// Columns [first, end) of one row, by way of a row of V.
+template <class E, class V>
+void write_part(const Table& table, const Rows& rows, std::size_t row, std::size_t first, std::size_t end,
+                const Target& target, const Workspace& work) {
+    char* const tile = static_cast<char*>(work.tile);
+    const Arrays there{&tile, 0, sizeof(V)};
+    make_rows(table, {nullptr, position_of(rows, row), 0, 1}, there, there, work, Fill<V, false>{0, 0});
+    Target plain = target;
+    plain.stream = false;
+    const auto offset = static_cast<std::ptrdiff_t>(first * sizeof(E));
+    write_contiguous(plain, reinterpret_cast<E*>(row_of(target.to, 0, row) + offset),
+                     reinterpret_cast<const E*>(row_of(target.from, 0, row) + offset),
+                     reinterpret_cast<const V*>(tile) + first, end - first);
+}
+
+template <class E, class V, class Consumer>
+void run_lines(const Table& table, const Rows& rows, const Target& target, const Workspace& work,
+               const Consumer& consumer) {
+    char* const to = row_of(target.to, 0, rows.first);
+    const std::size_t whole = walk_lines(table, rows, to, row_of(target.from, 0, rows.first), work, consumer);
+    const std::size_t next = rows.first + whole, rest = rows.count - whole;
+    const auto before = [&](std::size_t row) { return before_line<E>(row_of(target.to, 0, row)); };
+    write_part<E, V>(table, rows, rows.first, 0, before(rows.first), target, work);
+    write_part<E, V>(table, rows, next, before(next), table.columns, target, work);
+    Target plain = target;
+    plain.stream = false;
+    run_single<E>(table, {nullptr, rows.start, next + 1, rest - 1}, plain, work);
 }
 
 // One array of contiguous rows.
 template <class E>
 void run_single(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const std::ptrdiff_t to_stride = target.to.row_stride, from_stride = target.from.row_stride;
-    if (target.operation == Operation::add) {
-        const auto scale = static_cast<float>(target.scale);
-        if (scale != 1.0F) {
-            make_rows(table, rows, target.to, target.from, work, Add<E, true>{to_stride, from_stride, 0, scale});
+    const auto scale = static_cast<float>(target.scale);
+    const auto run = [&](auto value, const auto& consumer) {
+        if (has_lines<E>(table, rows, target)) {
+            run_lines<E, decltype(value)>(table, rows, target, work, consumer);
         } else {
-            make_rows(table, rows, target.to, target.from, work, Add<E, false>{to_stride, from_stride, 0, scale});
+            make_rows(table, rows, target.to, target.from, work, consumer);
         }
-        return;
+    };
+    if (target.operation == Operation::fill && target.stream && has_lines<E>(table, rows, target)) {
+        run_lines<E, E>(table, rows, target, work, Fill<E, true>{to_stride, from_stride});
+    } else if (target.operation == Operation::fill) {
+        run(E{}, Fill<E, false>{to_stride, from_stride});
+    } else if (scale == 1.0F) {
+        run(float{}, Add<E, false>{to_stride, from_stride, 0, scale});
+    } else {
+        run(float{}, Add<E, true>{to_stride, from_stride, 0, scale});
     }
-    const Fill<E, false> fill{to_stride, to_stride};
-    if (!can_stream<E>(table, rows, target)) {
-        make_rows(table, rows, target.to, target.to, work, fill);
-        return;
+}
+
+// Makes rows of V in the workspace. `ahead` tells Fill what to prefetch meanwhile.
+template <class V, class Consumer>
+const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, const Consumer& ahead) {
+    // The addresses of row 0, which may lie before the tile: positions are counted from there, and rounded once.
+    const auto first = static_cast<std::ptrdiff_t>(rows.first);
+    char* const to = static_cast<char*>(work.tile) - first * ahead.to_stride;
+    char* const from = nullptr;
+    make_rows(table, rows, {&to, ahead.to_stride, sizeof(V)}, {&from, ahead.from_stride, sizeof(V)}, work, ahead);
+    return static_cast<const V*>(work.tile);
+}
+
+const double* make_doubles(const Table& table, const Rows& rows, const Workspace& work) {
+    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    auto* const tile = static_cast<double*>(work.tile);
+    for (std::size_t r = 0; r < rows.count; ++r) {
+        maker.make(position_of(rows, rows.first + r), tile + r * table.columns);
     }
-    const std::size_t done = stream_run<E>(table, rows, row_of(target.to, 0, rows.first), work);
-    // Rows of which a part may be missing.
-    make_rows(table, {nullptr, rows.start, rows.first, 1}, target.to, target.to, work, fill);
-    make_rows(table, {nullptr, rows.start, rows.first + done, rows.count - done}, target.to, target.to, work, fill);
+    return tile;
 }
 
 // Several arrays, or strides: by way of tiles of V.
@@ -351,16 +456,16 @@ template <class E, class V>
 void run_tiles(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const auto row_bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(V));
     const std::size_t end = rows.first + rows.count, height = table.shared_rows * (sizeof(double) / sizeof(V));
-    char* const tile = static_cast<char*>(work.tile);
     for (std::size_t i = rows.first; i < end; i += height) {
         const std::size_t count = smaller(height, end - i);
-        const Arrays there{&tile, row_bytes, sizeof(V)};
-        const Rows some{rows.position != nullptr ? rows.position + i : nullptr, rows.start + static_cast<double>(i), 0,
-                        count};
-        make_rows(table, some, there, there, work, Fill<V, false>{row_bytes, row_bytes});
-        write_rows<E>(table.columns, target, i, count, reinterpret_cast<const V*>(tile));
+        const V* const tile =
+            make_tile<V>(table, {rows.position, rows.start, i, count}, work, Fill<V, false>{row_bytes, 0});
+        write_rows<E>(table.columns, target, i, count, tile);
     }
 }
+
+template <class E>
+void embed_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work);
 
 // Whether rows of both sides are one element apart, so that columns can be written from registers.
 template <class E>
@@ -392,10 +497,15 @@ void run_down(const Table& table, const Rows& rows, const Target& target, const 
 
 template <class E>
 void run_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
+    if (target.operation == Operation::embed) {
+        embed_rows<E>(table, rows, target, work);
+        return;
+    }
     const bool float32 = kSame<E, float> || target.operation == Operation::add;
     const std::size_t height = table.shared_rows * (sizeof(double) / (float32 ? sizeof(float) : sizeof(E)));
     // Rows that several arrays or cells share are made once, and stay in the caches.
-    const bool shared = target.cells > 1 || (target.count > 1 && rows.count <= height);
+    const bool shared =
+        target.cells > 1 || (target.count > 1 && (rows.count <= height || shares_rows(target, target.count)));
     for (std::size_t a = 0; a < (shared ? 1 : target.count); ++a) {
         Target part = target;
         part.to.address += a;
@@ -413,17 +523,45 @@ void run_rows(const Table& table, const Rows& rows, const Target& target, const 
     }
 }
 
+// Calls write(i, count) for parts of all rows, of at most `most` each: where there is no room for all turns, in an
+// order that evaluates each of them once.
+template <class Write>
+void in_order_of_turns(const Table& table, const Rows& rows, std::size_t most, const Write& write) {
+    const std::size_t end = rows.first + rows.count;
+    if (table.turns == kGrid) {
+        for (std::size_t i = rows.first; i < end; i += most) {
+            write(i, smaller(most, end - i));
+        }
+        return;
+    }
+    for (std::size_t turn = 0; turn < kGrid; turn += table.turns) {
+        for (std::size_t i = rows.first, count = 0; i < end; i += count) {
+            count = 0;
+            while (count < most && i + count < end && on_grid(position_of(rows, i + count)).turn - turn < table.turns) {
+                ++count;
+            }
+            if (count != 0) {
+                write(i, count);
+            } else {
+                count = 1;
+            }
+        }
+    }
+}
+
 template <>
 void run_rows<double>(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    auto* tile = static_cast<double*>(work.tile);
-    const std::size_t height = target.count == 1 ? 1 : table.shared_rows, end = rows.first + rows.count;
-    for (std::size_t i = rows.first; i < end; i += height) {
-        const std::size_t count = smaller(height, end - i);
-        for (std::size_t r = 0; r < count; ++r) {
-            evaluated_doubles(table, position_of(rows, i + r), work.trig, tile + r * table.columns);
-        }
-        write_rows<double>(table.columns, target, i, count, tile);
+    if (target.operation == Operation::embed) {
+        embed_rows<double>(table, rows, target, work);
+        return;
     }
+    const bool shared = target.count > 1 || target.cells > 1 || rows_are_close(target.to);
+    const std::size_t few = kTileDoubles / table.columns != 0 ? kTileDoubles / table.columns : 1;
+    const std::size_t height = shared ? table.shared_rows : smaller(few, table.shared_rows);
+    in_order_of_turns(table, rows, height, [&](std::size_t i, std::size_t count) {
+        const double* const tile = make_doubles(table, {rows.position, rows.start, i, count}, work);
+        write_rows<double>(table.columns, target, i, count, tile);
+    });
 }
 
 // How many positions of a list, from the one at i on, are each one more than the one before.
@@ -466,7 +604,7 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
             single_rows_until(i);
             for (++i; i < end && is_masked(rows.position[i]); ++i) {
             }
-            if (target.operation == Operation::fill) {
+            if (target.operation != Operation::add) {
                 clear_rows<E>(table.columns, target, done, i - done);
             }
             done = i;
@@ -527,6 +665,10 @@ void finish(const Target& target) {
 
 void run(const Table& table, const Rows& rows, const Target& target, double* workspace) noexcept {
     const Workspace work = divide(table, workspace);
+    if (work.kept->table != table.serial) {
+        *work.kept = {};
+        work.kept->table = table.serial;
+    }
     switch (target.element) {
         case Element::f32:
             run_elements<float>(table, rows, target, work);
@@ -580,3 +722,5 @@ Steps POSENC_LEVEL(prepare)(const Table& table, double step, double* memory) noe
 }
 
 }  // namespace posenc
+
+#include "embed_rows.inl.hpp"

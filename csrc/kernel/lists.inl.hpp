@@ -29,14 +29,6 @@ Errors quick_errors(double angle, double amplitude) {
     return {kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude};
 }
 
-// A row of float64: one fixed sequence of operations, none of them fused.
-void evaluated_doubles(const Table& table, double position, double* trig, double* row) {
-    evaluate_row<false>(table, position, trig);
-    for (std::size_t j = 0; j < table.columns; ++j) {
-        row[j] = table.source[j] < 0 ? 0.0 : trig[table.source[j]] * table.amplitude + 0.0;  // no negative zeros
-    }
-}
-
 template <class Consumer>
 class RowMaker {
 public:
@@ -121,7 +113,7 @@ private:
         const Errors bound = evaluate_errors(angle, amplitude_);
         const RoundingTest<Value> test{kEvaluateWindow};
         const f32s least = floor(position, bound, test);
-        evaluate_row<true>(table_, position, trig_);
+        evaluate_row(table_, position, trig_);
         parts(table_.columns, [&](auto vectors, std::size_t j, std::size_t count) {
             f32s values[vectors];
             for (std::size_t v = 0; v < vectors; ++v) {

@@ -83,6 +83,7 @@ struct Start {
     double* difference;  // from the row before
     double* factor;      // k
     double* error;       // of every row; its sign bit is set where values alternate, the last bit as kGrain says
+    float* limit;        // what the rounding test has to measure at least; its sign bit as that of the error
 };
 
 // The columns of one row, from a frequency's: first and second of a pair.
@@ -229,7 +230,8 @@ void make_start(const Tile& tile, const Anchor& anchor, std::size_t first, std::
 }
 
 Start behind(const Start& start, std::size_t lanes) {
-    return {start.value + lanes, start.difference + lanes, start.factor + lanes, start.error + lanes};
+    return {start.value + lanes, start.difference + lanes, start.factor + lanes, start.error + lanes,
+            start.limit + lanes};
 }
 
 // The start of one frequency's columns at position, position + 1 ... of a tile whose lanes are rows: those of the first
@@ -284,54 +286,104 @@ template <class E>
     y = y + d;
 }
 
-// Walks down columns column, column + 1, ... of a run, of which `count` are wanted; their start is `at`.
+// What the rounding test has to measure at least of a column whose first value and difference are y and d, and which
+// errs by `flagged`. Infinite, so that all values are settled, where narrow_rearranged may be wrong: a value is exact
+// and a tie, or other than 0 and below 2^-126 in magnitude (docs/accuracy.md, section 7).
+template <class Test>
+f64s limit_of(const Table& table, f64s y, f64s d, f64s k, f64s flagged) {
+    constexpr double kSlow = 0x1p-120, kNormal = 0x1p-126, kInfinity = __builtin_inf();
+    const double amplitude = table.amplitude;
+    const f64s e = magnitude(flagged), scaled = e * Test::limit_of(1.0 + 0x1p-20);
+    const f64s enough = scaled > Test::kSmallestLimit ? scaled : Test::kSmallestLimit + f64s{};
+    const i64s tie = (i64s)(((i64s)(amplitude + f64s{}) & 0x1fffffff) == 0x10000000);
+    const f64s limit = choose((i64s)(e > 0.0), enough, choose(tie, kInfinity + f64s{}, f64s{}));
+    const i64s moves = (i64s)(k != 0.0) | (i64s)(d != 0.0);
+    const i64s tiny =
+        ((i64s)(k * (amplitude * amplitude) < kSlow) & moves) | ((i64s)(magnitude(y) < kNormal) & (i64s)(y != 0.0));
+    return choose(tiny, kInfinity + f64s{}, limit);
+}
+
+// Makes the strip that begins at lane `at` ready for walk_strip.
+template <class Value>
+void ready_strip(const Tile& tile, const Start& start, std::size_t at) {
+    for (std::size_t v = at; v < at + kStrip; v += kVector) {
+        f64s half[4][2];
+        double* const of[4] = {start.value, start.difference, start.factor, start.error};
+        for (std::size_t i = 0; i < 4; ++i) {
+            half[i][0] = load<f64s>(of[i] + v);
+            half[i][1] = load<f64s>(of[i] + v + kLanes);
+        }
+        const auto limits = [&](std::size_t h) {
+            const f64s least =
+                limit_of<RoundingTest<Value>>(tile.table, half[0][h], half[1][h], half[2][h], half[3][h]);
+            return (f64s)((i64s)least | ((i64s)half[3][h] & INT64_MIN));
+        };
+        store(start.limit + v, convert(limits(0), limits(1)));
+        for (std::size_t i = 0; i < 3; ++i) {
+            rearrange(half[i][0], half[i][1]);
+            store(of[i] + v, half[i][0]);
+            store(of[i] + v + kLanes, half[i][1]);
+        }
+    }
+}
+
+// Whether values of the strip alternate.
+bool alternates(const Start& start, std::size_t at) {
+    return any(((u32s)load<f32s>(start.limit + at) | (u32s)load<f32s>(start.limit + at + kVector)) & 0x80000000);
+}
+
+// Walks down one strip, of columns column, column + 1, ..., of which `count` are wanted: rows [first, end) of the tile,
+// the first of which is at `to`. The state of the strip is at lane `at` of `start`, and stays there.
 template <std::size_t vectors, bool alternating, class Consumer>
-void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::size_t at, std::size_t count, char* to,
-                const char* from, const Consumer& consumer) {
+[[gnu::always_inline]] inline void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::size_t at,
+                                              std::size_t count, std::size_t first, std::size_t end, char* to,
+                                              const char* from, const Consumer& consumer) {
     using Value = typename Consumer::Value;
+    using Test = RoundingTest<Value>;
     constexpr std::size_t registers = 2 * vectors;
     f64s y[registers], d[registers], k[registers];
-    u32s flips[vectors];
     for (std::size_t v = 0; v < registers; ++v) {
         y[v] = load<f64s>(start.value + at + v * kLanes);
         d[v] = load<f64s>(start.difference + at + v * kLanes);
         k[v] = load<f64s>(start.factor + at + v * kLanes);
     }
-    using Test = RoundingTest<Value>;
+    u32s flips[vectors];
     f32s limit{};
     for (std::size_t v = 0; v < vectors; ++v) {
-        const double* error = start.error + at + v * kVector;
-        const f64s low = load<f64s>(error), high = load<f64s>(error + kLanes);
-        const auto limit_of = [&](f64s e) {
-            const f64s scaled = magnitude(e) * Test::limit_of(1.0 + 0x1p-20);
-            const f64s enough = scaled > Test::kSmallestLimit ? scaled : Test::kSmallestLimit + f64s{};
-            return (f64s)((i64s)enough & (i64s)(magnitude(e) > 0.0));
-        };
-        const f32s limits = convert(limit_of(low), limit_of(high));
-        limit = limits > limit ? limits : limit;
-        flips[v] = (u32s)convert(low, high) & 0x80000000;
+        const u32s flagged = load<u32s>(start.limit + at + v * kVector);
+        const f32s least = (f32s)(flagged & 0x7fffffff);
+        flips[v] = flagged & 0x80000000;
+        limit = least > limit ? least : limit;
     }
-    for (std::size_t row = 0; row < tile.rows; ++row, to += consumer.to_stride, from += consumer.from_stride) {
+    for (std::size_t row = first; row < end; ++row, to += consumer.to_stride, from += consumer.from_stride) {
         POSENC_MCA_LOOP(row);
         f32s value[vectors], measure[vectors];
         consumer.prefetch(from, vectors);
         Mask certain = every_lane();
         for (std::size_t v = 0; v < vectors; ++v) {
-            value[v] = convert(y[2 * v], y[2 * v + 1]);
-            certain = Test::certain_at_all(certain, value[v]);
-            measure[v] = Test::measure(y[2 * v], y[2 * v + 1], value[v]);
+            const Narrowed narrowed = narrow_rearranged(y[2 * v], y[2 * v + 1]);
+            value[v] = narrowed.value;
+            certain = Test::certain_at_all(certain, narrowed.value);
+            measure[v] = Test::measure(narrowed);
         }
         certain = at_least(certain, measure[0], measure[vectors - 1], limit);
         const bool flip = alternating && row % 2 != 0;
         if (__builtin_expect(!all(certain), 0)) {
             f64s known[registers], error[registers];
             for (std::size_t v = 0; v < registers; ++v) {
+                known[v] = y[v];
+            }
+            for (std::size_t v = 0; v < registers; v += 2) {
+                arrange(known[v], known[v + 1]);
+            }
+            for (std::size_t v = 0; v < registers; ++v) {
                 const f64s flagged = load<f64s>(start.error + at + v * kLanes), e = magnitude(flagged);
                 // What is smaller than its error is 0 where angles are whole multiples of kGrain quarter turns.
-                const i64s other = ~(-((i64s)flagged & 1) & (i64s)(magnitude(y[v]) <= e));
+                const i64s other = ~(-((i64s)flagged & 1) & (i64s)(magnitude(known[v]) <= e));
                 // An evaluated row's error is relative to the result, apart from the angle's.
-                const f64s least_error = row != 0 ? e : least(e, magnitude(y[v]) * kEvaluateError + tile.first_error);
-                known[v] = (f64s)((i64s)y[v] & other);
+                const f64s evaluated = magnitude(known[v]) * kEvaluateError + tile.first_error;
+                const f64s least_error = row != 0 ? e : least(e, evaluated);
+                known[v] = (f64s)((i64s)known[v] & other);
                 error[v] = (f64s)((i64s)least_error & other);
             }
             bool same = true;
@@ -362,6 +414,27 @@ void walk_strip(const Tile& tile, const Start& start, std::size_t column, std::s
         for (std::size_t v = 0; v < registers; ++v) {
             advance(k[v], y[v], d[v]);
         }
+    }
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < registers; ++v) {
+        store(start.value + at + v * kLanes, y[v]);
+        store(start.difference + at + v * kLanes, d[v]);
+    }
+}
+
+// Walks down columns column, column + 1, ... of a run, of which `count` are wanted, strip by strip: rows [first, end)
+// of the tile, the first of which is at `to`. The state of the strips begins at lane `at` of `start`, and stays there.
+template <bool alternating, class Consumer>
+void walk_band(const Tile& tile, const Start& start, std::size_t column, std::size_t at, std::size_t count,
+               std::size_t first, std::size_t end, char* to, const char* from, const Consumer& consumer) {
+    constexpr auto width = static_cast<std::ptrdiff_t>(kStrip * sizeof(typename Consumer::Element));
+    for (; count >= kStrip; count -= kStrip, at += kStrip, column += kStrip, to += width, from += width) {
+        walk_strip<2, alternating>(tile, start, column, at, kStrip, first, end, to, from, consumer);
+    }
+    if (count > kVector) {
+        walk_strip<2, alternating>(tile, start, column, at, count, first, end, to, from, consumer);
+    } else if (count != 0) {
+        walk_strip<1, alternating>(tile, start, column, at, count, first, end, to, from, consumer);
     }
 }
 

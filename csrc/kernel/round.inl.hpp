@@ -35,9 +35,7 @@ struct RoundingTest<float> {
     static double limit_of(double error) { return error * 0x1p56; }
     static constexpr double kSmallestLimit = kSmallest * 0x1p31;
     static Mask certain_at_all(Mask mask, f32s) { return mask; }
-    static f32s measure(f64s a, f64s b, f32s rounded) {
-        return __builtin_convertvector((i32s)((low_words(a, b) - kTie) << 3), f32s) * rounded;
-    }
+    static f32s measure(const Narrowed& y) { return __builtin_convertvector(y.rest, f32s) * y.value; }
 };
 
 // A float32 that is no tie of the narrow format narrows as the true value does, if the error of the double is below
@@ -53,7 +51,7 @@ struct RoundingTest {
     static double limit_of(double error) { return floor_of(error, 0.0); }
     static constexpr double kSmallestLimit = kSmallest;
     static Mask certain_at_all(Mask mask, f32s rounded) { return certain(mask, f64s{}, f64s{}, rounded); }
-    static f32s measure(f64s, f64s, f32s rounded) { return rounded; }
+    static f32s measure(const Narrowed& y) { return y.value; }
     static Mask certain(Mask mask, f64s, f64s, f32s rounded) {
         const Mask no_tie = with_bits(mask, (u32s)rounded ^ kTie, (2 * kTie - 1) + u32s{});
         if constexpr (kSame<E, f16>) {

@@ -221,6 +221,43 @@ u32s low_words(f64s a, f64s b) {  // the low halves of all lanes
                                                 POSENC_LIST(0, 2, 4, 6, 8, 10, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
 
+// A register of float32 from two of doubles that are rearranged so, and how far each double is from a tie: the bits
+// that rounding drops, less half of the last bit kept, at the top of a signed lane. Ties go away from zero. Of doubles
+// below 2^-126 in magnitude, only zeros are right.
+struct Narrowed {
+    f32s value;
+    i32s rest;
+};
+#if defined(__AVX512F__)
+// One integer addition rounds and carries; a float32 then is the double's first two bits and what follows the next
+// three. Conversions (vcvtpd2ps) and the shuffles they need take a third more of the ports. Shuffles do not leave
+// 128-bit lanes, hence the order.
+void rearrange(f64s& a, f64s& b) {
+    const f64s low = __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13);
+    b = __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15);
+    a = low;
+}
+void arrange(f64s& a, f64s& b) {  // undoes it
+    const f64s low = __builtin_shufflevector(a, b, 0, 1, 8, 9, 2, 3, 10, 11);
+    b = __builtin_shufflevector(a, b, 4, 5, 12, 13, 6, 7, 14, 15);
+    a = low;
+}
+Narrowed narrow_rearranged(f64s a, f64s b) {
+    const __m512 x = (__m512)((u64s)a + (1U << 28)), y = (__m512)((u64s)b + (1U << 28));
+    const __m512i high = (__m512i)_mm512_shuffle_ps(x, y, 0xdd), low = (__m512i)_mm512_shuffle_ps(x, y, 0x88);
+    const __m512i first_bits = _mm512_set1_epi32(static_cast<int>(0xc0000000));
+    const __m512i value = _mm512_ternarylogic_epi32(_mm512_shldi_epi32(high, low, 3), high, first_bits, 0xd8);
+    return {(f32s)value, (i32s)_mm512_slli_epi32(low, 3)};
+}
+#else
+void rearrange(f64s&, f64s&) {}
+void arrange(f64s&, f64s&) {}
+Narrowed narrow_rearranged(f64s a, f64s b) {
+    const f32s value = join(__builtin_convertvector(a, f32h), __builtin_convertvector(b, f32h));
+    return {value, (i32s)((low_words(a, b) - (1U << 28)) << 3)};
+}
+#endif
+
 f64s least(f64s a, f64s b) { return a < b ? a : b; }
 
 f64s choose(i64s mask, f64s a, f64s b) { return (f64s)(((i64s)a & mask) | ((i64s)b & ~mask)); }

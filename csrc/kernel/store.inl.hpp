@@ -36,6 +36,12 @@ void copy_bytes(char* to, const char* from, std::size_t bytes) {
 
 f64s widen(const double* from) { return load<f64s>(from); }
 void narrow(double* to, f64s value) { store(to, value); }
+template <std::size_t vectors>
+void narrow(double* to, const f64s (&values)[vectors]) {
+    for (std::size_t v = 0; v < vectors; ++v) {
+        store(to + v * kLanes, values[v]);
+    }
+}
 
 // to = from * scale + values, in the precision of the values.
 template <bool scaled, class E, class V>
@@ -60,11 +66,18 @@ void add_contiguous(E* to, const E* from, const V* values, V scale, std::size_t 
     if (unaligned != 0 && count * sizeof(E) > kShortBytes) {
         add_few(smaller(unaligned, count));
     }
-    for (; j + step <= count; j += step) {
-        add(to + j, from + j, values + j);
+    constexpr std::size_t vectors = 2;
+    for (; j + vectors * step <= count; j += vectors * step) {
+        Wide sums[vectors];
+        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLinearAhead);
+        for (std::size_t v = 0; v < vectors; ++v) {
+            const Wide wide = widen(from + j + v * step);
+            sums[v] = (scaled ? wide * scale : wide) + load<Wide>(values + j + v * step);
+        }
+        narrow(to + j, sums);
     }
-    if (j < count) {
-        add_few(count - j);
+    while (j < count) {
+        add_few(smaller(step, count - j));
     }
 }
 

@@ -152,11 +152,12 @@ private:
 // One call: its arguments, once Python has said what there is to say about them.
 class SmallCall {
 public:
-    SmallCall(SmallCalls& self, const Said& said, PyObject* from, PyObject* to)
-        : self_(self), said_(said), from_(from), to_(to) {}
+    SmallCall(SmallCalls& self, const Said& said, PyObject* from, PyObject* to, PyObject* ids)
+        : self_(self), said_(said), from_(from), to_(to), ids_(ids) {}
 
     Done go() {
-        if (said_.positions != Py_None && !(is_integer(said_.start, 0) && said_.bounds == Py_None)) {
+        if ((said_.positions != Py_None && !(is_integer(said_.start, 0) && said_.bounds == Py_None)) ||
+            (ids_ != nullptr && from_ == to_)) {
             return Done::no;
         }
         if (!read_layout(said_.axes, layout_) || !prepare()) {
@@ -192,6 +193,7 @@ private:
         Lender& lender = *self_.lender;
         return lender.prepare(to_, true, lent_to_) &&
                (from_ == nullptr || from_ == to_ || lender.prepare(from_, false, lent_from_)) &&
+               (ids_ == nullptr || lender.prepare(ids_, false, lent_ids_)) &&
                lender.prepare(said_.start, false, lent_start_) &&
                (said_.positions == Py_None || lender.prepare(said_.positions, false, lent_positions_)) &&
                (said_.mask == Py_None || lender.prepare(said_.mask, false, lent_mask_)) &&
@@ -217,8 +219,8 @@ private:
         }
         old_ = out_;
         if (from_ != nullptr && from_ != to_) {
-            if (!self_.lender->view(lent_from_, old_) || !is_same_shape(old_, out_) || old_.kind != out_.kind ||
-                old_.size != out_.size || !(is_same_memory(old_, out_) || are_apart(old_, out_))) {
+            if (!self_.lender->view(lent_from_, old_) || old_.kind != out_.kind || old_.size != out_.size ||
+                !(ids_ != nullptr ? is_table() : is_other())) {
                 return Done::no;
             }
         }
@@ -233,8 +235,11 @@ private:
             return Done::no;
         }
         const Fallible fallible;
-        Write write(out_, old_, from_ != nullptr, *scale);
-        if (!write.prepare(*known_, where)) {
+        const Operation operation = ids_ != nullptr    ? Operation::embed
+                                    : from_ != nullptr ? Operation::add
+                                                       : Operation::fill;
+        Write write(out_, old_, operation, *scale);
+        if (!write.prepare(*known_, where) || (ids_ != nullptr && !write.look_up(tokens_))) {
             return Done::no;
         }
         if (lent_to_.end != 0 && !self_.lender->torch.count_version(to_)) {
@@ -247,6 +252,17 @@ private:
         }
         write.run();
         return Done::yes;
+    }
+
+    // What is added to.
+    bool is_other() const noexcept {
+        return is_same_shape(old_, out_) && (is_same_memory(old_, out_) || are_apart(old_, out_));
+    }
+
+    // What ids name rows of; reads them.
+    bool is_table() {
+        return known_->size() == 1 && old_.axes == 2 && old_.shape[1] == columns_ && are_apart(old_, out_) &&
+               self_.lender->read(lent_ids_, tokens_) && are_apart(tokens_.view, out_);
     }
 
     // Brings the axes into the order in which they are written.
@@ -276,20 +292,21 @@ private:
 
     SmallCalls& self_;
     const Said& said_;
-    PyObject *from_, *to_;  // from: null to fill
-    Lent lent_from_, lent_to_, lent_start_, lent_positions_, lent_mask_, lent_bounds_;
+    PyObject *from_, *to_, *ids_;  // from: null to fill; ids: null but to embed
+    Lent lent_from_, lent_to_, lent_ids_, lent_start_, lent_positions_, lent_mask_, lent_bounds_;
     std::optional<NoCollections> calm_;
     Layout layout_;
     View out_, old_;
+    Values tokens_;
     std::int64_t columns_ = 0;
     Known known_;
 };
 
 }  // namespace
 
-Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to) {
+Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to, PyObject* ids) {
     try {
-        return SmallCall(self, said, from, to).go();
+        return SmallCall(self, said, from, to, ids).go();
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (py::error_already_set& error) {

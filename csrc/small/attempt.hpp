@@ -37,7 +37,8 @@ struct SmallCalls {
 // Whether threads= and backend= leave the choice to posenc.
 bool is_usual(PyObject* threads, PyObject* backend) noexcept;
 
-// Writes PE to `to` or, unless `from` is null, from * x_scale + PE. Done::error: a Python error is set.
-Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to);
+// Writes PE to `to` or, unless `from` is null, from * x_scale + PE; given ids, `from` is a table of what they name.
+// Done::error: a Python error is set.
+Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to, PyObject* ids = nullptr);
 
 }  // namespace posenc::small

@@ -121,6 +121,49 @@ PyObject* make(Lender& lender, const std::int64_t* shape, int axes, PyObject* dt
     return out;
 }
 
+double elements_of(const std::int64_t* shape, int axes) {
+    double elements = 1.0;
+    std::for_each(shape, shape + axes, [&](std::int64_t n) { elements *= static_cast<double>(n); });
+    return elements;
+}
+
+PyObject* embed(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
+    if (!has_count(count, 11)) {
+        return nullptr;
+    }
+    try {
+        Lender& lender = *self->lender;
+        Lent lent;
+        View table;
+        std::int64_t shape[kMostAxes]{};
+        bool number = false;
+        int axes = is_usual(a[9], a[10]) ? shape_of(lender, a[0], shape, number) : 0;
+        if (axes == 0 || number || !lender.prepare(a[1], false, lent) || !lender.view(lent, table) || table.axes != 2) {
+            Py_RETURN_NONE;
+        }
+        shape[axes++] = table.shape[1];
+        if (elements_of(shape, axes) > static_cast<double>(kMostElements)) {
+            Py_RETURN_NONE;
+        }
+        PyObject* out = a[2] != Py_None ? Py_NewRef(a[2]) : nullptr;
+        if (out == nullptr && lent.end == 0) {
+            out = lender.empty_of(a[1], shape, axes);
+        } else if (out == nullptr) {
+            const auto dtype = py::reinterpret_steal<py::object>(PyObject_GetAttrString(a[1], "dtype"));
+            out = dtype ? new_tensor(lender, shape, axes, dtype.ptr()) : nullptr;
+        }
+        if (out == nullptr) {
+            return refused();
+        }
+        return written(attempt(*self, {a[3], a[4], a[5], a[6], a[7], a[8]}, a[1], out, a[0]), out);
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (py::error_already_set& error) {
+        error.restore();
+    }
+    return nullptr;
+}
+
 PyObject* encode(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 9)) {
         return nullptr;
@@ -134,9 +177,7 @@ PyObject* encode(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
             Py_RETURN_NONE;
         }
         shape[axes++] = static_cast<std::int64_t>(*dim);
-        double elements = 1.0;
-        std::for_each(shape, shape + axes, [&](std::int64_t n) { elements *= static_cast<double>(n); });
-        if (elements > static_cast<double>(kMostElements)) {
+        if (elements_of(shape, axes) > static_cast<double>(kMostElements)) {
             Py_RETURN_NONE;
         }
         PyObject* const out = make(*self->lender, shape, axes, a[6]);
@@ -273,6 +314,7 @@ PyMethodDef methods[] = {
     fast<fill>("fill", "fill($self, /, *said)\n--\n\nfill_, if it is plain; tells whether it was."),
     fast<add_in_place>("add_", "add_($self, /, *said)\n--\n\nadd_, if it is plain; tells whether it was."),
     fast<add>("add", "add($self, /, *said)\n--\n\nadd, if it is plain; None if it was not."),
+    fast<embed>("embed", "embed($self, /, *said)\n--\n\nembed, if it is plain; None if it was not."),
     fast<encode>("encode", "encode($self, /, *said)\n--\n\nencode, if it is plain; None if it was not."),
     fast<count>("count", "count($self, /, *said)\n--\n\npositions_from_mask, if it is plain; None if it was not."),
     {"forget", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&forget)), METH_NOARGS,

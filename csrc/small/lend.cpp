@@ -215,6 +215,10 @@ PyObject* Lender::new_array(const std::int64_t* shape, int axes, PyObject* dtype
                                                             0, nullptr);
 }
 
+PyObject* Lender::empty_of(PyObject* array, const std::int64_t* shape, int axes) {
+    return new_array(shape, axes, py::detail::array_proxy(array)->descr);
+}
+
 PyObject* Lender::empty_integers(const std::int64_t* shape, int axes) { return new_array(shape, axes, integers_); }
 
 PyObject* Lender::empty(const std::int64_t* shape, int axes, PyObject* dtype) {

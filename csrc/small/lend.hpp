@@ -76,7 +76,8 @@ public:
 
     // New arrays.
     PyObject* empty_like(PyObject* array);
-    PyObject* empty(const std::int64_t* shape, int axes, PyObject* dtype);  // null, without an error: another dtype
+    PyObject* empty(const std::int64_t* shape, int axes, PyObject* dtype);     // null, without an error: another dtype
+    PyObject* empty_of(PyObject* array, const std::int64_t* shape, int axes);  // of its dtype
     PyObject* empty_integers(const std::int64_t* shape, int axes);
 
     Torch torch;

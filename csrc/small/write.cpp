@@ -36,8 +36,8 @@ struct NoPoll : Poll {
 
 }  // namespace
 
-Write::Write(const View& out, const View& from, bool add, double scale)
-    : out_(out), from_(from), add_(add), scale_(scale) {}
+Write::Write(const View& out, const View& from, Operation operation, double scale)
+    : out_(out), from_(from), operation_(operation), scale_(scale) {}
 
 bool Write::prepare(const Axes& axes, const Where& where) {
     axes_ = &axes;
@@ -50,14 +50,14 @@ bool Write::prepare(const Axes& axes, const Where& where) {
     if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
         return false;
     }
-    workspace_.emplace(size);
+    workspace_.emplace(size, true);
     return true;
 }
 
 Target Write::target(int inner) {
     set_addresses(out_, out_.axes - inner, to_addresses_);
     char* const* from = to_addresses_.data();
-    if (from_.data != out_.data) {
+    if (operation_ == Operation::add && from_.data != out_.data) {
         set_addresses(from_, from_.axes - inner, from_addresses_);
         from = from_addresses_.data();
     }
@@ -69,7 +69,7 @@ Target Write::target(int inner) {
             0,
             0,
             out_.element(),
-            add_ ? Operation::add : Operation::fill,
+            operation_,
             scale_,
             false};
 }
@@ -80,7 +80,8 @@ void Write::run() {
     } else {
         run_grid();
     }
-    if (head_to_.axes != 0 && head_to_.count() > 0 && !(add_ && is_same_memory(head_to_, head_from_))) {
+    if (head_to_.axes != 0 && head_to_.count() > 0 &&
+        !(operation_ == Operation::add && is_same_memory(head_to_, head_from_))) {
         write_head();
     }
 }
@@ -92,7 +93,7 @@ void Write::write_head() const noexcept {
     const char* from = head_from_.data;
     const auto size = static_cast<std::size_t>(head_to_.size);
     for (std::int64_t left = head_to_.count(); left > 0; --left) {
-        if (add_) {
+        if (operation_ == Operation::add) {
             std::memcpy(to, from, size);
         } else {
             std::memset(to, 0, size);
@@ -120,8 +121,47 @@ bool Write::prepare_rows(const Where& where) {
     return true;
 }
 
+bool Write::look_up(const Values& ids) {
+    const View& view = ids.view;
+    View rows = out_;
+    --rows.axes;
+    if (!ids.are_integers() || !is_same_shape(view, rows)) {
+        return false;
+    }
+    const auto length = static_cast<std::size_t>(rows.shape[rows.axes - 1]);
+    const auto known = static_cast<double>(from_.shape[0]);
+    ids_.resize(static_cast<std::size_t>(rows.count()));
+    std::int64_t index[kMostAxes]{};
+    const char* address = view.data;
+    for (std::size_t row = 0; row < ids_.size(); ++row) {
+        const std::size_t position = placement_.groups == 1 ? row % length : row;
+        if (placement_.masked && std::isnan(placement_.positions[position])) {
+            ids_[row] = -1;
+        } else if (const double id = ids.at(address); id >= 0.0 && id < known) {
+            ids_[row] = static_cast<std::int64_t>(id);
+        } else {
+            return false;
+        }
+        for (int axis = view.axes - 1; axis >= 0; --axis) {
+            address += view.stride[axis];
+            if (++index[axis] < view.shape[axis]) {
+                break;
+            }
+            address -= view.stride[axis] * index[axis];
+            index[axis] = 0;
+        }
+    }
+    from_addresses_.resize(target_.count);
+    for (std::size_t array = 0; array < target_.count; ++array) {
+        from_addresses_[array] = reinterpret_cast<char*>(ids_.data() + array * length);
+    }
+    target_.from = {from_addresses_.data(), sizeof(std::int64_t), from_.stride[1]};
+    target_.embeddings = {from_.data, from_.stride[0], reinterpret_cast<const char*>(ids_.data() + ids_.size())};
+    return true;
+}
+
 void Write::run_rows() noexcept {
-    if (placement_.masked && add_ && !is_same_memory(out_, from_)) {
+    if (placement_.masked && operation_ == Operation::add && !is_same_memory(out_, from_)) {
         copy_masked();
     }
     const Run kernel = active_level().run;

@@ -18,13 +18,17 @@ struct Axis {
 };
 using Axes = std::vector<Axis>;
 
-// out = PE or, if `add`, from * scale + PE. All memory that it takes is there before anything is written.
+// out = PE, or from * scale + PE, or from[ids] * scale + PE. All memory that it takes is there before anything is
+// written.
 class Write {
 public:
-    Write(const View& out, const View& from, bool add, double scale);
+    Write(const View& out, const View& from, Operation operation, double scale);
 
     // Finds out where everything goes. False: what was said is wrong, or may be. Throws std::bad_alloc.
     bool prepare(const Axes& axes, const Where& where);
+
+    // Takes what is to be embedded, once it is known where that goes. False: as above. Throws std::bad_alloc.
+    bool look_up(const Values& ids);
 
     // Throws std::bad_alloc, and has written nothing then.
     void run();
@@ -39,10 +43,11 @@ private:
     Target target(int inner);
 
     const View &out_, &from_;
-    bool add_;
+    Operation operation_;
     double scale_;
     const Axes* axes_ = nullptr;
     Few<char*> to_addresses_, from_addresses_;
+    Few<std::int64_t> ids_;           // of all rows; -1: it is masked
     Placement placement_;             // of the rows of one axis
     std::vector<Few<double>> lines_;  // the positions along each axis of a grid
     std::optional<CallWorkspace> workspace_;

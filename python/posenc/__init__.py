@@ -1,29 +1,35 @@
 """Sinusoidal positional encodings, filled and added in place: exact at every position, at the speed of memory."""
 
 import contextlib as _contextlib
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from . import _reference as _reference  # see below
-from ._api import add, add_, encode, fill_
+from ._api import add, add_, embed, encode, fill_
 from ._backend import BackendError, info
 from ._backend import version as _version
 from ._conventions import convert_layout_, get_encoding, list_encodings
 from ._dynamo import install as _install
 from ._encoding import Encoding
 from ._grid import grid
+from ._identify import Match, identify
 from ._positions import positions_from_mask
 from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
     "BackendError",
     "Encoding",
+    "Match",
     "add",
     "add_",
     "convert_layout_",
+    "embed",
     "encode",
     "fill_",
     "get_encoding",
     "get_num_threads",
     "grid",
+    "identify",
     "info",
     "list_encodings",
     "positions_from_mask",
@@ -38,7 +44,9 @@ with _contextlib.suppress(ImportError):
     from . import _cpp as _cpp
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> _Any:
     if name == "__version__":
         return _version()
+    if name in ("plot", "properties"):  # at first use: matplotlib is imported inside
+        return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -250,6 +250,81 @@ def add(
     return _apply.apply(_apply.combined(x, out), where, how, x_scale)
 
 
+def embed(
+    ids: ArrayLike,
+    table: Any,
+    *,
+    out: Any = None,
+    start: ArrayLike = 0,
+    positions: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    cu_seqlens: ArrayLike | None = None,
+    x_scale: float | str = 1.0,
+    encoding: str | Encoding | None = None,
+    threads: int | str | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Return table[ids] * x_scale + PE: embeddings of tokens with their positions, in one pass.
+
+    Parameters
+    ----------
+    ids : array of int, shape (..., L)
+        Of tokens: rows of `table`, from 0 to V - 1. Any integer dtype. Negative ones do not count from the end.
+    table : array of shape (V, D); float32, float64, float16 or bfloat16
+        The embeddings, as `x` of `add`: of any strides, read-only, a memory map; only the rows that `ids` name are
+        read.
+    out : array of shape (..., L, D) and of the dtype of `table`, optional
+        Where to put the result, in memory of its own. Large results cost less so, as their pages are there already.
+    mask : array of bool, or of 0 and 1, optional
+        Which tokens are real: (L,), or of the shape of `ids`, where an axis of length 1 stands for all. The rows of the
+        others become zero, whatever their ids and positions are (-100 and the like). There is no padding index:
+        ``mask=ids != padding`` says the same.
+    x_scale : float or "sqrt_dim", default 1.0
+        Factor for embeddings; "sqrt_dim" is the square root of D (section 3.4 of the paper).
+    encoding : str or Encoding, optional
+        Which one, by name or as an `Encoding` over one axis. Default: that of the paper.
+    start, positions, cu_seqlens, threads, backend
+        As for `fill_`, of an array (..., L, D).
+
+    Returns
+    -------
+    array of shape (..., L, D)
+        `out`; or a new tensor if `table` is one, and a new NumPy array otherwise. It equals
+        ``posenc.add(table[ids], ...)`` bit for bit, but for masked rows. Where `table` requires grad, so does the new
+        tensor: `table` gets the gradients of its rows, times `x_scale`.
+
+    Raises
+    ------
+    IndexError
+        If an id of a real token is none of a row of `table`: the first such id is named.
+    TypeError, ValueError
+        As `add`; also if `ids` are no integers, `table` has not got two dimensions, the encoding has several axes, or
+        `out` shares memory with `ids` or `table`. Nothing has been written then.
+
+    Examples
+    --------
+    >>> import numpy as np, posenc
+    >>> table = np.arange(12, dtype=np.float32).reshape(3, 4)
+    >>> posenc.embed([[2, 0], [1, -100]], table, mask=[[1, 1], [1, 0]]).round(4)
+    array([[[ 8.    , 10.    , 10.    , 12.    ],
+            [ 0.8415,  1.5403,  2.01  ,  4.    ]],
+    <BLANKLINE>
+           [[ 4.    ,  6.    ,  6.    ,  8.    ],
+            [ 0.    ,  0.    ,  0.    ,  0.    ]]], dtype=float32)
+    """
+    result = _chosen.small.embed(
+        ids, table, out, start, positions, mask, cu_seqlens, x_scale, encoding, threads, backend
+    )
+    if result is not None:
+        return result
+    where, how = Where(start, positions, mask, cu_seqlens), How(encoding, threads, backend)
+    if out is None and _arrays.differentiable(table):
+        autograd = importlib.import_module("posenc._autograd")
+        said = {"start": start, "positions": positions, "mask": mask, "cu_seqlens": cu_seqlens}
+        return autograd.embed(embed, ids, table, x_scale, **said, **how._asdict())
+    return _apply.apply(_apply.looked_up(ids, table, out), where, how, x_scale)
+
+
 @overload
 def encode(
     positions: ArrayLike,

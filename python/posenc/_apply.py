@@ -8,8 +8,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _axes, _backend, _conventions, _encoding, _positions, _rows, _threads, _validate, _where
+from . import (
+    _arrays,
+    _axes,
+    _backend,
+    _conventions,
+    _encoding,
+    _lookup,
+    _notes,
+    _positions,
+    _refusals,
+    _rows,
+    _threads,
+    _validate,
+    _where,
+)
 from ._encoding import Encoding
+from ._lookup import Lookup
 from ._protocol import Backend
 from ._where import Where
 
@@ -36,6 +51,8 @@ class Operands(NamedTuple):
         What is written, or a function that makes it once all is checked.
     result : object
         What the user gets back for `out`, or a function that makes it from `out`.
+    lookup : Lookup, or None
+        Where rows to add to are to be found, instead of in `x`.
     """
 
     name: str
@@ -44,6 +61,7 @@ class Operands(NamedTuple):
     x: NDArray[Any] | None
     out: NDArray[Any] | Callable[[], NDArray[Any]]
     result: Any
+    lookup: Lookup | None = None
 
 
 def filled(out: Any) -> Operands:
@@ -76,13 +94,31 @@ def created(shape: tuple[int, ...], dtype: np.dtype[Any], own: Any) -> Operands:
     )
 
 
+def looked_up(ids: Any, table: Any, out: Any) -> Operands:
+    """Of a verb that reads the rows of `table` that `ids` name and writes `out`, or a new array if that is None."""
+    lookup = _lookup.lookup(ids, table)
+    dtype, shape = lookup.table.dtype, (*lookup.ids.shape, lookup.table.shape[1])
+    if out is None:
+        made = _arrays.Made(table, lookup.table, shape)
+        return Operands("ids", shape, dtype, None, made.view, made.array, lookup)
+    target = _validate.writable(out, "out")
+    if target.dtype != dtype:
+        raise _refusals.embedded("dtype", _arrays.float_name(dtype), _arrays.float_name(target.dtype))
+    if target.shape != shape:
+        raise _refusals.embedded("shape", shape, target.shape)
+    _lookup.refuse_overlap(target, lookup)
+    return Operands("ids", shape, dtype, None, target, out, lookup)
+
+
 def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any:
     """Check all that a user said, then write x * x_scale + PE, or PE; return the array that was written."""
-    name, shape, dtype, x, out, result = operands
+    name, shape, dtype, x, out, result, lookup = operands
     target = None if callable(out) else out
 
     # plan
     rule = _conventions.resolve(how.encoding)
+    if lookup is not None and rule.axes > 1:
+        raise _refusals.token_axes(rule.axes)
     given = None
     if where.positions is not None:
         given = _rows.owned(_positions.numbers(where.positions, "positions"), target)
@@ -100,7 +136,13 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         places = _axes.place(axes, [spectrum.offset for spectrum in spectra], where, given, target)
 
     # check
-    scale = 1.0 if x is None else _validate.x_scale(x_scale, dtype, dim)
+    scale, ids = 1.0, None
+    if x is not None:
+        scale = _validate.x_scale(x_scale, dtype, dim)
+    elif lookup is not None:
+        assert rows is not None
+        scale = _validate.x_scale(x_scale, dtype, dim, "table[ids]", "table")
+        ids = lookup.checked(rows.mask)
 
     # write
     if target is None:
@@ -120,12 +162,35 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     if cells.size:
         before = cells if old is view else None if old is None else axes.cells(old)
         if rows is None:
-            _axes.Job(run, before, cells, spectra, scale, threads).at(places)
+            try:
+                _axes.Job(run, before, cells, spectra, scale, threads).at(places)
+            except BaseException as error:
+                _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
+                raise
+        elif lookup is not None:
+            assert ids is not None
+            _embed_rows(run, ids, lookup.table, cells, spectra[0], rows.unmasked(), scale, threads)
         else:
             _write_rows(run, before, cells, spectra[0], rows, scale, threads)
     if axes.prefix and x is None:  # at last: until then, memory may be lacking
         view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
     return result
+
+
+def _embed_rows(
+    run: Backend,
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: _encoding.Spectrum,
+    rows: _rows.Rows,
+    scale: float,
+    threads: int,
+) -> None:
+    for index, positions in rows.parts():
+        here = () if index is None else index
+        some = np.ascontiguousarray(ids[here[:-1]])  # without the channels
+        run.embed(some, table, out[here], spectrum, positions, scale, threads)
 
 
 def _write_rows(
@@ -138,15 +203,22 @@ def _write_rows(
     threads: int,
 ) -> None:
     """Write the rows of an encoding over one axis, in as many backend calls as it takes."""
-    for index, positions in rows.parts():
-        here, old = out, x
-        if index is not None:
-            here = out[index]
-            old = here if x is out else None if x is None else x[index]
-        if old is None:
-            run.fill(here, spectrum, positions, threads)
-        else:
-            run.add(old, here, spectrum, positions, scale, threads)
+    parts = 0
+    try:
+        for index, positions in rows.parts():
+            here, old = out, x
+            if index is not None:
+                here = out[index]
+                old = here if x is out else None if x is None else x[index]
+            if old is None:
+                run.fill(here, spectrum, positions, threads)
+            else:
+                run.add(old, here, spectrum, positions, scale, threads)
+            parts += 1
+    except BaseException as error:
+        if parts:
+            _notes.add(error, f"posenc: that counts one part of the array; {parts} before it have been written")
+        raise
 
 
 def length_or_positions(value: Any, rule: Encoding) -> tuple[tuple[int, ...], NDArray[Any] | None]:

@@ -88,17 +88,20 @@ def wrap(array: NDArray[Any], own: Any) -> Any:
 
 
 class Made:
-    """A new array for what `x` holds, of which `view` is a view: a tensor of torch's own making if `x` is one."""
+    """A new array for what `x`, seen as `view`, holds, as a tensor of torch's own making if `x` is one.
 
-    def __init__(self, x: Any, view: NDArray[Any]) -> None:
-        self._x, self._view = x, view
+    It has the shape and the strides of `x`, or `shape` in C order.
+    """
+
+    def __init__(self, x: Any, view: NDArray[Any], shape: tuple[int, ...] | None = None) -> None:
+        self._x, self._view, self._shape = x, view, shape
         self._tensor: Any = None
 
     def view(self) -> NDArray[Any]:
         if is_tensor(self._x):
-            self._tensor = _tensors.empty_like(self._x)
+            self._tensor = _tensors.empty_like(self._x, self._shape)
             return _tensors.view(self._tensor, "out", True)
-        return np.empty_like(self._view)
+        return np.empty_like(self._view) if self._shape is None else np.empty(self._shape, self._view.dtype)
 
     def array(self, view: NDArray[Any]) -> Any:
         """What the user gets for its view."""

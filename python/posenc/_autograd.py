@@ -1,4 +1,4 @@
-"""`add` as torch's autograd sees it. Imported only for a tensor that requires grad, so torch is there."""
+"""`add` and `embed` as torch's autograd sees them. Imported only for a tensor that requires grad, so torch is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _validate
+from . import _lookup, _validate
 
 torch: Any = importlib.import_module("torch")
 
@@ -51,3 +51,56 @@ def add(call: Callable[..., Any], x: Any, x_scale: Any, **keywords: Any) -> Any:
         if keywords["mask"] is not None or keywords.get("prefix"):  # infinity changes its sign where it is scaled
             scaled = torch.from_numpy(call(np.full(x.shape, np.inf, np.float32), x_scale=-1.0, **keywords) < 0)
     return _Add.apply(x, lambda plain: call(plain, x_scale=x_scale, **keywords), scale, scaled)
+
+
+class _Rows:
+    """The rows of a table that a call reads, known once it was made: below torch's transforms, where ids are plain."""
+
+    def __init__(self, call: Callable[..., Any], ids: Any, x_scale: Any, keywords: dict[str, Any]) -> None:
+        self.call, self.given, self.x_scale, self.keywords = call, ids, x_scale, keywords
+        self.ids: Any = None
+        self.real: Any = None  # (..., L, 1); None: everywhere
+
+    def embed(self, table: Any) -> Any:
+        result = self.call(self.given, table, x_scale=self.x_scale, **self.keywords)
+        numbers = _lookup.integers(self.given)
+        if self.keywords["mask"] is not None:
+            infinite = np.broadcast_to(np.float32(np.inf), (len(table), 1))
+            real = self.call(self.given, infinite, **self.keywords | {"encoding": None}) > 1.0
+            numbers, self.real = np.where(real[..., 0], numbers, 0), torch.from_numpy(real)
+        self.ids = torch.from_numpy(numbers.astype(np.int64))
+        return result
+
+    def masked(self, rows: Any) -> Any:
+        return rows if self.real is None else torch.where(self.real, rows, torch.zeros_like(rows))
+
+
+class _Embed(torch.autograd.Function):  # type: ignore[misc]
+    """table[ids] * scale + PE, and 0 where rows are not real."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(table: Any, rows: _Rows, scale: float) -> Any:
+        return rows.embed(table)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        table, ctx.rows, ctx.scale = inputs
+        ctx.count = len(table)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None]:
+        known = ctx.rows.masked(gradient * ctx.scale)
+        return torch.ops.aten.embedding_dense_backward(known, ctx.rows.ids, ctx.count, -1, False), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
+        return ctx.rows.masked(tangent[ctx.rows.ids] * ctx.scale)
+
+
+def embed(call: Callable[..., Any], ids: Any, table: Any, x_scale: Any, **keywords: Any) -> Any:
+    """call(ids, table, x_scale=x_scale, **keywords), where `call` is `posenc.embed`, with a gradient for `table`."""
+    kind = np.dtype(np.float64 if table.dtype == torch.float64 else np.float32)
+    scale = _validate.x_scale(x_scale, kind, table.shape[-1] if table.ndim else 1, "table[ids]", "table")
+    return _Embed.apply(table, _Rows(call, ids, x_scale, keywords), scale)

@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 Value = TypeVar("Value", bound=Sized)
 
 # Of all tables together: those of one encoding fit at every width. What the compiled core memoizes for small calls
-# (kMemoBytes in csrc/tuning.hpp) comes on top: together, this is what README.md and `info` say.
+# (kMemoBytes in csrc/tuning.hpp) comes on top: together, this is what docs/reference/limits.md and `info` say.
 LIMIT = 52 * 2**20
 
 # What an entry takes beside the bytes of its arrays: a key with its `Encoding` (415 bytes without explicit frequencies,

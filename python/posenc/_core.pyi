@@ -10,6 +10,7 @@ IndexArray: TypeAlias = NDArray[np.int64]  # (E,)
 NumberArray: TypeAlias = NDArray[np.uint64]  # (E, 10)
 FactorArray: TypeAlias = NDArray[np.float64]  # (1,) or (1 + K,)
 SourceArray: TypeAlias = NDArray[np.int32]  # (D,)
+IdArray: TypeAlias = NDArray[np.int64]  # (..., L)
 PositionArray: TypeAlias = NDArray[np.float64]  # starts: (1,) or (N,); positions: (1, L) or (N, L)
 
 __version__: str
@@ -39,6 +40,16 @@ def write(
     stream: bool,
     threads: int,
 ) -> None: ...
+def embed(
+    table: Table,
+    ids: IdArray,
+    embeddings: NDArray[Any],
+    out: NDArray[Any],
+    positions: PositionArray,
+    scale: float,
+    stream: bool,
+    threads: int,
+) -> None: ...
 def merge(
     x: NDArray[Any] | None,
     out: NDArray[Any],
@@ -56,6 +67,7 @@ class SmallCalls:
     def fill(self, *said: object) -> bool: ...
     def add_(self, *said: object) -> bool: ...
     def add(self, *said: object) -> Any: ...
+    def embed(self, *said: object) -> Any: ...
     def encode(self, *said: object) -> Any: ...
     def count(self, *said: object) -> Any: ...
     def forget(self) -> None: ...

@@ -15,6 +15,7 @@ from ._frequencies import pack
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
+EMBED_STREAM_BYTES = STREAM_BYTES // _core.tuning()["embed_stream_share"]
 
 
 def _make_table(spectrum: Spectrum) -> _core.Table:
@@ -58,6 +59,20 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`."""
     _core.write(_tables[spectrum], x, out, positions, scale, _streams(x, out), threads)
+
+
+def embed(
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
+) -> None:
+    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative."""
+    streams = out.nbytes >= EMBED_STREAM_BYTES
+    _core.embed(_tables[spectrum], ids, table, out, positions, scale, streams, threads)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _fields, _spectrum, _validate
+from . import _fields, _notation, _spectrum, _validate
 from ._fields import LARGEST_AXES as LARGEST_AXES
 from ._fields import LARGEST_DIM as LARGEST_DIM
 from ._fields import LAYOUTS as LAYOUTS
@@ -238,7 +238,7 @@ class Encoding:
         return frequencies
 
     def wavelengths(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
-        """After how many positions the columns of each frequency repeat themselves: 2 pi / |frequency|.
+        """After how many positions the columns of each frequency repeat themselves: 2 pi over its magnitude.
 
         Parameters
         ----------
@@ -262,6 +262,12 @@ class Encoding:
             wavelengths: NDArray[np.float64] = 2.0 * math.pi / np.abs(self.frequencies_for(dim, axis))
         return wavelengths
 
+    from_periods = classmethod(_notation.from_periods)
+    replace = __replace__ = _notation.replace
+    formula = _notation.formula
+    _repr_markdown_ = _notation.markdown
+    _repr_html_ = _notation.as_html
+
     def __repr__(self) -> str:
         """What makes this encoding again, without what is the default."""
         return f"Encoding({', '.join(f'{name}={value!r}' for name, value in self._given().items())})"
@@ -271,6 +277,9 @@ class Encoding:
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         return functools.partial(Encoding, **self._given()), ()  # without the hash, which another process has not
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "posenc.Encoding", repr(self)  # the same in every process, however it was pickled
 
     def _given(self) -> dict[str, Any]:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}

@@ -1,7 +1,8 @@
 """The mathematics of one element, in plain arithmetic that NumPy arrays and Numba scalars share.
 
 Not a backend: `_reference` applies these functions to whole arrays, `_numba` compiles them. They perform, operation
-by operation, what csrc/kernel/evaluate.inl.hpp performs, so that all three backends make the same doubles.
+by operation, what csrc/kernel/evaluate.inl.hpp and double.inl.hpp perform, so that all three backends make the same
+doubles.
 
 Angles are counted in quarter turns. Frequencies are unevaluated sums of doubles, so the product of a position and a
 frequency loses nothing that matters up to 2**53. The functions call nothing: Numba compiles them as they are.
@@ -36,11 +37,14 @@ C5 = float.fromhex("0x1.f9c3d3caad3eep-22")
 C6 = float.fromhex("-0x1.afee49c6dfe8cp-28")
 
 # Of a column made with them, times its amplitude: the error is at most BOUND times the value, and ANGLE_BOUND times the
-# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by angle addition:
-# TURNED_BOUND times the amplitude, and the latter for both angles.
+# angle in quarter turns times the amplitude (docs/accuracy.md, section 4). Of one made from two such by `turned`:
+# DOUBLE_BOUND times the amplitude, and the latter (section 9); TURNED_BOUND leaves room for the rounding test.
 BOUND = 2.0**-50
+DOUBLE_BOUND = 8.5 * 2.0**-53
 TURNED_BOUND = 2.0**-49
 ANGLE_BOUND = 2.0**-103
+
+GRID = 64  # whole positions from one anchor to the next; the bits of float64 elements depend on it
 
 SPLITTER = 2.0**27 + 1.0
 TINY = 2.0**-400  # positions below it: a product's error is not always a double
@@ -90,3 +94,14 @@ def cosine(f: Real) -> Real:
     """cos(pi/2 f) for |f| <= 1/2, error at most 2^-51 of it."""
     z = f * f
     return z * ((((((C6 * z + C5) * z + C4) * z + C3) * z + C2) * z + C1) * z + C0) + 1.0
+
+
+def turn_from_anchor(position: Real) -> Real:
+    """How far a position is from its anchor, both without their signs: 0 unless it is whole, or else less than GRID."""
+    distance = abs(position)
+    return distance % GRID * (distance % 1.0 == 0.0)
+
+
+def turned(value: Real, derivative: Real, sin: Real, cos: Real) -> Real:
+    """Return sin(a + b) from sin(a), cos(a), sin(b), cos(b); or cos(a + b) from cos(a), -sin(a), sin(b), cos(b)."""
+    return value * cos + derivative * sin

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import _formula, _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
+from ._formula import GRID
 from ._half import to_odd
 from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
@@ -26,7 +27,7 @@ DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is ov
 
 # Numba caches compiled code by the text of this file, which does not change with _formula's: so this number has to,
 # the CRC-32 of that file (tests/test_numba.py compares them).
-FORMULA = 0xE9BF51BE
+FORMULA = 0xCB71FAE2
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -43,6 +44,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 reduce_angle = compiled(_formula.reduce_angle)
 sine = compiled(_formula.sine)
 cosine = compiled(_formula.cosine)
+turn_from_anchor = compiled(_formula.turn_from_anchor)
+turned = compiled(_formula.turned)
 
 
 @compiled
@@ -105,14 +108,39 @@ def add_row(row, factor, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def turn_double(value, derivative, sin, cos, weight, row):  # type: ignore[no-untyped-def]
+    for j in range(len(row)):
+        row[j] = weight[j] * turned(value[j], derivative[j], sin[j], cos[j]) + 0.0  # no negative zero
+
+
+@compiled
 def rows_float64(frequencies, source, weight, positions, factor, out):  # type: ignore[no-untyped-def]
-    trig, row = np.empty((2, frequencies.shape[1])), np.empty(len(source))
+    count, dim = frequencies.shape[1], len(source)
+    is_cosine, k = source >= count, source % np.uintp(count)
+    mirrored = np.where(is_cosine, weight, -weight)  # for positions below 0
+    trig, row = np.empty((2, count)), np.empty(dim)
+    value, derivative, anchor = np.empty(dim), np.empty(dim), -1.0
+    kept = GRID if len(positions) >= GRID else 1
+    sin, cos, turn = np.empty((kept, dim)), np.empty((kept, dim)), np.full(kept, -1.0)
     for i in range(len(positions)):
-        evaluate(frequencies, positions[i], trig)
+        by = turn_from_anchor(positions[i])
+        at, place = abs(positions[i]) - by, int(by) % kept
+        if at != anchor:
+            anchor = at
+            evaluate(frequencies, at, trig)
+            for j in range(dim):
+                value[j] = trig[1, k[j]] if is_cosine[j] else trig[0, k[j]]
+                derivative[j] = -trig[0, k[j]] if is_cosine[j] else trig[1, k[j]]
+        if turn[place] != by:
+            turn[place] = by
+            evaluate(frequencies, by, trig)
+            for j in range(dim):
+                sin[place, j], cos[place, j] = trig[0, k[j]], trig[1, k[j]]
+        signed = mirrored if positions[i] < 0.0 else weight
         if factor is None:
-            arrange(trig, source, weight, out[i])
+            turn_double(value, derivative, sin[place], cos[place], signed, out[i])
         else:
-            arrange(trig, source, weight, row)
+            turn_double(value, derivative, sin[place], cos[place], signed, row)
             add_row(row, factor, out[i])
 
 
@@ -223,6 +251,19 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
     _tiles.add(rows, x, out, spectrum, positions, scale, DIRECT_ELEMENTS)
+
+
+def embed(
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
+) -> None:
+    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
+    _tiles.embed(add, ids, table, out, spectrum, positions, scale)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:

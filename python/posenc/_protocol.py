@@ -29,6 +29,18 @@ class Backend(Protocol):
     ) -> None:
         """Write x * scale + encoding to `out`, which may be `x`."""
 
+    def embed(
+        self,
+        ids: NDArray[np.int64],
+        table: NDArray[Any],
+        out: NDArray[Any],
+        spectrum: Spectrum,
+        positions: NDArray[np.float64],
+        scale: float,
+        threads: int,
+    ) -> None:
+        """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative. `ids` are C-contiguous."""
+
     def merge(
         self, x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int
     ) -> None:
@@ -53,6 +65,9 @@ class SmallCalls(Protocol):
     def add(self, *said: Any) -> Any:
         """`add`; returns the result, or None if it was not done."""
 
+    def embed(self, *said: Any) -> Any:
+        """`embed`; returns the result, or None if it was not done."""
+
     def encode(self, *said: Any) -> Any:
         """`encode`; returns the result, or None if it was not done."""
 
@@ -73,6 +88,9 @@ class NoSmallCalls:
         return False
 
     def add(self, *said: Any) -> Any:
+        return None
+
+    def embed(self, *said: Any) -> Any:
         return None
 
     def encode(self, *said: Any) -> Any:

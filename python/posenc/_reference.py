@@ -1,6 +1,6 @@
 """The specification in NumPy: short, obvious, and the last fallback.
 
-Exactly rounded like the other backends. `rows_float64` and `rows_float32` say what an encoding is; `turned_float32` is
+Exactly rounded like the other backends. `rows_float32` and `rows_float64` say what an encoding is; `turned_float32` is
 the one concession to speed.
 """
 
@@ -16,11 +16,21 @@ from . import _tiles
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._exact import exact
-from ._formula import ANGLE_BOUND, BOUND, TURNED_BOUND, cosine, reduce_angle, sine
+from ._formula import (
+    ANGLE_BOUND,
+    BOUND,
+    GRID,
+    TURNED_BOUND,
+    cosine,
+    reduce_angle,
+    sine,
+    turn_from_anchor,
+    turned,
+)
 from ._half import to_odd
 from ._protocol import NoSmallCalls
 
-STRIDE = 64  # rows turned from each evaluated one, where a tile has so many
+TURN_ELEMENTS = 2**18  # 2 MiB of turns; those of wider rows are not kept
 
 Rounding: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
@@ -64,16 +74,39 @@ def angle_bounds(spectrum: Spectrum) -> NDArray[np.float64]:
     return bounds * ANGLE_BOUND
 
 
-def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The encoding of `positions` (L,) as (L, dim) float64."""
+def evaluated(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The encoding of `positions` (L,) as (L, dim) doubles that are exact even where they are small."""
     return columns(spectrum, pairs(spectrum, positions))
+
+
+def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The encoding of `positions` (L,) as (L, dim) float64: angle addition from a fixed grid of anchors."""
+    turns = turn_from_anchor(positions)
+    anchors, which = np.unique(np.abs(positions) - turns, return_inverse=True)
+    first = pairs(spectrum, anchors)[which]
+    if len(positions) >= GRID and GRID * spectrum.dim <= TURN_ELEMENTS:
+        second = _turns[spectrum][turns.astype(np.intp)]
+    else:
+        second = pairs(spectrum, turns)
+    result = np.empty_like(first)
+    result.real = turned(first.real, first.imag, second.real, second.imag)
+    result.imag = turned(first.imag, -first.real, second.real, second.imag)
+    result.real *= np.where(positions < 0.0, -1.0, 1.0)[:, None]
+    return columns(spectrum, result)
+
+
+def _make_turns(spectrum: Spectrum) -> NDArray[np.complex128]:
+    return pairs(spectrum, np.arange(GRID, dtype=np.float64))
+
+
+_turns: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_turns)
 
 
 def rows_float32(
     spectrum: Spectrum, positions: NDArray[np.float64], rounding: Rounding = nearest
 ) -> NDArray[np.float32]:
     """The same in float32, as if rounded from the true values."""
-    values = rows_float64(spectrum, positions)
+    values = evaluated(spectrum, positions)
     distance = np.abs(positions[:, None])
     bound = np.abs(values) * BOUND + distance * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
@@ -83,29 +116,15 @@ def rows_float32(
 
 
 def turned_float32(
-    spectrum: Spectrum, positions: NDArray[np.float64], starts: NDArray[np.intp], rounding: Rounding = nearest
+    spectrum: Spectrum, positions: NDArray[np.float64], rounding: Rounding = nearest
 ) -> NDArray[np.float32]:
-    """The same for positions in runs: by angle addition, one complex product for a sine and a cosine."""
-    offset = np.arange(len(positions)) - np.repeat(starts, np.diff(starts, append=len(positions)))
-    steps = _steps[spectrum]
-    anchors = offset % len(steps) == 0
-    turned = pairs(spectrum, positions[anchors])[np.cumsum(anchors) - 1] * steps[offset % len(steps)]
-    values = columns(spectrum, turned)
-    farthest = 3.0 * np.abs(positions).max()  # more than the anchor's distance and that from it together
-    bound = np.abs(weights(spectrum)) * TURNED_BOUND + farthest * angle_bounds(spectrum)
+    """The same, faster where there are many whole positions in a row."""
+    values = rows_float64(spectrum, positions)
+    bound = np.abs(weights(spectrum)) * TURNED_BOUND + np.abs(positions).max() * angle_bounds(spectrum)
     low, high = rounding(values - bound), rounding(values + bound)
     doubtful = np.flatnonzero((low != high).any(axis=1))
     high[doubtful] = rows_float32(spectrum, positions[doubtful], rounding)
     return high
-
-
-def _make_steps(spectrum: Spectrum) -> NDArray[np.complex128]:
-    """cos(r w_k) - i sin(r w_k) for r = 0, 1, ...: what turns `pairs` by r positions."""
-    count = min(STRIDE, _tiles.TILE_ELEMENTS // spectrum.dim)
-    return pairs(spectrum, np.arange(count, dtype=np.float64)) * -1j
-
-
-_steps: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_steps)
 
 
 def rows(
@@ -122,7 +141,7 @@ def rows(
     if out.dtype == np.float64:
         values = rows_float64(spectrum, positions)
     elif len(starts) < len(positions):
-        values = turned_float32(spectrum, positions, starts, rounding)
+        values = turned_float32(spectrum, positions, rounding)
     else:
         values = rows_float32(spectrum, positions, rounding)
     if factor is None:
@@ -150,6 +169,19 @@ def add(
 ) -> None:
     """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
     _tiles.add(rows, x, out, spectrum, positions, scale)
+
+
+def embed(
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+    threads: int,
+) -> None:
+    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
+    _tiles.embed(add, ids, table, out, spectrum, positions, scale)
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:

@@ -183,3 +183,51 @@ def packed_axes(count: int, given: Any) -> ValueError:
         f"cu_seqlens: expected None for an encoding over {count} axes, got {given!r}; coordinates tell where the cells "
         "of packed images stand: positions= with those of posenc.grid() for each, one image after the other"
     )
+
+
+# ---- tokens ---------------------------------------------------------------------------------------------------------
+
+
+def token(value: int, place: tuple[int, ...], count: int, masked: bool) -> IndexError:
+    """Of an id that is none of a row of the table; `masked`: which the user's mask does not hide."""
+    real = f"np.{'greater_equal(ids, 0)' if value < 0 else f'less(ids, {count})'}"
+    if masked:
+        real = f"np.logical_and(mask, {real})"
+    wanted = f"from 0 to {count - 1}" if count else "none at all"
+    where = ", ".join(map(str, place))
+    return IndexError(
+        f"ids: expected ids of the {count} rows of table, {wanted}, got ids[{where}] = {value}; if it is that of "
+        f"padding, `mask={real}` leaves such rows out"
+    )
+
+
+def token_kind(given: Any, array: NDArray[Any]) -> TypeError:
+    kind, way_out = array.dtype.kind, "; a tokenizer makes integers of tokens"
+    if kind == "b":
+        way_out = "; a mask is passed as mask=; ids that are 0 and 1 are `ids=np.asarray(ids, int)`"
+    elif kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        way_out = "; they are whole numbers: `ids=np.asarray(ids).astype(int)`"
+    elif kind in "fc":
+        way_out = "; the ids come first, the table after them: posenc.embed(ids, table)"
+    return TypeError(f"ids: expected integers, got {_validate.shown(given, array)}{way_out}")
+
+
+def table_shape(got: tuple[int, ...]) -> ValueError:
+    way_out = "`table=np.reshape(table, (-1, 1))` has a row of one channel for each id"
+    if len(got) > 2:
+        way_out = f"`table=np.reshape(table, (-1, {got[-1]}))` if its rows count on along the first axes"
+    return ValueError(f"table: expected 2 dimensions, (V, D), got shape {got}; {way_out}")
+
+
+def token_axes(count: int) -> ValueError:
+    return ValueError(
+        f"encoding: expected one over a single axis, as tokens of a sequence have one number each, got one over "
+        f"{count} axes; if they are the cells of a grid, posenc.add(table[ids], grid=...) with this encoding"
+    )
+
+
+def embedded(name: str, wanted: Any, got: Any) -> Exception:
+    """Of an `out` of another dtype, or shape."""
+    kind = TypeError if name == "dtype" else ValueError
+    source = "table" if name == "dtype" else "ids, and D of table"
+    return kind(f"out: expected the {name} of {source}, {wanted}, got {got}; `out=None` makes a new array")

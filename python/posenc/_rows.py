@@ -120,6 +120,13 @@ class Rows(NamedTuple):
         real: NDArray[np.bool_] = here != 0
         return real
 
+    def unmasked(self) -> Rows:
+        """The same without the mask, if masked rows stand at positions that are allowed as well."""
+        bare = self._replace(mask=None)
+        if self.mask is None or _beyond(bare)[0] is not None:
+            return self
+        return bare._replace(explicit=_is_explicit(bare))
+
     def check_real(self) -> None:
         """Refuse a real row at a position that is not allowed. Those that the mask hides may be anything."""
         leading = self.leading if self.own_values or self.own_mask else ()
@@ -168,10 +175,15 @@ def place(axes: Axes, offset: float, where: Where, given: NDArray[Any] | None, t
         else:
             values = _starts(values, axes)
     every = given is not None
-    explicit = every or bounds is not None or mask is not None or not (offset == 0.0 or _counts_on(values, offset))
-    rows = Rows(axes.leading, length, name, values, every, bounds, mask, offset, explicit)
+    rows = Rows(axes.leading, length, name, values, every, bounds, mask, offset)
     _check(rows)
-    return rows
+    return rows._replace(explicit=_is_explicit(rows))
+
+
+def _is_explicit(rows: Rows) -> bool:
+    if rows.every or rows.bounds is not None or rows.mask is not None:
+        return True
+    return not (rows.offset == 0.0 or _counts_on(rows.values, rows.offset))
 
 
 def refuse_both(where: Where) -> None:
@@ -186,13 +198,17 @@ def refuse_both(where: Where) -> None:
         )
 
 
+def _beyond(rows: Rows) -> tuple[Any, int]:
+    """A position, or a start, that is not allowed, or None, and of how many rows; whatever the mask hides."""
+    if rows.bounds is not None:
+        return _beyond_packed(rows.values, rows.bounds, rows.offset)
+    length = 1 if rows.every else rows.length
+    return _positions.beyond(once(rows.values), length, rows.offset), length
+
+
 def _check(rows: Rows) -> None:
     """Refuse positions that are not allowed."""
-    if rows.bounds is None:
-        length = 1 if rows.every else rows.length
-        worst = _positions.beyond(once(rows.values), length, rows.offset)
-    else:
-        worst, length = _beyond_packed(rows.values, rows.bounds, rows.offset)
+    worst, length = _beyond(rows)
     if worst is None:
         return
     if rows.mask is None or 0 in (*rows.leading, rows.length):

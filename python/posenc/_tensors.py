@@ -60,11 +60,13 @@ def tensor(array: NDArray[Any]) -> Any:
     return torch.from_numpy(array)
 
 
-def empty_like(x: Any) -> Any:
-    """A new tensor, with strides as torch gives them to one like `x`."""
+def empty_like(x: Any, shape: tuple[int, ...] | None = None) -> Any:
+    """A new tensor of the dtype of `x`, of this shape or with strides as torch gives them to one like `x`."""
     torch = _torch()
     with torch._C.DisableTorchFunctionSubclass():
         try:
+            if shape is not None:
+                return torch.empty(shape, dtype=x.dtype, device="cpu")
             return torch.empty_like(x.detach(), device="cpu")
         except RuntimeError as error:
             if "alloc" in str(error):

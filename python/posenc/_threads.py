@@ -45,6 +45,11 @@ def get_num_threads() -> int:
     return _chosen if _chosen is not None else _from_environment()
 
 
+def is_set() -> bool:
+    """Whether somebody has said how many threads calls use."""
+    return _chosen is not None or bool(os.environ.get("POSENC_NUM_THREADS"))
+
+
 def resolve(threads: Any) -> int:
     """The number that a `threads=` argument stands for."""
     if threads is None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _notes
 from ._blocks import blocks
 from ._encoding import Spectrum
 from ._half import narrow, narrow_unsigned, widen
@@ -54,7 +55,8 @@ def fill(
     direct_elements: int = TILE_ELEMENTS,
 ) -> None:
     """Write rows; `direct_elements` at a time where they can be made in place."""
-    with np.errstate(all="ignore"):  # as in compiled code: what the caller asked for may not end half way
+    # errstate as in compiled code: what the caller asked for may not end half way
+    with np.errstate(all="ignore"), _walk(out, positions) as walk:
         for tile in _tiles(out, positions, direct_elements):
             values = np.empty((len(tile.positions), spectrum.dim), _wide(out)) if tile.direct is None else tile.direct
             rows(spectrum, tile.positions, tile.starts, values, odd=out.itemsize == 2)
@@ -63,6 +65,7 @@ def fill(
             if tile.direct is None:
                 made = narrow_unsigned(values, out.dtype) if out.itemsize == 2 else values
                 out[tile.where] = made.reshape(*tile.form, spectrum.dim)
+            walk.done += out[tile.where].size
 
 
 def add(
@@ -76,7 +79,7 @@ def add(
 ) -> None:
     """Write x * scale + rows; `out` may be `x`."""
     factor = _wide(out)(scale)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), _walk(out, positions) as walk:
         for tile in _tiles(out, positions, direct_elements):
             if tile.direct is not None and tile.masked is None:
                 if x is not out:
@@ -88,6 +91,29 @@ def add(
                 present: Any = True if tile.masked is None else ~tile.masked.reshape(*tile.form, 1)
                 values = values.reshape(*tile.form, spectrum.dim)
                 combine(x[tile.where], values, factor, out[tile.where], present)
+            walk.done += out[tile.where].size
+
+
+def embed(
+    add: Callable[[NDArray[Any], NDArray[Any], Spectrum, NDArray[np.float64], float, int], None],
+    ids: NDArray[np.int64],
+    table: NDArray[Any],
+    out: NDArray[Any],
+    spectrum: Spectrum,
+    positions: NDArray[np.float64],
+    scale: float,
+) -> None:
+    """Write table[ids] * scale + rows, and rows of zeros where an id is negative; `add` is a backend's."""
+    parts = [*blocks(ids.shape, max(1, TILE_ELEMENTS // spectrum.dim))]
+    x = out if len(parts) > 1 else np.empty_like(out)  # so that no memory is needed once a single part is written
+    for index in parts:
+        real = ids[index] >= 0
+        here = x[index]
+        here[real] = table[ids[index][real]]
+        here[~real] = 0
+    add(x, out, spectrum, positions, scale, 1)
+    for index in parts:
+        out[index][ids[index] < 0] = 0
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float) -> None:
@@ -106,7 +132,7 @@ def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any
         inner = beside(outer.pop()) | inner
     *heads, middle = outer
     height = max(1, TILE_ELEMENTS // inner.size)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), _notes.Walk(out.size, "the first cells of every array") as walk:
         for index in np.ndindex(*map(len, heads)):
             row: Any = functools.reduce(np.bitwise_or, (head[i] for head, i in zip(heads, index, strict=True)), 0)
             for first in range(0, len(middle), height):
@@ -116,6 +142,7 @@ def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any
                     np.bitwise_or(rows, inner, out=out.view(inner.dtype)[where])
                 else:
                     combine(x[where], (rows | inner).view(kind), kind.type(scale), out[where])
+                walk.done += out[where].size
 
 
 def combine(x: NDArray[Any], values: NDArray[Any], factor: Any, out: NDArray[Any], where: Any = True) -> None:
@@ -142,6 +169,12 @@ def runs(positions: NDArray[np.float64]) -> NDArray[np.intp]:
     begins = np.ones(len(positions), bool)
     begins[1:] = ~(whole[1:] & whole[:-1] & (np.diff(positions) == 1.0))
     return np.flatnonzero(begins)
+
+
+def _walk(out: NDArray[Any], positions: NDArray[np.float64]) -> _notes.Walk:
+    """How `_tiles` goes through `out`."""
+    together = len(positions) == 1 and math.prod(out.shape[:-2]) > 1
+    return _notes.Walk(out.size, "the first rows of every sequence" if together else "the first ones")
 
 
 def _wide(out: NDArray[Any]) -> Any:

@@ -97,8 +97,11 @@ def axis_order(value: Any, name: str, count: int) -> tuple[int, ...]:
     return order
 
 
-def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
-    """The factor that x_scale stands for, rounded to what sums for a view of this dtype are computed in."""
+def x_scale(value: Any, dtype: np.dtype[Any], dim: int, x: str = "x", array: str = "x") -> float:
+    """The factor that x_scale stands for, rounded to what sums for a view of this dtype are computed in.
+
+    `x` is the code for what it is a factor of, `array` that for an array of the same dtype.
+    """
     if type(value) is float and value == 1.0:
         return value
     if isinstance(value, str):
@@ -107,7 +110,7 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
             raise ValueError(f"x_scale: expected a number or 'sqrt_dim', got {value!r}; use `{way}`")
         value = math.sqrt(dim)
     else:
-        value = _scalar(value)
+        value = _scalar(value, x, array)
     kind = np.float64 if dtype == np.float64 else np.float32
     try:
         with np.errstate(over="ignore"):
@@ -115,9 +118,9 @@ def x_scale(value: Any, dtype: np.dtype[Any], dim: int) -> float:
     except OverflowError:
         factor = math.inf
     if not math.isfinite(factor):
-        way = "use `x_scale = 1.0` to leave x as it is"
+        way = f"use `x_scale = 1.0` to leave {x} as it is"
         if kind is np.float32 and -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:
-            way = "compute in float64, `posenc.add(np.asarray(x, np.float64), x_scale=x_scale)`"
+            way = f"compute in float64, `posenc.add(np.asarray({x}, np.float64), x_scale=x_scale)`"
         raise ValueError(f"x_scale: expected a finite number in {kind.__name__}, got {value}; {way}")
     return factor
 
@@ -129,22 +132,22 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: Any, x: str, array: str) -> Any:
     """A factor as a number, of which NumPy or torch may have made an array without dimensions."""
     given = value
     if _arrays.differentiable(value):
         raise ValueError(
             "x_scale: expected a number without gradient, got a tensor that requires grad; multiply first, "
-            "`posenc.add(x * x_scale)`"
+            f"`posenc.add({x} * x_scale)`"
         )
     if _arrays.is_tensor(value) or hasattr(type(value), "__array__") or isinstance(value, (list, tuple)):
-        array = _arrays.numbers(value, "x_scale")
-        if array.ndim:
-            factors = "x_scale" if _arrays.is_tensor(value) else "np.asarray(x_scale, x.dtype)"
+        factors = _arrays.numbers(value, "x_scale")
+        if factors.ndim:
+            code = "x_scale" if _arrays.is_tensor(value) else f"np.asarray(x_scale, {array}.dtype)"
             one = "use `x_scale = np.asarray(x_scale).item()`"
-            way = one if array.size == 1 else f"multiply first, `posenc.add(x * {factors})`"
-            raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value, array)}; {way}")
-        value = array.item()
+            way = one if factors.size == 1 else f"multiply first, `posenc.add({x} * {code})`"
+            raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(value, factors)}; {way}")
+        value = factors.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         way = "; use `x_scale = float(x_scale)`" if hasattr(type(value), "__float__") else ""
         raise TypeError(f"x_scale: expected a number or 'sqrt_dim', got {shown(given)}{way}")

@@ -25,9 +25,9 @@ def rows(name: str, dtype: str = "dtype") -> str:
 
 
 def instead(name: str) -> str:
-    """For tensors whose memory can't be written, but which can be added and copied to."""
+    """For tensors whose memory can't be read or written here, but which can be added and copied to."""
     if name == "x":
-        return f"use `x = x + {rows('x')}`"
+        return "use `import posenc.torch; x = posenc.torch.add(x)`"
     if name == "out":
         return f"use `out.copy_({rows('out')})`"
     return "pass a plain tensor"
@@ -35,17 +35,13 @@ def instead(name: str) -> str:
 
 def elsewhere(name: str) -> str:
     """For tensors on another device."""
-    if name == "x":
-        return f"posenc.torch works there; or use `x = x + {rows('x')}.to(x.device)`"
-    if name == "out":
-        return f"posenc.torch works there; or use `out.copy_({rows('out')})`"
-    return f"use `{name} = {name}.cpu()`"
+    return instead(name) if name in ("x", "out") else f"use `{name} = {name}.cpu()`"
 
 
 def training(name: str, write: bool) -> str:
     """For tensors that require grad."""
     if not write:
-        return "leave out= away, `posenc.add(x)`"
+        return f"leave out= away, `posenc.{'embed(ids, table)' if name == 'table' else 'add(x)'}`"
     outside = "; outside of training, say to initialise a parameter, call it within torch.no_grad()"
     if name == "x":
         return f"in a forward pass use `x = posenc.add(x)`, or `x = x + {rows('x')}`, which are differentiable{outside}"

@@ -15,7 +15,7 @@ namespace {
 
 using namespace posenc;
 
-enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next };
+enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next, grid };
 
 struct Record {
     double position, value, bound;
@@ -111,6 +111,20 @@ void write_run(const Table& table, double position, double step, const Workspace
     }
 }
 
+// Whole positions, in an order in which neither anchors nor turns that are kept are always those that are wanted.
+void write_grid(const Table& table, double position, const Workspace& work) {
+    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    auto* const row = static_cast<double*>(work.tile);
+    for (int i = 0; i < 400; ++i) {
+        const double there = position + i * 37;
+        const double bound = (kDoubleError + table.largest * absolute(there) * kAngleError) * absolute(table.amplitude);
+        maker.make(there, row);
+        for (std::size_t j = 0; j < table.columns; ++j) {
+            write(grid, there, table.source[j], row[j], bound);
+        }
+    }
+}
+
 void write_down(const Table& table, double position, const Workspace& work) {
     const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
     const Start second = behind(work.start, 2 * kStrip);
@@ -161,5 +175,6 @@ int main(int, char** arguments) {
             }
         }
         write_down(table, start, work);
+        write_grid(table, start, work);
     }
 }

@@ -1,4 +1,4 @@
-"""Public conventions by name: one table, `ROWS`, which the functions, the command line and docs/conventions.md read.
+"""Public conventions by name: one table, `ROWS`, which the functions, the command line and docs/conventions/ read.
 
 Options bear the names of the originals' own arguments, and have their defaults.
 """

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import posenc
+from posenc import _notes
 
-from . import bench, compare, encodings, info
-
-COMMANDS = {"compare": compare, "bench": bench, "encodings": encodings, "info": info}
+COMMANDS = ("encode", "add", "identify", "encodings", "plot", "info", "compare", "bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for a failed check, a missing backend, too little memory or an output that can't be written,
-        130 after Ctrl-C.
+        0 for success, 1 for a failed check, a missing backend, too little memory, a file that can't be read or written
+        or does not fit, 130 after Ctrl-C.
     """
     if sys.stderr is None:  # closed; print() would write to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
@@ -46,22 +47,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 1
     except (posenc.BackendError, MemoryError) as error:
-        print(f"posenc: {str(error) or 'not enough memory'}", file=sys.stderr)
+        _say(error, str(error) or "not enough memory")
         return 1
     except OSError as error:
         _forget_stdout()
-        print(f"posenc: {error}", file=sys.stderr)
+        _say(error, str(error))
         return 1
-    except KeyboardInterrupt:
-        print("posenc: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        _say(error, "interrupted")
         return 130
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, which takes longer than to write many a file."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"posenc {posenc.__version__}")
+        parser.exit()
+
+
+def _say(error: BaseException, text: str) -> None:
+    """Tell what went wrong, and what notes say of how far it came."""
+    print("\n".join([f"posenc: {text}", *_notes.of(error)]), file=sys.stderr)
 
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="posenc", description=posenc.__doc__)
-    parser.add_argument("--version", action="version", version=f"posenc {posenc.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    words = sys.argv[1:] if argv is None else argv
+    # Only the one that is to run: to import all takes longer than to write many a file.
+    for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
+        command = importlib.import_module(f".{name}", __name__)
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)

@@ -19,10 +19,8 @@ import numpy as np
 from posenc import _backend, _conventions, _encoding, _threads
 
 from . import files, machine, table
-from .arrays import DTYPES, Unavailable
+from .arrays import DTYPES, Unavailable, parse_shape
 from .cases import isa_restored
-from .check import REFERENCE
-from .compare import parse_shape
 from .limits import limits
 from .peers import peers
 from .progress import progress
@@ -31,6 +29,7 @@ from .workloads import (
     EXACT_ELEMENTS,
     GROUPS,
     OPS,
+    REFERENCE,
     Arena,
     Entrant,
     Finding,
@@ -90,6 +89,11 @@ class Row:
     def gb_per_s(self) -> float | None:
         return self.timing.gb_per_s(self.workload.nbytes) if self.timing else None
 
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with posenc here: it has the bits, or could not take part."""
+        return self.entrant.kind not in OURS or self.finding.problem is None or self.finding.absent
+
     def record(self) -> dict[str, Any]:
         """What goes into the JSON document."""
         workload, entrant = self.workload, self.entrant
@@ -101,6 +105,8 @@ class Row:
             "dtype": workload.dtype,
             "start": workload.start,
             "at": workload.at,
+            "vocabulary": workload.vocabulary,
+            "ids": workload.ids,
             "encoding": workload.encoding,
             "settings": dict(workload.settings),
             "channel_axis": workload.channel_axis,
@@ -117,6 +123,7 @@ class Row:
             "problem": self.finding.problem,
             "max_ulp": self.finding.max_ulp,
             "max_error": self.finding.max_error,
+            "equal": self.finding.equal,
             "gb_per_s": self.gb_per_s,
             "of_limit": self.of_limit,
             "limit": self.limit,
@@ -172,17 +179,18 @@ def run(args: argparse.Namespace) -> int:
         if files.same(path, other_path):
             raise _backend.BackendError(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
-        from . import plot
+        from . import figure
 
-        plot.check(args.plot)
-    backends = _our_entrants(args.backend, args.isa, args.threads)
+        figure.check(args.plot)
+    backends = implementations(args.backend, args.isa, args.threads)
     cases = _cases(args)
     record = machine.record()
     seconds, least = QUICK_EFFORT if args.quick else EFFORT
     if args.seconds is not None:
         seconds = args.seconds
-    rows = bench(cases, backends, args.threads, args.peers, seconds, least, args.verbose)
-    sound = all(row.finding.problem is None or row.finding.absent for row in rows if row.entrant.kind in OURS)
+    others = peers if args.peers else None
+    rows = bench(cases, backends, args.threads, others, seconds, least, args.verbose)
+    sound = all(row.sound for row in rows)
     records = [row.record() for row in rows]
     document = {"command": "bench", "quick": args.quick, "machine": record, "ok": sound, "rows": records}
     if "-" not in (args.json, args.csv):
@@ -192,7 +200,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, lambda file: _write_csv(file, records))
     if args.plot:
-        plot.draw(args.plot, records, record)
+        figure.draw(args.plot, records, record)
     return 0 if sound else 1
 
 
@@ -200,18 +208,18 @@ def bench(
     cases: Sequence[Workload],
     backends: Sequence[Entrant],
     threads: Sequence[int],
-    with_peers: bool,
+    others: Callable[[Workload], Sequence[Entrant]] | None,
     seconds: float,
     least: int,
     verbose: bool = False,
 ) -> list[Row]:
-    """Check everybody in each of `cases`, then time them in turns."""
+    """Check everybody in each of `cases`, then time them in turns: backends, the limits for so many threads, others."""
     rows: list[Row] = []
-    with isa_restored(), progress() as bar, np.errstate(all="ignore"):  # x *= a overflows after a while
+    with isa_restored(), progress() as shown, np.errstate(all="ignore"):  # x *= a overflows after a while
         for number, case in enumerate(cases):
 
             def show(part: float, text: str, number: int = number, case: Workload = case) -> None:
-                bar.show((number + part) / len(cases), f"{case}: {text}")
+                shown((number + part) / len(cases), f"{case}: {text}")
 
             if verbose:
                 print(f"{number + 1:4} of {len(cases)}  {case}", file=sys.stderr, flush=True)
@@ -224,7 +232,7 @@ def bench(
             judge = Judge(arena)
             field = [*backends, *twins(case, backends)]
             field += [limit for count in threads for limit in limits(case, count)]
-            field += peers(case) if with_peers else []
+            field += others(case) if others is not None else []
             group, tasks = [], []
             for i, entrant in enumerate(field):
                 show(0.5 * i / len(field), f"checking {entrant}")
@@ -277,9 +285,11 @@ def _same(one: Entrant, other: Entrant) -> bool:
 # ---- what is asked for ----------------------------------------------------------------------------------------------
 
 
-def _our_entrants(names: Sequence[str] | None, isa: str, threads: Sequence[int]) -> list[Entrant]:
+def implementations(names: Sequence[str] | None, isa: str, threads: Sequence[int]) -> list[Entrant]:
+    """Posenc's backends, at some ISA levels and with some numbers of threads."""
     found = []
-    for name in names or [name for name in _backend.MODULES if _backend.why_not(name) is None]:
+    here = [name for name in _backend.MODULES if _backend.why_not(name) is None]
+    for name in here if names is None else names:
         if _backend.why_not(name) is not None:
             _backend.get(name)  # raises, and says why
         if name == "cpp":

@@ -8,12 +8,14 @@ import json
 import re
 import sys
 import textwrap
-from collections import Counter
 from typing import Any
 
 from posenc._conventions import ROWS, Row, absent, get_encoding, lookup
+from posenc._conventions.arguments import ARGUMENTS
 from posenc._conventions.evidence import Evidence
-from posenc._encoding import LAYOUTS, Encoding
+from posenc._encoding import Encoding
+from posenc._notation import lines as formula
+from posenc._notation import short
 
 from . import table
 
@@ -22,68 +24,15 @@ HELP = "what encodings there are, what each computes, and its traps"
 # Options without a default, as examples have them.
 EXAMPLES = {"dim": 8, "seq_len": 512}
 
-# What frameworks call it: their arguments, whose they are, and what to give posenc instead.
-ARGUMENTS = [
-    (
-        "d_model, dim, embed_dim, embedding_dim, hidden_size, channels, dims",
-        "everyone",
-        "the last axis; `encode(..., dim)`",
-    ),
-    ("max_len, max_seq_len, init_size, max_position_embeddings", "everyone", "nothing: there is no table to outgrow"),
-    ("position_ids, positions, timesteps, given_position", "everyone", "`positions=`"),
-    ("offset, step, start_index, past_key_values_length, seq_start_pos", "decoders", "`start=`"),
-    ("incremental_state, timestep", "fairseq", "`start=`, counted from 0"),
-    ("attention_mask, padding mask", "everyone", "`mask=`, and `positions_from_mask(mask)`"),
-    ("scale_embedding, embed_scale, xscale, scale_up_input", "translation, speech", '`x_scale="sqrt_dim"`'),
-    ("dropout", "everyone", "nothing: apply it to the result"),
-    ("padding_idx", "fairseq, M2M100, NLLB, Seamless", "`position_offset` = padding_idx + 1"),
-    ("shift", "Demucs", "`position_offset`, or `start=`"),
-    ("max_timescale, max_wavelength, max_period, max_positions", "Whisper, MaxText, diffusion models", "`base`"),
-    ("theta, temperature, T, n", "x-transformers, DETR, ViTs, L-TAE", "`base`"),
-    ("temperatureH, temperatureW", "DINO", "`base`, one per axis"),
-    ("base_freq", "PyTorch Geometric", "`base` = 1 / base_freq"),
-    (
-        "min_timescale, max_timescale, min_scale, max_scale",
-        "tensor2tensor, Flax",
-        "`position_scale` = min, `base` = max / min",
-    ),
-    ("min_wavelength, max_wavelength", "depthcharge", "`Encoding.from_wavelengths`"),
-    ("min_freq, max_freq", "MLX", "`position_scale` = max_freq, `base` = max_freq / min_freq"),
-    ("full_turns", "MLX", "`full_turns`"),
-    ("downscale_freq_shift", "diffusers", "`freq_shift`"),
-    ("endpoint", "EDM", "`freq_shift` = 1 if it is True"),
-    ("flip_sin_to_cos, cos_first", "diffusers, MLX", "`cos_first`"),
-    ("enc_type", "OpenNMT-py", "`layout`; SinusoidalConcat has `freq_shift` = 1, too"),
-    ("scale", "diffusers", "`position_scale`"),
-    ("scale", "MLX, x-transformers", "`amplitude`"),
-    ("scale, normalize", "DETR", "`position_scale` or `full_turns`; `grid(..., normalize=True)`"),
-    ("time_factor", "Flux", "`position_scale`"),
-    ("granularity", "PyTorch Geometric", "`position_scale` = 1 / granularity"),
-    ("alpha, positional_scale, scale_down_positions", "ESPnet, AudioCraft, Sockeye", "`amplitude`"),
-    ("inv_freq, freqs, bands, div_term", "buffers of checkpoints", "`frequencies`"),
-    ("num_freqs, multires", "NeRF", "`frequencies` = 1, 2, 4 ..."),
-    ("num_pos_feats, num_feats", "DETR", "dim / 2"),
-    ("n_head", "L-TAE, U-TAE", "`tile`"),
-    ("grid_size, base_size, interpolation_scale", "diffusers", "`position_scale`, one per axis"),
-    ("interleave_sin_cos", "timm", '`nesting`: "tak", or "atk" if it is True'),
-    ("uniform_power", "V-JEPA", '`axis_widths` = "ceil"'),
-    ("data_format, channel_first, Permute", "images", "`channel_axis=`"),
-]
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", help="an encoding; or a word to look for among names, models and frameworks' arguments"
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document")
-    form.add_argument("--markdown", action="store_true", help="print the page docs/conventions.md")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.markdown:
-        print(markdown(), end="")
-        return 0
     known = None if args.name is None else lookup.known_name(args.name)
     rows = ROWS if args.name is None else [row for row in ROWS if known in row.names]
     hints: list[tuple[str, str, str]] = []
@@ -169,165 +118,3 @@ def established(row: Row) -> list[str]:
     for name, evidence in row.evidence.items():
         groups.setdefault(evidence, []).append(name)
     return [f"{', '.join(names)}: {GRADES[e.grade]}: {e.where}" for e, names in groups.items()]
-
-
-def short(encoding: Encoding) -> str:
-    """Its repr without the middle of long lists."""
-    return re.sub(r"(\(\d[^(),]*, [^(),]*, )[^()]{40,}(, [^(),]*\))", r"\1...\2", repr(encoding))
-
-
-def formula(encoding: Encoding) -> list[str]:
-    """What an encoding computes, in a few lines."""
-    first, second = ("cos", "sin") if encoding.cos_first else ("sin", "cos")
-    lines = []
-    if encoding.axes > 1:
-        order: Any = encoding.axis_order or range(encoding.axes)
-        axes = ", ".join(map(str, order))
-        loops = {"a": f"axis {axes}", "k": "frequency", "t": f"{first}, {second}"}
-        nesting = encoding.nesting or LAYOUTS[encoding.layout]
-        lines.append(f"columns: for each {': for each '.join(loops[letter] for letter in nesting)}")
-    elif encoding.layout == "interleaved":
-        lines.append(f"columns: {first}_0 {second}_0 {first}_1 {second}_1 ...")
-    else:
-        lines.append(f"columns: {first}_0 {first}_1 ... {second}_0 {second}_1 ...")
-    if encoding.tile > 1:
-        lines[0] += f", {encoding.tile} times"
-    width = "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
-    if encoding.axes > 1 or encoding.axis_widths is not None:
-        lines.append(f"width of an axis: {axis_width(encoding)}")
-        width = "width"
-    if encoding.frequencies is None:
-        shift = (
-            f" {'-' if encoding.freq_shift > 0 else '+'} {abs(encoding.freq_shift):g}" if encoding.freq_shift else ""
-        )
-        lines.append(f"w_k = {number(encoding.base)}^(-k / {f'(K{shift})' if shift else 'K'}), K = {width} / 2")
-    else:
-        lines.append("w_k: explicit")
-    angle, scale = "p", encoding.position_scale
-    if encoding.position_offset != 0.0:
-        angle = f"(p + {number(encoding.position_offset)})".replace("+ -", "- ")
-    if scale != 1.0:
-        angle += f" * {number(scale)}"
-    lines.append(f"angle = {'2 pi * ' if encoding.full_turns else ''}{angle} * w_k")
-    if encoding.amplitude != 1.0:
-        factors = {"rsqrt_dim": "1 / sqrt(dim)", "sqrt_2_over_dim": "sqrt(2 / dim)"}
-        lines.append(f"times {factors.get(str(encoding.amplitude), encoding.amplitude)}")
-    odd = {
-        "error": "refused",
-        "zero": "K is rounded down, the last column is 0",
-        "extra": f"one more {first} than {second}, and K stays the real half",
-        "truncate": f"that of {width} + 1, without its last column",
-    }
-    if encoding.axis_widths not in ("floor", "ceil"):
-        lines.append(f"odd {width}: {odd[encoding.odd]}")
-    return lines
-
-
-def axis_width(encoding: Encoding) -> str:
-    rule: Any = encoding.axis_widths
-    if rule is None:
-        return f"dim / {encoding.axes}"
-    if isinstance(rule, str):
-        rest = "the columns that remain are 0" if rule == "floor" else "columns beyond dim are cut off"
-        return f"2 {rule}(dim / {2 * encoding.axes}); {rest}"
-    order: Any = encoding.axis_order or range(encoding.axes)
-    return ", ".join(f"{rule[axis]}/{sum(rule)} dim" for axis in order)
-
-
-def number(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"({', '.join(map(number, value))})"
-    return f"{value:.0f}" if value == int(value) else repr(value)
-
-
-INTRODUCTION = """\
-# Conventions
-
-<!-- Written by `posenc encodings --markdown > docs/conventions.md`; do not edit. -->
-
-{names} names for {rows} public conventions, and what each computes. `posenc encodings NAME` prints one, or looks for a
-word among names and arguments. In a name, case, "-", "_" and spaces do not matter.
-
-```python
-posenc.add_(x, encoding="whisper")
-posenc.add_(x, encoding=posenc.get_encoding("fairseq", padding_idx=1))
-posenc.add_(x, encoding=posenc.Encoding(layout="concatenated", freq_shift=1.0))
-```
-
-In what follows, p is the position of a row: 0, 1, 2 ... unless `start=` or `positions=` says otherwise. Where an
-original counts from 1 or 2, the encoding adds that itself. All are computed exactly; originals that compute angles in
-float32 are off by up to 1e-3 at position 5000. Encodings that differ in the order of columns only can be turned into
-each other: `convert_layout_`.
-
-Of the names, {ran} were compared with what the running original computes (`tests/test_originals.py`), {read} were read
-in the original's source, at the commit and lines that stand under each, and {paper} have a paper's formula and no
-source.
-
-## Arguments
-
-What a framework calls it, and what to give posenc: a field of `posenc.Encoding` or, with `=` behind it, an argument of
-`fill_`, `add_`, `add` and `encode`. Options of `get_encoding` have the framework's own names.
-
-| argument | whose | posenc |
-|---|---|---|
-{arguments}
-
-## Names
-
-| name | what |
-|---|---|
-{index}
-"""
-
-
-def markdown() -> str:
-    """The page docs/conventions.md."""
-    head = INTRODUCTION.format(
-        names=sum(len(row.names) for row in ROWS),
-        rows=len(ROWS),
-        **Counter(evidence.grade for row in ROWS for evidence in row.evidence.values()),
-        arguments="\n".join(f"| {' | '.join(line)} |" for line in ARGUMENTS),
-        index="\n".join(
-            f"| {', '.join(f'[{name}](#{row.names[0]})' for name in row.names)} | {row.summary} |" for row in ROWS
-        ),
-    )
-    return head + "".join(map(section, ROWS))
-
-
-def section(row: Row) -> str:
-    """What the page tells about one convention."""
-    call, encoding = example(row)
-    also = f" Also {', '.join(f'`{name}`' for name in row.names[1:])}." if len(row.names) > 1 else ""
-    lines = [
-        "",
-        f"### {row.names[0]}",
-        "",
-        f"{row.summary}.{also}",
-        f"Source: {linked(row.source)}",
-        "",
-        "```python",
-        f">>> {call}",
-        short(encoding),
-        "```",
-        "",
-        *(f"- {line}" for line in formula(encoding)),
-        "",
-        "Established:",
-        "",
-        *(f"- {located(line)}" for line in established(row)),
-    ]
-    if row.traps:
-        lines += ["", "Traps:", "", *(f"- {trap}" for trap in row.traps)]
-    return "\n".join(lines) + "\n"
-
-
-def linked(source: str) -> str:
-    """A source with links to where it is."""
-    source = re.sub(r"^([\w.-]+/[\w.-]+)(?= )", r"[\1](https://github.com/\1)", source)
-    return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
-
-
-def located(line: str) -> str:
-    """A line of evidence with links to the files that were read."""
-    link = r"[\1 \3](https://github.com/\1/blob/\2/\3)"
-    return re.sub(r"([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}) ([\w./-]*\w)", link, line)

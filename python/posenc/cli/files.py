@@ -1,10 +1,19 @@
-"""Files that are to be written: looked at before anything is measured."""
+"""Files that are to be written: looked at before anything is measured. What commands that change files share."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from posenc.files import Done
+
+from .progress import progress
 
 STDOUT = "-"
 
@@ -28,3 +37,75 @@ def target(text: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two targets are one file."""
     return one == other if STDOUT in (one, other) else Path(one).resolve() == Path(other).resolve()
+
+
+# ---- commands that change files -------------------------------------------------------------------------------------
+
+Report = Callable[[int, int], object]
+REDRAW_SECONDS = 0.1
+
+
+def finish(work: Callable[[Report], Done], as_json: bool) -> int:
+    """Do the work of a command under a progress bar, and print what was done."""
+    begun = drawn = time.perf_counter()
+    try:
+        with progress() as show:
+
+            def report(done: int, total: int) -> None:
+                nonlocal drawn
+                now = time.perf_counter()
+                if now - drawn >= REDRAW_SECONDS:
+                    drawn = now
+                    show(done / total, f"{done / (now - begun) / 1e9:.2f} GB/s")
+
+            done = work(report)
+    except (TypeError, ValueError) as error:
+        print(f"posenc: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(record(done)) if as_json else readable(done))
+    return 0
+
+
+def record(done: Done) -> dict[str, Any]:
+    """What goes into the line of JSON."""
+    return {
+        "path": done.path,
+        "action": done.action,
+        "tensor": done.tensor,
+        "shape": list(done.shape),
+        "dtype": done.dtype,
+        "encoding": repr(done.encoding),
+        "bytes": done.nbytes,
+        "seconds": done.seconds,
+        "gb_per_s": done.gb_per_s,
+    }
+
+
+def readable(done: Done) -> str:
+    tensor = "" if done.tensor is None else f":{done.tensor}"
+    shape = " x ".join(map(str, done.shape))
+    what = {"encode": "written", "add": "added", "resume": "completed", "undo": "brought back"}[done.action]
+    return f"{what}: {done.path}{tensor}, {shape} {done.dtype}, {done.seconds:.2f} s, {done.gb_per_s:.2f} GB/s"
+
+
+def number(text: str) -> float:
+    """The type of an argument: an integer, or any number."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def numbers(text: str) -> Any:
+    """One number, or several with commas between them."""
+    values = [number(part) for part in text.split(",")]
+    return values[0] if len(values) == 1 else values
+
+
+def axes(text: str) -> int | tuple[int, ...]:
+    values = tuple(int(part) for part in text.split(","))
+    return values[0] if len(values) == 1 else values
+
+
+def factor(text: str) -> float | str:
+    return text if text == "sqrt_dim" else float(text)

@@ -21,7 +21,8 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
     """The limits of a workload; the fastest is the one that counts.
 
     A fill writes every byte. An update reads and writes it; a new sum reads one array and writes another, whose pages
-    are there already. For 16-bit elements, with which NumPy is slow, these are float32 arrays of as many bytes.
+    are there already; embeddings are copied into one row by row. For 16-bit elements, with which NumPy is slow, these
+    are float32 arrays of as many bytes.
     Of a call on next to nothing: the addition of another such array, by whoever holds it.
     """
     if workload.call:
@@ -33,6 +34,8 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
         "add": {"x *= a": _multiply},
         "scale_add": {"x *= a": _multiply},
         "add_new": {"y = x * a": _multiply_to_other},
+        "embed": {"np.take, mode=clip": _take},
+        "embed_new": {"np.take, mode=clip": _take},
         "first": {},
     }
     return [
@@ -67,6 +70,13 @@ def _multiply_to_other(arena: Arena, threads: int) -> Callable[[], Any]:
     factor = arena.numbers.dtype.type(FACTOR)
     pairs = zip(_parts(arena.numbers, threads), _parts(arena.other_numbers, threads), strict=True)
     return _together([partial(np.multiply, source, factor, out=target) for source, target in pairs])
+
+
+def _take(arena: Arena, threads: int) -> Callable[[], Any]:
+    """With another mode NumPy copies the rows twice."""
+    ids, rows = arena.ids.reshape(-1), arena.memory.reshape(-1, arena.dim)
+    parts = zip(np.array_split(ids, threads), np.array_split(rows, threads), strict=True)
+    return _together([partial(np.take, arena.embeddings, some, 0, out, "clip") for some, out in parts])
 
 
 def _add_other(arena: Arena, threads: int) -> Callable[[], Any]:

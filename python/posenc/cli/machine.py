@@ -50,25 +50,24 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_model() -> str | None:
-    """Family, model and stepping: virtual machines give different processors the same name."""
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     except OSError:
-        return None
-    numbers = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    found = [numbers.get(key) for key in ("cpu family", "model", "stepping")]
-    return "-".join(number for number in found if number) or None
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _cpu_model() -> str | None:
+    """Family, model and stepping: virtual machines give different processors the same name."""
+    numbers = _cpuinfo()
+    return "-".join(filter(None, map(numbers.get, ("cpu family", "model", "stepping")))) or None
 
 
 def _cpu() -> str:
-    try:
-        if platform.system() == "Darwin":
-            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except (OSError, subprocess.CalledProcessError):
-        pass
-    return platform.processor() or platform.machine()
+    name = _cpuinfo().get("model name", "")
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return name or platform.processor() or platform.machine()

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+import posenc
+
 from .arrays import Unavailable, lend, tensor, torch
 from .cases import Array, recipe
-from .workloads import COUNTED, GRIDS, GROUPS, MAKES, TORCH, WORKLOADS, Arena, Entrant, Workload
+from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Arena, Entrant, Workload
 
 Call = Callable[[], Any]
 
@@ -23,6 +25,8 @@ Call = Callable[[], Any]
 def peers(workload: Workload) -> list[Entrant]:
     """Everybody who does the operation of `workload`, or something that serves the same end."""
     op = workload.op
+    if op in LOOKS_UP:
+        return _embedders(workload)
     if workload.held == TORCH:
         return [Entrant("peer", "torch add_ table", _torch_add)]
     if workload.at == GRIDS:
@@ -74,6 +78,19 @@ def peers(workload: Workload) -> list[Entrant]:
         Entrant("peer", "NumPy x + table", _numpy_add_new),
         Entrant("peer", "torch x + table", _torch_add_new),
         package,
+    ]
+
+
+def _embedders(workload: Workload) -> list[Entrant]:
+    if workload.at:  # a row of the table for each token
+        return []
+    compiled = Entrant("peer", "torch.compile", _torch_embed_compiled)
+    shown = workload not in WORKLOADS or (workload == GROUPS["embed"][4] or workload.dtype != "float32")
+    return [
+        Entrant("peer", "NumPy table[ids]*s + pe", _numpy_embed),
+        Entrant("peer", "np.take, posenc.add_", _numpy_take),
+        Entrant("peer", "torch embedding mul_ add_", _torch_embed),
+        *([compiled] if shown else []),  # it compiles for half a minute, for each shape
     ]
 
 
@@ -175,6 +192,24 @@ def _numpy_scale_add_in_place(arena: Arena) -> Call:
     return lambda: np.add(np.multiply(x, scale, out=x), table, out=x)
 
 
+def _numpy_embed(arena: Arena) -> Call:
+    _, pe = _arrays(arena)
+    table, ids, scale = lend(arena.embeddings), arena.ids, pe.dtype.type(arena.scale)
+    return lambda: table[ids] * scale + pe
+
+
+def _numpy_take(arena: Arena) -> Call:
+    """The best that two steps can do: the rows are copied once, into an array that is there."""
+    table, ids, memory, start = arena.embeddings, arena.ids, arena.memory, arena.workload.start
+    x = lend(memory)
+
+    def call() -> Any:
+        np.take(table, ids, 0, memory, "clip")
+        return posenc.add_(x, start=start, x_scale="sqrt_dim")
+
+    return call
+
+
 # ---- torch ----------------------------------------------------------------------------------------------------------
 
 
@@ -213,16 +248,20 @@ def _torch_compiled(arena: Arena) -> Call:
         angles = positions * frequencies
         return cat([sin(angles), cos(angles)], dim=-1).to(kind)
 
+    return _compiled(concatenated, positions, frequencies)
+
+
+def _compiled(function: Callable[..., Any], *arguments: Any) -> Call:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             importlib.import_module("torch._dynamo").reset()
-            compiled = torch().compile(concatenated, dynamic=False)
-            compiled(positions, frequencies)
+            compiled = torch().compile(function, dynamic=False)
+            compiled(*arguments)
         except Exception as error:  # whatever: no compiler, or one it can't use
             reason = next((line for line in str(error).splitlines() if line.strip()), "")
             raise Unavailable(f"torch.compile failed: {type(error).__name__}: {reason[:80]}") from None
-    return partial(compiled, positions, frequencies)
+    return partial(compiled, *arguments)
 
 
 def _interleaved(result: Array) -> Array:
@@ -252,6 +291,22 @@ def _torch_add_new(arena: Arena) -> Call:
 def _torch_scale_add(arena: Arena) -> Call:
     x, table = tensor(arena.memory), tensor(arena.table)
     return lambda: x.mul_(arena.scale).add_(table)
+
+
+def _torch_embed(arena: Arena) -> Call:
+    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
+    embedding = torch().nn.functional.embedding
+    return lambda: embedding(ids, table).mul_(scale).add_(pe)
+
+
+def _torch_embed_compiled(arena: Arena) -> Call:
+    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
+    embedding = torch().nn.functional.embedding
+
+    def embed(ids: Any, table: Any, pe: Any) -> Any:
+        return embedding(ids, table) * scale + pe
+
+    return _compiled(embed, ids, table, pe)
 
 
 # ---- the package positional-encodings -------------------------------------------------------------------------------

@@ -1,128 +1,123 @@
-"""The figure of `posenc bench --plot`: GB/s against the size of the array, one panel for each operation."""
+"""Draw an encoding: as an image, as waves, row by row, how alike its rows are, or its wavelengths against a length.
+
+Without -o the picture is shown in a window or, where there is no display, written to a temporary file whose path is
+printed, with a coarse picture in the terminal.
+"""
 
 from __future__ import annotations
 
-import importlib
-import math
-from collections.abc import Sequence
-from pathlib import Path
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
 from typing import Any
 
-from posenc import _backend
+from posenc._encoding import LARGEST_DIM
 
-from .arrays import memory_dtype
+from . import figure, files
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; grey is for those who are not posenc.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-GREY = "#8a8a8a"
-DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
+HELP = "draw an encoding: heatmap, waves, rows, similarity, wavelengths"
 
-
-def pyplot() -> Any:
-    """Matplotlib, drawing to files only."""
-    try:
-        matplotlib: Any = importlib.import_module("matplotlib")
-    except ImportError:
-        raise _backend.BackendError("--plot needs matplotlib (pip install 'posenc[plot]')") from None
-    matplotlib.use("Agg")
-    return importlib.import_module("matplotlib.pyplot")
+LENGTHS = {"heatmap": 100, "waves": 100, "rows": 5, "similarity": 100, "wavelengths": 512}
+INCHES = (6.0, 4.0)
 
 
-def check(path: str) -> None:
-    """Refuse what can't be drawn, before anything is timed."""
-    known = pyplot().figure().canvas.get_supported_filetypes()
-    pyplot().close()
-    if Path(path).suffix[1:].lower() not in known:
-        kinds = ", ".join(f".{kind}" for kind in sorted(known))
-        raise _backend.BackendError(f"--plot: expected a file name that ends in one of {kinds}, got {path!r}")
-
-
-def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
-    """Write the figure of the rows of a JSON document to `path`."""
-    figure = figure_of(rows, machine)
-    figure.savefig(path, dpi=150)
-    pyplot().close(figure)
-
-
-def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
-    plt = pyplot()
-    panels: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["ok"] and row["kind"] != "twin":
-            title = ", ".join(filter(None, [row["op"], row["dtype"], row["encoding"]]))
-            panels.setdefault(title, []).append(row)
-    width = max(1, len(panels))
-    figure, axes = plt.subplots(1, width, figsize=(6.2 * width, 4.8), squeeze=False, layout="constrained")
-    for axis, (title, group) in zip(axes[0], panels.items(), strict=False):
-        _panel(axis, group)
-        axis.set_title(title, fontsize=12, loc="left", fontweight="bold")
-    axes[0][0].set_ylabel("GB/s of an array of this size")
-    figure.suptitle(
-        f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=LENGTHS, metavar="KIND", help=", ".join(LENGTHS))
+    parser.add_argument("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
+    parser.add_argument(
+        "--length",
+        type=_sizes,
+        help="how many positions, or the sizes of several axes: 14x20; default "
+        + ", ".join(f"{length} ({kind})" for kind, length in LENGTHS.items())
+        + ", and 14 along each of several axes",
     )
-    return figure
+    parser.add_argument("--dim", type=int, default=64, help="number of columns; default 64")
+    parser.add_argument("--start", type=float, default=0.0, help="the first position, of heatmap, waves and rows")
+    parser.add_argument("--columns", type=_columns, help="which columns of heatmap and waves, such as 0,1,8,9")
+    parser.add_argument("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
 
 
-def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
-    limit: dict[tuple[int, int], float] = {}
-    series: dict[tuple[str, str], dict[int, float]] = {}
-    for row in rows:
-        size = _bytes(row)
-        if row["kind"] == "limit":
-            key = row["threads"], size
-            limit[key] = max(limit.get(key, 0.0), row["gb_per_s"])
-        else:
-            name = " ".join(filter(None, [row["name"], row["isa"]]))
-            name += f", {row['threads']} threads" if row["threads"] > 1 else ""
-            series.setdefault((row["kind"], name), {})[size] = row["gb_per_s"]
-    for threads in sorted({threads for threads, _ in limit}):
-        points = sorted((size, speed) for (count, size), speed in limit.items() if count == threads)
-        label = "limit of the memory" + (f", {threads} threads" if threads > 1 else "")
-        style: dict[str, Any] = {"color": "black", "lw": 2.2 if threads == 1 else 1.2, "zorder": 4}
-        _line(axis, points, label, style)
-    ours = others = 0
-    for (kind, name), line in series.items():
-        points = sorted(line.items())
-        if kind == "posenc":
-            style = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
-            ours += 1
-        else:
-            style = {"color": GREY, "ls": DASHES[others % len(DASHES)], "lw": 1.2, "zorder": 3}
-            others += 1
-        _line(axis, points, name if kind == "peer" else f"posenc {name}", style)
-    sizes = sorted({_bytes(row) for row in rows})
-    axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
-    axis.set_xticks(sizes, [_size(size) for size in sizes], fontsize=8)
-    axis.minorticks_off()
-    low, high = axis.get_ylim()
-    ticks = [
-        mantissa * 10.0**power
-        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-        for mantissa in (1, 2, 5)
-    ]
-    ticks = [tick for tick in ticks if low <= tick <= high]
-    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
-    axis.grid(True, color="#e4e4e4", lw=0.7)
-    axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+def _sizes(text: str) -> int | tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8})*", text):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 100 or 14x20, got {text!r}")
+    sizes = tuple(map(int, text.split("x")))
+    return sizes if len(sizes) > 1 else sizes[0]
 
 
-def _line(axis: Any, points: Sequence[tuple[int, float]], label: str, style: dict[str, Any]) -> None:
-    """A curve through `points`; a single one, through which none goes, is marked."""
-    marked = {"marker": "D"} if len(points) == 1 else {}
-    axis.plot(*zip(*points, strict=True), ms=4, label=label, **marked | style)
+def _columns(text: str) -> list[int]:
+    if not re.fullmatch(r"\d{1,7}(,\d{1,7})*", text):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,8,9, got {text!r}")
+    return list(map(int, text.split(",")))
 
 
-def _bytes(row: dict[str, Any]) -> int:
-    size: int = math.prod(row["shape"]) * memory_dtype(row["dtype"]).itemsize
-    return size
+def run(args: argparse.Namespace) -> int:
+    from posenc import _conventions, plot
+
+    plt = figure.pyplot("posenc plot", draw_to_files=args.output is not None)
+    if args.output:
+        figure.check(args.output, "-o")
+    options: dict[str, Any] = {"start": args.start} if args.kind in ("heatmap", "waves", "rows") else {}
+    if args.columns and args.kind in ("heatmap", "waves"):
+        options["columns"] = args.columns
+    try:
+        axes = _conventions.resolve(args.encoding).axes
+        length = args.length or (LENGTHS[args.kind] if axes == 1 else min(14, LENGTHS[args.kind]))
+        if args.dim > LARGEST_DIM:
+            raise ValueError(f"--dim: expected at most {LARGEST_DIM}, got {args.dim}")
+        drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")
+        getattr(plot, args.kind)(length, args.dim, encoding=args.encoding, ax=ax, **options)
+    except (TypeError, ValueError) as error:
+        print(f"posenc: {error}", file=sys.stderr)
+        return 1
+    sizes = "x".join(map(str, length)) if isinstance(length, tuple) else length
+    title = f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}"
+    ax.set_title(title, fontsize=10, loc="left")
+    if args.output:
+        drawn.savefig(args.output, dpi=150)
+    elif drawn.canvas.required_interactive_framework:
+        plt.show()
+    else:
+        handle, path = tempfile.mkstemp(prefix=f"posenc-{args.kind}-", suffix=".png")
+        os.close(handle)
+        drawn.savefig(path, dpi=150)
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ:
+            with contextlib.suppress(UnicodeEncodeError):  # of a terminal without block characters
+                print(terminal_picture(drawn, ax))
+        print(path)
+    plt.close(drawn)
+    return 0
 
 
-def _size(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:g}\n{unit}" if count % size == 0 else f"{count / size:.3g}\n{unit}"
-    return f"{count}\nB"
+def terminal_picture(drawn: Any, ax: Any) -> str:
+    """What is within the Axes, two pixels to a character, with its title above and its ranges below."""
+    import numpy as np
+
+    width, height = min(100, shutil.get_terminal_size().columns), 22
+    words = f"{ax.get_title('left')}\n"
+    across, down = ax.get_xlim(), ax.get_ylim()
+    ranges = f"across: {ax.get_xlabel()}, {across[0]:.4g} to {across[1]:.4g}; "
+    ranges += f"upwards: {ax.get_ylabel()}, {down[0]:.4g} to {down[1]:.4g}"
+    for other in drawn.axes[1:] + [item for item in (ax.get_legend(),) if item]:
+        other.set_visible(False)
+    ax.set_axis_off()
+    ax.set_title("", loc="left")
+    for text in ax.texts:
+        text.set_visible(False)
+    ax.set_aspect("auto")
+    drawn.set_layout_engine("none")
+    ax.set_position((0.0, 0.0, 1.0, 1.0))
+    drawn.set_dpi(40.0)  # at which a line is about a pixel wide
+    drawn.set_size_inches(width / 40.0, 2 * height / 40.0)
+    drawn.canvas.draw()
+    pixels = np.asarray(drawn.canvas.buffer_rgba())[..., :3]
+    lines = []
+    for upper, lower in zip(pixels[0::2], pixels[1::2], strict=False):
+        cells = (
+            "\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*map(int, (*a, *b))) for a, b in zip(upper, lower, strict=True)
+        )
+        lines.append("".join(cells) + "\x1b[0m")
+    return words + "\n".join(lines) + "\n" + ranges

@@ -17,8 +17,24 @@ class Row:
 
 def show(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> None:
     """Print a table to stdout; the first `left` columns are aligned left, the others right."""
-    if not (sys.stdout.isatty() and _show_rich(header, left, groups)):
+    try:
+        if not sys.stdout.isatty():
+            raise ImportError
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
         print(plain(header, left, groups))
+        return
+    table = Table(box=box.HORIZONTALS, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i < left else "right", overflow="fold")
+    for group in groups:
+        for row in group:
+            table.add_row(*map(Text, row.cells), style=row.style)
+        table.add_section()
+    Console().print(table)
 
 
 def plain(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> str:
@@ -32,31 +48,6 @@ def plain(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> 
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     return "\n".join([line(header), rule, "\n\n".join("\n".join(line(row.cells) for row in group) for group in groups)])
-
-
-def _show_rich(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> bool:
-    """Draw the table if rich is there and the terminal wide enough; return whether it was drawn."""
-    try:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        return False
-    table = Table(box=box.HORIZONTALS, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i < left else "right", no_wrap=True)
-    for group in groups:
-        for row in group:
-            table.add_row(*map(Text, row.cells), style=row.style)
-        table.add_section()
-    console = Console()
-    # Rich would cut or fold what does not fit; a terminal that wraps a plain line loses nothing.
-    needed = console.measure(table, options=console.options.update(width=1000)).maximum
-    fits = needed <= console.width
-    if fits:
-        console.print(table)
-    return fits
 
 
 def duration(seconds: float) -> str:

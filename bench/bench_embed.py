@@ -1,0 +1,13 @@
+"""How much faster than copying the rows, or than three steps, are embeddings with positions in one pass?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from posenc.cli.workloads import GROUPS
+
+CASES = [case for case in GROUPS["embed"] if not case.call]
+
+
+def bench_embed(contest: Callable[[], None]) -> None:
+    contest()

@@ -1,0 +1,51 @@
+"""What frameworks call what posenc has."""
+
+from __future__ import annotations
+
+# What frameworks call it: their arguments, whose they are, and what to give posenc instead.
+ARGUMENTS = [
+    (
+        "d_model, dim, embed_dim, embedding_dim, hidden_size, channels, dims",
+        "everyone",
+        "the last axis; `encode(..., dim)`",
+    ),
+    ("max_len, max_seq_len, init_size, max_position_embeddings", "everyone", "nothing: there is no table to outgrow"),
+    ("position_ids, positions, timesteps, given_position", "everyone", "`positions=`"),
+    ("offset, step, start_index, past_key_values_length, seq_start_pos", "decoders", "`start=`"),
+    ("incremental_state, timestep", "fairseq", "`start=`, counted from 0"),
+    ("attention_mask, padding mask", "everyone", "`mask=`, and `positions_from_mask(mask)`"),
+    ("scale_embedding, embed_scale, xscale, scale_up_input", "translation, speech", '`x_scale="sqrt_dim"`'),
+    ("dropout", "everyone", "nothing: apply it to the result"),
+    ("padding_idx", "fairseq, M2M100, NLLB, Seamless", "`position_offset` = padding_idx + 1"),
+    ("shift", "Demucs", "`position_offset`, or `start=`"),
+    ("max_timescale, max_wavelength, max_period, max_positions", "Whisper, MaxText, diffusion models", "`base`"),
+    ("theta, temperature, T, n", "x-transformers, DETR, ViTs, L-TAE", "`base`"),
+    ("temperatureH, temperatureW", "DINO", "`base`, one per axis"),
+    ("base_freq", "PyTorch Geometric", "`base` = 1 / base_freq"),
+    (
+        "min_timescale, max_timescale, min_scale, max_scale",
+        "tensor2tensor, Flax",
+        "`position_scale` = min, `base` = max / min",
+    ),
+    ("min_wavelength, max_wavelength", "depthcharge", "`Encoding.from_wavelengths`"),
+    ("min_freq, max_freq", "MLX", "`position_scale` = max_freq, `base` = max_freq / min_freq"),
+    ("full_turns", "MLX", "`full_turns`"),
+    ("downscale_freq_shift", "diffusers", "`freq_shift`"),
+    ("endpoint", "EDM", "`freq_shift` = 1 if it is True"),
+    ("flip_sin_to_cos, cos_first", "diffusers, MLX", "`cos_first`"),
+    ("enc_type", "OpenNMT-py", "`layout`; SinusoidalConcat has `freq_shift` = 1, too"),
+    ("scale", "diffusers", "`position_scale`"),
+    ("scale", "MLX, x-transformers", "`amplitude`"),
+    ("scale, normalize", "DETR", "`position_scale` or `full_turns`; `grid(..., normalize=True)`"),
+    ("time_factor", "Flux", "`position_scale`"),
+    ("granularity", "PyTorch Geometric", "`position_scale` = 1 / granularity"),
+    ("alpha, positional_scale, scale_down_positions", "ESPnet, AudioCraft, Sockeye", "`amplitude`"),
+    ("inv_freq, freqs, bands, div_term", "buffers of checkpoints", "`frequencies`"),
+    ("num_freqs, multires", "NeRF", "`frequencies` = 1, 2, 4 ..."),
+    ("num_pos_feats, num_feats", "DETR", "dim / 2"),
+    ("n_head", "L-TAE, U-TAE", "`tile`"),
+    ("grid_size, base_size, interpolation_scale", "diffusers", "`position_scale`, one per axis"),
+    ("interleave_sin_cos", "timm", '`nesting`: "tak", or "atk" if it is True'),
+    ("uniform_power", "V-JEPA", '`axis_widths` = "ceil"'),
+    ("data_format, channel_first, Permute", "images", "`channel_axis=`"),
+]

@@ -1,0 +1,108 @@
+"""What pictures of encodings have in common: where they are drawn, which columns, images side by side, legends."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _encoding, _validate, properties
+from ._encoding import Encoding
+from ._grid import grid
+
+
+def target(ax: Any) -> Any:
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError as error:
+        raise ImportError("posenc.plot: needs matplotlib; `pip install 'posenc[plot]'`") from error
+    if ax is None:
+        return importlib.import_module("matplotlib.pyplot").gca()
+    if not hasattr(ax, "imshow") or not hasattr(ax, "set_xlabel"):
+        way = "`ax=figure.subplots()` makes one" if hasattr(ax, "subplots") else "`ax=plt.gca()` is the current one"
+        raise TypeError(f"ax: expected an Axes of matplotlib, got {_validate.shown(ax)}; {way}")
+    return ax
+
+
+def arguments(length: Any, dim: Any, encoding: Any) -> tuple[Encoding, int, tuple[int, ...]]:
+    width, which, sizes = properties.arguments(length, dim, encoding)
+    _encoding.spectra(which, width)  # refuses widths that do not fit before anything is drawn
+    return which, width, sizes
+
+
+def chosen_columns(given: Any, width: int, default: NDArray[Any]) -> list[int]:
+    if given is None:
+        return [int(column) for column in default]
+    chosen = [
+        _validate.integer(column, "columns") for column in _validate.sequence(given, "columns", "a list of columns")
+    ]
+    if not chosen or min(chosen) < -width or max(chosen) >= width:
+        raise ValueError(f"columns: expected some of 0 ... {width - 1}, got {given}; `columns=range({min(4, width)})`")
+    return [column % width for column in chosen]
+
+
+def some_pairs(owner: NDArray[Any], source: NDArray[Any], axes: int) -> NDArray[Any]:
+    """The columns of up to four frequencies altogether, evenly spaced, and other ones along each axis."""
+    result = []
+    for axis in range(axes):
+        own = owner == axis
+        numbers = np.unique(source[own] >> 1)
+        count = min(len(numbers), max(1, 4 // axes))
+        for k in numbers[((np.arange(count) + axis / axes) * len(numbers) / count).astype(int)]:
+            for t in (0, 1):
+                result += np.flatnonzero(own & (source == 2 * k + t))[:1].tolist()
+    return np.array(result)
+
+
+def cells(sizes: tuple[int, ...], start: float) -> NDArray[Any]:
+    return start + np.arange(sizes[0]) if len(sizes) == 1 else start + np.asarray(grid(*sizes))
+
+
+def largest(encoding: Encoding, dim: int) -> float:
+    amplitude: float = abs(_encoding.spectra(encoding, dim)[0].amplitude)
+    return amplitude
+
+
+def montage(axes: Any, values: NDArray[Any], chosen: list[int], style: dict[str, Any]) -> Any:
+    """Images (H, W, n) beside and below each other, each below the number of its column."""
+    height, width, count = map(int, values.shape)
+    gap, above = max(1, round(width * 0.08)), max(1, round(height * 0.3))
+
+    def unused(across: int) -> float:
+        """How far from the form of a figure, and how much of it stays empty."""
+        down = math.ceil(count / across)
+        form: float = across * (width + gap) / (down * (height + above))
+        return abs(math.log(form / 1.3)) + 3.0 * (across * down - count) / count
+
+    across = min(range(1, count + 1), key=unused)
+    down = math.ceil(count / across)
+    canvas = np.full((down * (height + above), across * (width + gap) - gap), np.nan, np.float32)
+    for i, column in enumerate(chosen):
+        top, left = (i // across) * (height + above) + above, (i % across) * (width + gap)
+        canvas[top : top + height, left : left + width] = values[..., i]
+        axes.text(left + width / 2 - 0.5, top - 0.5 - above * 0.1, str(column), ha="center", va="bottom", fontsize=8)
+    artist = axes.imshow(canvas, **style)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.set(xticks=[], yticks=[], xlabel=f"each column, by its number: axis 1 to the right, {width} positions")
+    axes.set_ylabel(f"axis 0 downwards, {height} positions")
+    return artist
+
+
+def legend(axes: Any, title: str | None, columns: int = 2) -> None:
+    """A legend below the Axes, where it covers nothing."""
+    style: dict[str, Any] = {"fontsize": 8, "frameon": False, "title": title, "title_fontsize": 8}
+    transforms = importlib.import_module("matplotlib.transforms")
+    below = axes.transAxes + transforms.ScaledTranslation(0.0, -34.0 / 72.0, axes.figure.dpi_scale_trans)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below, ncols=columns, **style)
+
+
+def short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def times(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes))

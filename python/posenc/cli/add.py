@@ -1,0 +1,73 @@
+"""Add positional encodings to an array in a .npy or .safetensors file: x = x * x_scale + PE.
+
+The array is streamed, so that memory does not grow with it. A new file gets its name once it is complete. A change in
+place keeps a journal beside the file, FILE.posenc-journal, as large as the array: whatever ends such a run, --resume
+completes it, and --undo brings every byte back.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import posenc.files
+
+from . import files
+
+HELP = "add to an array in a file, into a new file or in place: posenc add x.npy -o y.npy"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="IN", help="a .npy or .safetensors file with an array (..., L, D)")
+    parser.add_argument("-o", "--out", metavar="OUT", help="the new file; replaced if it is there")
+    parser.add_argument("--in-place", action="store_true", help="change IN itself, with a journal beside it")
+    end = parser.add_mutually_exclusive_group()
+    end.add_argument("--resume", action="store_true", help="complete a run in place that was interrupted or killed")
+    end.add_argument("--undo", action="store_true", help="bring back what was there before such a run")
+    parser.add_argument(
+        "--no-journal", action="store_true", help="in place: faster; what interrupts it loses the array"
+    )
+    parser.add_argument(
+        "--sync",
+        action="store_true",
+        help="in place: survive a power failure, too; takes the disk's time for both files",
+    )
+    parser.add_argument("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
+    parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
+    parser.add_argument(
+        "--x-scale", metavar="S", type=files.factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1"
+    )
+    parser.add_argument(
+        "--start",
+        metavar="N[,N...]",
+        type=files.numbers,
+        default=0,
+        help="position of the first row (along each axis of an encoding over several); default 0",
+    )
+    parser.add_argument(
+        "--seq-axis",
+        metavar="A[,A...]",
+        type=files.axes,
+        help="the axis along which positions count; default: the last one before the channels",
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    def work(progress: files.Report) -> posenc.files.Done:
+        return posenc.files.add(
+            args.path,
+            args.out,
+            in_place=args.in_place,
+            resume=args.resume,
+            undo=args.undo,
+            journal=not args.no_journal,
+            sync=args.sync,
+            tensor=args.tensor,
+            start=args.start,
+            x_scale=args.x_scale,
+            encoding=args.encoding,
+            seq_axis=args.seq_axis,
+            progress=progress,
+        )
+
+    return files.finish(work, args.json)

@@ -1,0 +1,47 @@
+"""Write a table of positional encodings to a .npy or .safetensors file. It may be larger than memory."""
+
+from __future__ import annotations
+
+import argparse
+
+import posenc.files
+
+from . import files
+from .arrays import DTYPES
+
+HELP = "write a table to a file: posenc encode 1500 384 --encoding whisper -o pe.safetensors"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("length", metavar="LENGTH", type=int, help="number of positions, the rows of the table")
+    parser.add_argument("dim", metavar="DIM", type=int, help="number of channels, its columns")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", required=True, help="the file, .npy or .safetensors; replaced if it is there"
+    )
+    parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
+    parser.add_argument(
+        "--start", metavar="N", type=files.number, default=0, help="position of the first row; default 0"
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="default float32; bfloat16: .safetensors only"
+    )
+    parser.add_argument(
+        "--name", metavar="KEY", default="pe", help="name of the tensor in a .safetensors file; default pe"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    def work(progress: files.Report) -> posenc.files.Done:
+        return posenc.files.encode(
+            args.out,
+            args.length,
+            args.dim,
+            name=args.name,
+            start=args.start,
+            encoding=args.encoding,
+            dtype=args.dtype,
+            progress=progress,
+        )
+
+    return files.finish(work, args.json)

@@ -1,0 +1,123 @@
+"""The figure of `posenc bench --plot`: GB/s against the size of the array, one panel for each operation."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from posenc import _backend
+from posenc.plot import COLOURS, GREY  # grey is for those who are not posenc
+
+from .arrays import memory_dtype
+
+DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
+
+
+def pyplot(who: str = "--plot", *, draw_to_files: bool = True) -> Any:
+    """Matplotlib, drawing to files only unless told otherwise."""
+    try:
+        matplotlib: Any = importlib.import_module("matplotlib")
+    except ImportError:
+        raise _backend.BackendError(f"{who} needs matplotlib (pip install 'posenc[plot]')") from None
+    if draw_to_files:
+        matplotlib.use("Agg")
+    return importlib.import_module("matplotlib.pyplot")
+
+
+def check(path: str, option: str = "--plot") -> None:
+    """Refuse what can't be drawn, before anything is timed."""
+    known = pyplot().figure().canvas.get_supported_filetypes()
+    pyplot().close()
+    if Path(path).suffix[1:].lower() not in known:
+        kinds = ", ".join(f".{kind}" for kind in sorted(known))
+        raise _backend.BackendError(f"{option}: expected a file name that ends in one of {kinds}, got {path!r}")
+
+
+def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
+    """Write the figure of the rows of a JSON document to `path`."""
+    figure = figure_of(rows, machine)
+    figure.savefig(path, dpi=150)
+    pyplot().close(figure)
+
+
+def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
+    plt = pyplot()
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["ok"] and row["kind"] != "twin":
+            title = ", ".join(filter(None, [row["op"], row["dtype"], row["encoding"]]))
+            panels.setdefault(title, []).append(row)
+    width = max(1, len(panels))
+    figure, axes = plt.subplots(1, width, figsize=(6.2 * width, 4.8), squeeze=False, layout="constrained")
+    for axis, (title, group) in zip(axes[0], panels.items(), strict=False):
+        _panel(axis, group)
+        axis.set_title(title, fontsize=12, loc="left", fontweight="bold")
+    axes[0][0].set_ylabel("GB/s of an array of this size")
+    figure.suptitle(
+        f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
+    )
+    return figure
+
+
+def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+    limit: dict[tuple[int, int], float] = {}
+    series: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        size = _bytes(row)
+        if row["kind"] == "limit":
+            key = row["threads"], size
+            limit[key] = max(limit.get(key, 0.0), row["gb_per_s"])
+        else:
+            name = " ".join(filter(None, [row["name"], row["isa"]]))
+            name += f", {row['threads']} threads" if row["threads"] > 1 else ""
+            series.setdefault((row["kind"], name), {})[size] = row["gb_per_s"]
+    for threads in sorted({threads for threads, _ in limit}):
+        points = sorted((size, speed) for (count, size), speed in limit.items() if count == threads)
+        label = "limit of the memory" + (f", {threads} threads" if threads > 1 else "")
+        style: dict[str, Any] = {"color": "black", "lw": 2.2 if threads == 1 else 1.2, "zorder": 4}
+        _line(axis, points, label, style)
+    ours = others = 0
+    for (kind, name), line in series.items():
+        points = sorted(line.items())
+        if kind == "posenc":
+            style = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
+            ours += 1
+        else:
+            style = {"color": GREY, "ls": DASHES[others % len(DASHES)], "lw": 1.2, "zorder": 3}
+            others += 1
+        _line(axis, points, name if kind == "peer" else f"posenc {name}", style)
+    sizes = sorted({_bytes(row) for row in rows})
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.set_xticks(sizes, [_size(size) for size in sizes], fontsize=8)
+    axis.minorticks_off()
+    ticker = importlib.import_module("matplotlib.ticker")
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.tick_params(axis="y", labelsize=8)
+    axis.grid(True, color="#e4e4e4", lw=0.7)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+
+
+def _line(axis: Any, points: Sequence[tuple[int, float]], label: str, style: dict[str, Any]) -> None:
+    """A curve through `points`; a single one, through which none goes, is marked."""
+    marked = {"marker": "D"} if len(points) == 1 else {}
+    axis.plot(*zip(*points, strict=True), ms=4, label=label, **marked | style)
+
+
+def _bytes(row: dict[str, Any]) -> int:
+    size: int = math.prod(row["shape"]) * memory_dtype(row["dtype"]).itemsize
+    return size
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:g}\n{unit}" if count % size == 0 else f"{count / size:.3g}\n{unit}"
+    return f"{count}\nB"

@@ -1,0 +1,71 @@
+"""Tell which encodings made a table in a .npy or .safetensors file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import posenc
+import posenc.files
+
+from . import table
+
+HELP = "which encodings made a table: posenc identify model.safetensors:embed.pe"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", metavar="FILE[:TENSOR]", help="a .npy or .safetensors file, and the tensor if that has several"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    path, tensor = split(args.path)
+    try:
+        rows = rows_of(posenc.files.load(path, tensor))
+        api: Any = posenc
+        matches = api.identify(rows)
+    except (TypeError, ValueError) as error:
+        print(f"posenc: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        found = [
+            {
+                "name": match.name,
+                "encoding": repr(match.encoding),
+                "start": float(match.start),
+                "max_error": float(match.max_error),
+            }
+            for match in matches
+        ]
+        print(json.dumps(found, indent=2))
+    elif matches:
+        lines = [
+            table.Row((match.name, f"{match.start:g}", f"{match.max_error:.3g}", repr(match.encoding)))
+            for match in matches
+        ]
+        table.show(("name", "start", "max error", "encoding"), 1, [lines])
+    if not matches:
+        print("posenc: no known encoding made this table; `posenc encodings` lists them", file=sys.stderr)
+        return 1
+    return 0
+
+
+def split(text: str) -> tuple[str, str | None]:
+    """A file, and the tensor in it."""
+    found = re.fullmatch(r"(.*?\.(?:safetensors|npy)):(.+)", text, re.S)
+    return (text, None) if found is None or Path(text).exists() else (found[1], found[2])
+
+
+def rows_of(array: Any) -> Any:
+    """A table as checkpoints have it, (1, L, D) or (L, 1, D), as (L, D)."""
+    if array.ndim > 2 and array.size and sum(n > 1 for n in array.shape[:-1]) <= 1:
+        return np.reshape(array, (-1, array.shape[-1]))
+    return array

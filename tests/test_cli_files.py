@@ -1,0 +1,149 @@
+"""posenc encode, add and identify: fronts of posenc.files and posenc.identify."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import posenc
+import posenc.files
+import pytest
+from posenc.cli import files, identify, main
+
+from .arrays import assert_same_bits, noise
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main([word for argument in arguments for word in argument.split()])
+    return status, *capsys.readouterr()
+
+
+def test_the_help_has_a_line_that_works(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys)
+    line = " ".join(out.split())
+    assert "posenc encode 1500 384 --encoding whisper -o pe.safetensors" in line
+    assert said(capsys, "encode 1500 384 --encoding whisper -o pe.safetensors")[0] == 0
+    assert_same_bits(np.array(posenc.files.load("pe.safetensors", "pe")), posenc.encode(1500, 384, encoding="whisper"))
+
+
+def test_encode(capsys: pytest.CaptureFixture[str]) -> None:
+    options = "encode 9 4 --start 0.5 --dtype float64 -o pe.npy --json"
+    status, out, err = said(capsys, options)
+    record = json.loads(out)
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert (record["shape"], record["dtype"], record["bytes"]) == ([9, 4], "float64", 288)
+    assert_same_bits(np.load("pe.npy"), posenc.encode(9, 4, start=0.5, dtype="float64"))
+    assert said(capsys, "encode 9 4 -o pe.txt")[2].startswith("posenc: path: expected a name that ends in .npy")
+    assert said(capsys, "encode 9 5 --encoding whisper -o pe.npy")[2].startswith("posenc: encoding: ")
+    assert said(capsys, "encode 9 4 -o no/pe.npy")[2].startswith("posenc: out: expected a file in a folder")
+    assert os.listdir() == ["pe.npy"]
+
+
+def test_add(capsys: pytest.CaptureFixture[str]) -> None:
+    x = noise((5, 3, 8), np.float32)
+    np.save("x.npy", x)
+    options = "--encoding whisper --x-scale sqrt_dim --start 3 --seq-axis 0"
+    want = posenc.add(x, encoding="whisper", x_scale="sqrt_dim", start=3, seq_axis=0)
+    status, out, err = said(capsys, "add", "x.npy", "-o", "y.npy", options)
+    assert (status, out[:6], err) == (0, "added:", "")
+    assert_same_bits(np.load("y.npy"), want)
+    assert_same_bits(np.load("x.npy"), x)
+    assert said(capsys, "add", "x.npy", "--in-place", "--json", options)[0] == 0
+    assert_same_bits(np.load("x.npy"), want)
+    for arguments, text in {
+        ("x.npy",): "out: expected a file, or in_place=True",
+        ("x.npy", "-o", "x.npy"): "out: expected another file",
+        ("x.npy", "--in-place", "--resume"): "journal: expected ",
+        ("none.npy", "--in-place"): "[Errno 2] No such file",
+    }.items():
+        status, out, err = said(capsys, "add", *arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"posenc: {text}"), err
+    with pytest.raises(SystemExit):
+        main(["add", "x.npy", "--resume", "--undo"])
+
+
+def test_several_axes(capsys: pytest.CaptureFixture[str]) -> None:
+    x = noise((5, 3, 8), np.float32)
+    np.save("x.npy", x)
+    assert said(capsys, "add x.npy --in-place --no-journal --encoding mae --start 1,2.5 --seq-axis 0,1")[0] == 0
+    assert_same_bits(np.load("x.npy"), posenc.add(x, encoding="mae", start=(1, 2.5), seq_axis=(0, 1)))
+
+
+@pytest.mark.parametrize("way", ["--resume", "--undo"])
+def test_ctrl_c_says_how_to_go_on(
+    way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = noise((5, 3, 8), np.float32)
+    np.save("x.npy", x)
+
+    def interrupt(done: float, text: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "progress", lambda: contextlib.nullcontext(interrupt))
+        patch.setattr(files, "REDRAW_SECONDS", 0.0)
+        status, out, err = said(capsys, "add", "x.npy", "--in-place")
+    assert (status, out) == (130, "")
+    assert err.startswith("posenc: interrupted\n")
+    assert "--resume" in err
+    assert "--undo" in err
+    status, _, err = said(capsys, "add", "x.npy", "--in-place")
+    assert status == 1
+    assert "--resume" in err
+    assert said(capsys, "add", "x.npy", "--in-place", way)[0] == 0
+    assert_same_bits(np.load("x.npy"), x if way == "--undo" else posenc.add(x))
+    assert os.listdir() == ["x.npy"]
+
+
+# ---- identify -------------------------------------------------------------------------------------------------------
+
+
+def test_identify_asks_the_function(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    match = types.SimpleNamespace(name="whisper", encoding=posenc.Encoding(), start=0, max_error=0.0)
+
+    def stub(table: Any) -> list[Any]:
+        given.append(table)
+        return [match] if len(given) < 3 else []
+
+    monkeypatch.setattr(posenc, "identify", stub, raising=False)
+    said(capsys, "encode 9 4 -o pe.safetensors --name a:b --dtype bfloat16")
+    np.save("pe.npy", posenc.encode(9, 4)[None])
+    status, out, _ = said(capsys, "identify", "pe.npy")
+    assert (status, out.splitlines()[-1].split()[0]) == (0, "whisper")
+    status, out, _ = said(capsys, "identify", "pe.safetensors:a:b", "--json")
+    assert (status, json.loads(out)[0]["name"]) == (0, "whisper")
+    assert_same_bits(np.array(given[0]), posenc.encode(9, 4))
+    assert np.array_equal(np.asarray(given[1], np.float32), posenc.encode(9, 4, dtype="bfloat16").astype(np.float32))
+    status, out, err = said(capsys, "identify", "pe.npy")
+    assert (status, out, err[:27]) == (1, "", "posenc: no known encoding m")
+
+
+@pytest.mark.skipif(not hasattr(posenc, "identify"), reason="posenc.identify is not here")
+def test_identify(capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "encode 60 16 -o pe.safetensors --encoding whisper")
+    status, out, _ = said(capsys, "identify", "pe.safetensors:pe", "--json")
+    assert status == 0
+    assert "whisper" in {match["name"] for match in json.loads(out)}
+
+
+def test_files_and_tensors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert identify.split("model.safetensors:a.b:c") == ("model.safetensors", "a.b:c")
+    assert identify.split("x.npy") == ("x.npy", None)
+    assert identify.split("folder.npy/x.safetensors:pe") == ("folder.npy/x.safetensors", "pe")
+    Path("odd.npy:x.npy").write_bytes(b"")
+    assert identify.split("odd.npy:x.npy") == ("odd.npy:x.npy", None)
+    status, _, err = said(capsys, "identify", "none.npy:pe")
+    assert status == 1
+    assert "none.npy" in err

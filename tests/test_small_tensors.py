@@ -130,6 +130,10 @@ def test_within_transforms(small: Any) -> None:
     assert seen == [False] * 5
 
 
+def embed(small: Any, ids: Any, table: Any) -> Any:
+    return small.embed(ids, table, None, 0, None, None, None, 1.0, None, None, None)
+
+
 class Resizing(torch.overrides.TorchFunctionMode):
     """Frees the memory of a tensor whenever torch is asked for anything."""
 
@@ -148,12 +152,14 @@ class Seeing(TorchDispatchMode):
 
 
 def test_modes_see_every_call(small: Any) -> None:
-    x, start = torch.ones(4, 6), torch.tensor(1.0)
+    x, start, ids = torch.ones(4, 6), torch.tensor(1.0), torch.arange(4)
     assert fill(small, torch.ones(4, 6), start=start)
+    assert embed(small, ids, x) is not None
     for mode in (Seeing(), torch.device("cpu"), torch._subclasses.FakeTensorMode(), Resizing(torch.ones(1))):
         with mode:
             assert not fill(small, x)
             assert add(small, x) is None
+            assert embed(small, ids, x) is None
             assert not fill(small, np.ones((4, 6), np.float32), start=start)
     assert (x == 1).all()
     with Resizing(x):
@@ -177,6 +183,7 @@ def test_collections_wait(small: Any) -> None:
             x.untyped_storage().resize_(4 * 6 * 4)
             gc.set_threshold(threshold)
             add_(small, x, positions=torch.arange(4), mask=torch.ones(4, dtype=torch.bool))
+            embed(small, torch.arange(4), x)
     finally:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(free)

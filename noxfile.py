@@ -102,6 +102,14 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """The tests that take long pass, too: all levels, minutes of calls within calls, thousands of doubles."""
+    group(session, "torch")
+    install(session, ".[test]")
+    pytest(session, "-m", "slow")
+
+
+@nox.session
 def torch_slow(session: nox.Session) -> None:
     """What Inductor compiles has the bits of posenc.add, and spawned workers do their work."""
     group(session, "torch")

@@ -6,7 +6,7 @@
 
 namespace posenc {
 
-// Guards all that calls share and change: the tables that small calls remember, the spare workspaces. It is held for a
+// Guards all that calls share and change: the tables that small calls memoize, the spare workspaces. It is held for a
 // few instructions at a time; whoever holds it makes no memory, waits for nothing, and runs no Python, which a DECREF
 // can. No thread holds it at the moment of a fork, so that the child finds it free.
 std::mutex& shared_mutex() noexcept;

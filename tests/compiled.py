@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,14 +35,29 @@ NEEDS = [
 def program(target: Path, compiler: Sequence[str], sources: Mapping[str, Sequence[str]], *optimisation: str) -> Path:
     """Compile and link `sources`, each with flags of its own, as CMake compiles the core."""
     target.mkdir()
+    common = {f"csrc/{name}.cpp": () for name in COMMON}
+    shared = _objects(tuple(compiler), tuple(optimisation), tuple(common.items()))
+    own = _objects(tuple(compiler), tuple(optimisation), tuple((name, tuple(more)) for name, more in sources.items()))
+    subprocess.run([*compiler, *shared, *own, "-pthread", "-o", target / "program"], check=True)
+    return target / "program"
+
+
+@functools.cache
+def _objects(
+    compiler: tuple[str, ...], optimisation: tuple[str, ...], sources: tuple[tuple[str, tuple[str, ...]], ...]
+) -> list[Path]:
+    """Object files, compiled at the same time, and once in a session."""
     assert backends.core is not None
     flags = ["-std=c++20", *backends.core.flags.split(), *optimisation]
-    objects = []
-    for source, more in ({f"csrc/{name}.cpp": () for name in COMMON} | dict(sources)).items():
-        objects.append(target / f"{Path(source).stem}.o")
-        subprocess.run([*compiler, *flags, *more, "-c", ROOT / source, "-o", objects[-1]], check=True)
-    subprocess.run([*compiler, *objects, "-pthread", "-o", target / "program"], check=True)
-    return target / "program"
+    directory = Path(tempfile.mkdtemp(prefix="posenc-objects-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    objects = [directory / f"{Path(source).stem}.o" for source, _ in sources]
+    running = [
+        subprocess.Popen([*compiler, *flags, *more, "-c", ROOT / source, "-o", target])
+        for (source, more), target in zip(sources, objects, strict=True)
+    ]
+    assert [process.wait() for process in running] == [0] * len(running)
+    return objects
 
 
 def write_table(path: Path, spectrum: Spectrum) -> Path:

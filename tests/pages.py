@@ -27,7 +27,8 @@ PAGE = mmap.PAGESIZE
 NO_ACCESS, READ_ONLY = 0, 1  # PROT_NONE, PROT_READ
 EDGES = ("ends at", "begins after")
 LENGTHS = (1, 2, 13, 40)  # rows; 40: more than one tile
-DIMS = (*range(1, 71), 100, 129, 256, 511, 1030)
+# All remainders of a strip of 32 columns, the widths around two of them and around a third half.
+DIMS = (*range(1, 35), *range(47, 51), *range(62, 67), 70, 100, 129, 256, 511, 1030)
 OTHERS = (
     posenc.Encoding(layout="concatenated", cos_first=True),
     posenc.Encoding(odd="zero", amplitude=-0.5),

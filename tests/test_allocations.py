@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import posenc
 import pytest
-from posenc import Encoding, _cache
+from posenc import Encoding, _backend, _cache
 
 from . import backends
 from .arrays import assert_same_bits, noise
@@ -36,6 +36,9 @@ CALLS: dict[str, tuple[tuple[int, ...], type, dict[str, Any]]] = {
     "float16": ((50, 40), np.float16, {"start": 3}),
     "float64": ((50, 40), np.float64, {}),
     "channels": ((40, 50), np.float32, {"seq_axis": 1, "channel_axis": 0}),
+    "many starts": ((40, 3, 40), np.float32, {"start": np.arange(40.0)}),
+    "packed": ((50, 40), np.float32, {"cu_seqlens": [0, 20, 50], "mask": np.arange(50) % 3 > 0}),
+    "tokens": ((3, 31, 40), np.float32, {"encoding": IMAGE, "grid": (5, 6), "prefix": 1}),
     "image": ((3, 5, 6, 40), np.float32, {"encoding": IMAGE}),
     "threads": ((4000, 300), np.float32, {"start": 0.5, "threads": 3}),
     "threads, image": ((3, 50, 60, 200), np.float32, {"encoding": IMAGE, "threads": 3}),
@@ -54,21 +57,27 @@ def embed(out: Any, **keywords: Any) -> Any:
 @can_fail
 @pytest.mark.parametrize("warm", [False, True], ids=["new tables", "tables are there"])
 @pytest.mark.parametrize("kind", CALLS)
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed])
-def test_every_allocation_fails_once(function: Callable[..., Any], kind: str, warm: bool) -> None:
+@pytest.mark.parametrize("named", ["cpp", None], ids=["cpp", "small calls"])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, posenc.add, embed])
+def test_every_allocation_fails_once(function: Callable[..., Any], named: str | None, kind: str, warm: bool) -> None:
     core: Any = backends.core
     shape, dtype, keywords = CALLS[kind]
+    keywords = keywords | {"backend": named}
+    if named is None and _backend.default_name() != "cpp":
+        pytest.skip("the compiled backend is not the default one")
     x = noise(shape, dtype)
-    want = function(x.copy(), **keywords, backend="cpp")
+    before = x.copy()
+    want = function(x.copy(), **keywords)
     errors = 0
     for number in range(1, 3000):
         if not warm:
             for cache in list(_cache._all):
                 cache.clear()
+            _backend.chosen.small.forget()
         got = x.copy()
         core.fail_allocation(number)
         try:
-            function(got, **keywords, backend="cpp")
+            result = function(got, **keywords)
         except MemoryError:
             core.fail_allocation(0)
             errors += 1
@@ -76,10 +85,11 @@ def test_every_allocation_fails_once(function: Callable[..., Any], kind: str, wa
         else:
             left = core.allocations_left()
             core.fail_allocation(0)
-            assert_same_bits(got, want, f"allocation {number}")
+            assert_same_bits(result, want, f"allocation {number}")
             if left > 0:
                 break
-        assert_same_bits(function(x.copy(), **keywords, backend="cpp"), want, f"after allocation {number}")
+        assert_same_bits(x, before)
+        assert_same_bits(function(x.copy(), **keywords), want, f"after allocation {number}")
     else:
         pytest.fail("no call without a fault")
     assert number > 1 or warm

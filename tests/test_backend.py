@@ -53,7 +53,7 @@ ran = []
 module = _backend.default()
 original = module.fill
 module.fill = lambda *arguments: (ran.append(module.__name__), original(*arguments))
-posenc.fill_(np.empty((2, 3), np.float32), seq_axis=0)  # which is no small call
+posenc.fill_(memoryview(np.empty((2, 3), np.float32)))  # which is not left to the small calls
 result = ran
 """
 MODULE = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posenc import _encoding
+from posenc import _spectrum
 from posenc._cache import LIMIT, Cache, Store
 
 from .backends import spectrum
@@ -164,7 +164,7 @@ def test_no_waiting_for_another_keys_value() -> None:
 def test_tables_are_bounded() -> None:
     for dim in range(1, 2000, 29):
         spectrum(dim)
-    assert _encoding._spectra._store.held.nbytes <= LIMIT
+    assert _spectrum._spectra._store.held.nbytes <= LIMIT
     assert spectrum(4096).nbytes > 3 * 2048 * 8 - 1
 
 

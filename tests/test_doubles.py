@@ -52,7 +52,14 @@ CASES = {
 pytestmark = compiled.NEEDS
 
 
-@pytest.fixture(scope="module", params=backends.LEVELS)
+# Levels differ in how many lanes they have: the widest stands for those that fuse, the baseline does not.
+LEVELS = [
+    pytest.param(level, marks=[pytest.mark.slow] if 0 < i < len(backends.LEVELS) - 1 else [])
+    for i, level in enumerate(backends.LEVELS)
+]
+
+
+@pytest.fixture(scope="module", params=LEVELS)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("c++") is None:
         pytest.skip("there is no c++")

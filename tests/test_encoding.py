@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
-from posenc import Encoding, _encoding
+from posenc import Encoding, _spectrum
 from posenc._encoding import PAPER, columns, spectra
 
 from . import backends, truth
@@ -54,7 +54,7 @@ def test_decimals_of_the_user_do_not_matter() -> None:
     want = posenc.encode([1.0, 1e-9, 2.0**-20], 8, backend="numpy")
     hostile = decimal.Context(prec=3, rounding=decimal.ROUND_UP, Emin=-2, Emax=2, traps=[decimal.Inexact])
     with decimal.localcontext(hostile):
-        frequencies = _encoding._make((PAPER, 8))[0].frequencies
+        frequencies = _spectrum._make((PAPER, 8))[0].frequencies
         got = posenc.encode([1.0, 1e-9, 2.0**-20], 8, backend="numpy")
     np.testing.assert_array_equal(frequencies, spectra(PAPER, 8)[0].frequencies)
     np.testing.assert_array_equal(got, want)
@@ -119,7 +119,7 @@ def fitting(encoding: Encoding, units: int) -> int:
     return unit * (4 if encoding.frequencies is not None else units)
 
 
-def spectra_or_not(encoding: Encoding, dim: int) -> _encoding.Spectra:
+def spectra_or_not(encoding: Encoding, dim: int) -> _spectrum.Spectra:
     try:
         return spectra(encoding, dim)
     except ValueError as error:

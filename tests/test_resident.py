@@ -81,26 +81,26 @@ def test_explicit_frequencies_count(name: str) -> None:
 
 
 SPECTRA = """
-from posenc import _encoding
+from posenc import _spectrum
 count = int(sys.argv[1])
-_encoding._spectra._store.limit = 2**20
+_spectrum._spectra._store.limit = 2**20
 for i in range(1000):  # the cache is full
-    _encoding.spectra(Encoding(base=2.0 + i), 2)
+    _spectrum.spectra(Encoding(base=2.0 + i), 2)
 before = resident()
 for i in range(count):
-    _encoding.spectra(Encoding(base=3e6 + i), 2)
-assert len(_encoding._spectra._store.held.entries) < 1000
+    _spectrum.spectra(Encoding(base=3e6 + i), 2)
+assert len(_spectrum._spectra._store.held.entries) < 1000
 print(resident() - before)
 """
 BUDGET = """
-from posenc import _encoding
+from posenc import _spectrum
 axes, dim = map(int, sys.argv[1:])
-_encoding.spectra(Encoding(base=1.5, axes=axes), dim)
+_spectrum.spectra(Encoding(base=1.5, axes=axes), dim)
 before = resident()
-_encoding._spectra._store.limit = 2**22
+_spectrum._spectra._store.limit = 2**22
 for i in range(4000):
-    _encoding.spectra(Encoding(base=2.0 + i, axes=axes), dim)
-assert 0.9 * 2**22 < _encoding._spectra._store.held.nbytes <= 2**22
+    _spectrum.spectra(Encoding(base=2.0 + i, axes=axes), dim)
+assert 0.9 * 2**22 < _spectrum._spectra._store.held.nbytes <= 2**22
 print(resident() - before)
 """
 

@@ -23,6 +23,7 @@ REST = {"seq_axis": None, "channel_axis": -1, "grid": None, "prefix": 0, "thread
 SAID = {"start": 0, "positions": None, "mask": None, "cu_seqlens": None}
 OFFSET = Encoding(position_offset=-0.25)
 IMAGE = Encoding(axes=2)
+OTHER_IMAGE = Encoding(axes=2, axis_widths="floor")  # of 9 columns, too
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,54 @@ def test_grids(small: Any, dtype: Any, encoding: Any, start: Any, compiled_backe
         assert add_(small, case.array, -1.5, **said), case.label
         assert_same_bits(case.array, scaled, case.label)
         case.assert_canaries_alive()
+
+
+AXES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "first": ((5, 3, 2, 12), {"seq_axis": 0, "start": 3}),
+    "middle": ((3, 5, 2, 12), {"seq_axis": -3, "start": 0.5}),
+    "tuple": ((3, 5, 12), {"seq_axis": (1,)}),
+    "channels first": ((3, 12, 5), {"channel_axis": 1}),
+    "channels and rows": ((5, 12, 2, 3), {"seq_axis": 0, "channel_axis": 1, "x_scale": "sqrt_dim"}),
+    "starts": ((3, 5, 2, 12), {"seq_axis": 1, "start": np.array([[0.5, 3], [7, 1e9], [2, 4]])}),
+    "starts beside rows": ((5, 3, 12), {"seq_axis": 0, "start": np.array([[1, 2.5, 3]])}),
+    "positions": ((3, 12, 5), {"channel_axis": -2, "positions": noise((3, 5), np.float64)}),
+    "positions of rows": ((5, 3, 12), {"seq_axis": 0, "positions": [4, 1, 2, 3, 0]}),
+    "positions across": ((5, 12, 3), {"seq_axis": 0, "channel_axis": 1, "positions": noise((5, 3), np.float64)}),
+    "positions for some": ((5, 3, 2, 12), {"seq_axis": 0, "positions": noise((5, 1, 2), np.float64)}),
+    "mask": ((5, 3, 12), {"seq_axis": 0, "mask": np.arange(15).reshape(5, 3) % 4 > 0}),
+    "packed": ((5, 3, 12), {"seq_axis": 0, "cu_seqlens": [0, 2, 5]}),
+    "image, channels first": ((2, 12, 3, 4), {"encoding": IMAGE, "channel_axis": 1}),
+    "image alone": ((3, 4, 12), {"encoding": IMAGE, "seq_axis": (0, 1), "start": [2, 0.5]}),
+    "image inside out": ((3, 4, 2, 12), {"encoding": IMAGE, "seq_axis": (0, 1)}),
+    "image, channels in the midst": ((3, 12, 4), {"encoding": IMAGE, "seq_axis": (0, 2), "channel_axis": 1}),
+    "tokens": ((2, 12, 12), {"encoding": IMAGE, "grid": (3, 4)}),
+    "tokens after others": ((2, 15, 12), {"encoding": IMAGE, "grid": (3, 4), "prefix": 3, "start": [1, 2]}),
+    "tokens alone": ((13, 12), {"encoding": IMAGE, "grid": (3, 4), "prefix": 1}),
+    "tokens, channels first": ((2, 12, 7), {"encoding": IMAGE, "grid": (2, 3), "prefix": 1, "channel_axis": 1}),
+    "tokens first": ((7, 2, 12), {"encoding": IMAGE, "grid": (2, 3), "prefix": 1, "seq_axis": 0}),
+    "tokens in a row": ((2, 7, 12), {"grid": 5, "prefix": 2, "start": np.array([3, 4])}),
+}
+
+
+@pytest.mark.parametrize("kind", AXES)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_axes(small: Any, kind: str, dtype: Any) -> None:
+    shape, said = AXES[kind]
+    said = dict(said)
+    x_scale = said.pop("x_scale", 0.3)
+    x = noise(shape, dtype)
+    want = posenc.fill_(np.empty(shape, dtype), backend="numpy", **said)
+    scaled = posenc.add(x, x_scale=x_scale, backend="numpy", **said)
+    for case in arrays.awkward(shape, dtype):
+        assert fill(small, case.array, **said), case.label
+        assert_same_bits(case.array, want, case.label)
+        case.put(x)
+        assert add_(small, case.array, x_scale, **said), case.label
+        assert_same_bits(case.array, scaled, case.label)
+        case.assert_canaries_alive()
+        case.put(x)
+        assert_same_bits(add(small, case.array, x_scale=x_scale, **said), scaled, case.label)
+        case.assert_untouched()
 
 
 @pytest.mark.parametrize("x_scale", ["sqrt_dim", 2, 0.1, -0.0])
@@ -282,11 +331,31 @@ LEFT: dict[str, dict[str, Any]] = {
     "no encoding": {"encoding": 5},
     "odd width": {"encoding": Encoding(odd="error")},
     "two axes": {"encoding": IMAGE, "positions": NUMBERS},
-    "axis": {"seq_axis": 0},
-    "channels": {"channel_axis": 1},
+    "axis that is a float": {"seq_axis": 1.0},
+    "axis that is not there": {"seq_axis": 4},
+    "axis of channels": {"seq_axis": -1},
+    "axis of NumPy": {"seq_axis": np.int64(2), "channel_axis": 7},
+    "two axes of one": {"seq_axis": (1, 2)},
+    "axes in disorder": {"encoding": IMAGE, "seq_axis": (2, 1)},
+    "one axis of two": {"encoding": IMAGE, "seq_axis": 2},
+    "list of axes": {"seq_axis": [2]},
+    "no axes": {"seq_axis": ()},
+    "channels elsewhere": {"channel_axis": 4},
+    "channels before all": {"channel_axis": -5},
+    "positions of other axes": {"seq_axis": 0, "positions": NUMBERS},
+    "starts of other axes": {"seq_axis": 0, "start": np.zeros((B, 2))},
     "channel of float": {"channel_axis": -1.0},
     "grid": {"grid": (1, L)},
+    "grid that is too large": {"grid": (2, L), "encoding": OTHER_IMAGE},
+    "grid that is too small": {"grid": (1, L - 1), "encoding": OTHER_IMAGE},
+    "grid of nothing": {"grid": (0, L), "encoding": OTHER_IMAGE, "prefix": L},
+    "grid below nothing": {"grid": (-1, -L), "encoding": OTHER_IMAGE},
+    "grid beyond all": {"grid": (2**40, 2**40), "encoding": OTHER_IMAGE},
+    "grid of two axes": {"grid": (1, L), "encoding": OTHER_IMAGE, "seq_axis": (1, 2)},
+    "list of sizes": {"grid": [1, L - 1], "encoding": OTHER_IMAGE},
+    "grid and positions": {"grid": (1, L), "encoding": OTHER_IMAGE, "positions": np.zeros((L, 2))},
     "prefix": {"prefix": 1},
+    "prefix below nothing": {"grid": (1, L + 1), "prefix": -1, "encoding": OTHER_IMAGE},
     "prefix that is a truth": {"prefix": False},
     "no threads": {"threads": 0},
     "many threads": {"threads": 2**16 + 1},
@@ -370,6 +439,25 @@ def test_the_memo_has_a_budget(small: Any) -> None:
     assert small.nbytes > 2**19
     small.forget()
     assert small.nbytes == 0
+
+
+def test_encodings_in_turn_stay(small: Any) -> None:
+    """Ensembles, whose encodings lie side by side in memory, and bucketed batches."""
+    asked = []
+
+    def resolve(named: Any, dim: int) -> Any:
+        asked.append(named)
+        return _cpp._resolve(named, dim)
+
+    calls = _cpp._core.SmallCalls(resolve)
+    encodings = [Encoding(base=base + 2.0) for base in range(40)]
+    widths = range(64, 64 * 25, 64)
+    for _ in range(3):
+        for encoding in encodings:
+            assert fill(calls, np.zeros((1, 64), np.float32), encoding=encoding)
+        for dim in widths:
+            assert fill(calls, np.zeros((1, dim), np.float32))
+    assert len(asked) <= 1.2 * (len(encodings) + len(widths))
 
 
 def test_texts_are_compared(small: Any) -> None:

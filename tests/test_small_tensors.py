@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from .test_small import add, add_, fill
 from .test_tensors import STRANGE
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
 pytestmark = [
     pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", "")),
     pytest.mark.skipif(
@@ -32,6 +35,7 @@ SAID: dict[str, dict[str, Any]] = {
     "mask": {"mask": torch.tensor([True, False, True, True, False])},
     "packed": {"cu_seqlens": torch.tensor([0, 2, 5], dtype=torch.int32)},
     "grid": {"encoding": "mae", "x_scale": 0.5},
+    "axis": {"seq_axis": 0, "positions": torch.arange(3)},
 }
 
 
@@ -124,6 +128,66 @@ def test_within_transforms(small: Any) -> None:
     with torch._subclasses.FakeTensorMode():
         call(torch.zeros(4, 6))
     assert seen == [False] * 5
+
+
+def embed(small: Any, ids: Any, table: Any) -> Any:
+    return small.embed(ids, table, None, 0, None, None, None, 1.0, None, None, None)
+
+
+class Resizing(torch.overrides.TorchFunctionMode):
+    """Frees the memory of a tensor whenever torch is asked for anything."""
+
+    def __init__(self, tensor: Any) -> None:
+        super().__init__()
+        self.storage = tensor.untyped_storage()
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
+        self.storage.resize_(4)
+        return function(*arguments, **(keywords or {}))
+
+
+class Seeing(TorchDispatchMode):
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
+        return function(*arguments, **(keywords or {}))
+
+
+def test_modes_see_every_call(small: Any) -> None:
+    x, start, ids = torch.ones(4, 6), torch.tensor(1.0), torch.arange(4)
+    assert fill(small, torch.ones(4, 6), start=start)
+    assert embed(small, ids, x) is not None
+    for mode in (Seeing(), torch.device("cpu"), torch._subclasses.FakeTensorMode(), Resizing(torch.ones(1))):
+        with mode:
+            assert not fill(small, x)
+            assert add(small, x) is None
+            assert embed(small, ids, x) is None
+            assert not fill(small, np.ones((4, 6), np.float32), start=start)
+    assert (x == 1).all()
+    with Resizing(x):
+        assert not add_(small, x, positions=torch.arange(4))
+
+
+def test_collections_wait(small: Any) -> None:
+    """Callbacks of the garbage collector, which free memory, do not come between a look at it and the writing."""
+    x, out = torch.ones(4, 6), torch.ones(4, 6)
+    assert fill(small, out)
+    stops = []
+
+    def free(phase: str, _: Any) -> None:
+        stops.append(phase)
+        x.untyped_storage().resize_(4)
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(free)
+    try:
+        for threshold in range(1, 40):
+            x.untyped_storage().resize_(4 * 6 * 4)
+            gc.set_threshold(threshold)
+            add_(small, x, positions=torch.arange(4), mask=torch.ones(4, dtype=torch.bool))
+            embed(small, torch.arange(4), x)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(free)
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

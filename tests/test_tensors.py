@@ -130,6 +130,33 @@ def test_what_is_only_read(name: str, kind: str) -> None:
     assert (x == 1).all()
 
 
+@pytest.mark.parametrize("name", ["x", "mask"])
+def test_modes_that_trace_are_not_passed_by(name: str, backend: str) -> None:
+    x, seen = ones(), []
+    given = {} if name == "x" else {name: torch.ones(4, dtype=torch.bool)}
+    target = x if name == "x" else np.ones(SHAPE, np.float32)
+
+    def call(z: Any) -> Any:
+        with pytest.raises(TypeError, match=f"^{name}: expected a tensor with memory .*traces") as error:
+            posenc.add_(z if name == "x" else target, **given, backend=backend)
+        seen.append(ways(str(error.value)))
+        return z
+
+    with torch._subclasses.FakeTensorMode():
+        call(x)
+    torch.fx.experimental.proxy_tensor.make_fx(call)(x)
+    assert len(seen) == 2
+    assert (x == 1).all()
+    assert (np.asarray(target) == 1).all()
+
+
+def test_new_tensors_have_the_strides_that_torch_gives(backend: str) -> None:
+    for x in (torch.ones(1, 5, 6).expand(3, 5, 6), ones().T.contiguous().T, torch.ones(5, 3, 6)[::2, 1:]):
+        got = posenc.add(x, backend=backend)
+        assert got.stride() == torch.empty_like(x).stride()
+        assert torch.equal(got, x + torch.from_numpy(posenc.encode(*x.shape[-2:])))
+
+
 def test_subclasses_that_have_memory_are_written(backend: str) -> None:
     x = ones().as_subclass(Named)
     assert posenc.add_(x, backend=backend) is x

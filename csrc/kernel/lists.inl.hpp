@@ -55,6 +55,13 @@ private:
     double* trig_;
     double amplitude_;
 
+    // What results have to reach for the test to tell. At position 0 it is nothing: sines are exactly 0, whatever their
+    // frequency, and cosines are the amplitude.
+    template <class Test>
+    f32s floor(double position, const Errors& bound, const Test& test) const {
+        return position == 0.0 && amplitude_ >= test.kSmallest ? f32s{} : bound.floor(test);
+    }
+
     template <std::size_t vectors>
     [[gnu::always_inline]] void put(char* to, const char* from, std::size_t column, const f32s (&values)[vectors],
                                     std::size_t count) const {
@@ -105,7 +112,7 @@ private:
     void evaluated(double position, double angle, char* to, const char* from) const {
         const Errors bound = evaluate_errors(angle, amplitude_);
         const RoundingTest<Value> test{kEvaluateWindow};
-        const f32s floor = bound.floor(test);
+        const f32s least = floor(position, bound, test);
         evaluate_row(table_, position, trig_);
         parts(table_.columns, [&](auto vectors, std::size_t j, std::size_t count) {
             f32s values[vectors];
@@ -116,7 +123,7 @@ private:
                 }
                 values[v] = convert(y[0], y[1]);
                 const Mask certain = test.certain(every_lane(), y[0], y[1], values[v]);
-                if (!all(at_least(certain, values[v], values[v], floor))) {
+                if (!all(at_least(certain, values[v], values[v], least))) {
                     values[v] = settled(position, j + v * kVector, count - v * kVector, bound, y[0], y[1]);
                 }
             }
@@ -141,7 +148,7 @@ private:
     void quick(double position, double angle, char* to, const char* from) const {
         const Errors bound = quick_errors<far>(angle, amplitude_);
         const RoundingTest<Value> test{kQuickWindow};
-        const f32s floor = bound.floor(test);
+        const f32s least = floor(position, bound, test);
         const double p = table_.cos_first ? -position : position;
         const auto pairs = [&](std::size_t k, bool whole) {
             Pairs pair = evaluate_quickly<far>(table_, p, k);
@@ -170,7 +177,7 @@ private:
                     low[v] = pair.first;
                     high[v] = pair.second;
                 }
-                if (__builtin_expect(!all(at_least(certain, values[0], values[vectors - 1], floor)), 0)) {
+                if (__builtin_expect(!all(at_least(certain, values[0], values[vectors - 1], least)), 0)) {
                     for (std::size_t v = 0; v < vectors; ++v) {
                         values[v] = settled(position, j + v * kVector, count - v * kVector, bound,
                                             weave_low(low[v], high[v]), weave_high(low[v], high[v]));
@@ -189,7 +196,7 @@ private:
             certain = test.certain(certain, a.second, b.second, seconds[0]);
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>(j * sizeof(Element)), 1);
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>((half + j) * sizeof(Element)), 1);
-            if (__builtin_expect(!all(at_least(certain, firsts[0], seconds[0], floor)), 0)) {
+            if (__builtin_expect(!all(at_least(certain, firsts[0], seconds[0], least)), 0)) {
                 firsts[0] = settled(position, j, count, bound, a.first, b.first);
                 seconds[0] = settled(position, half + j, count, bound, a.second, b.second);
             }

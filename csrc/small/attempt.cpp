@@ -1,8 +1,8 @@
 // A row takes longer to check in Python than to compute. Here calls are checked that need no explanation; what is not
 // plain, or wrong, is left to Python, which does it, or explains. Nothing is written before everything is checked.
 //
-// Order matters: what may run Python code comes first, views of memory come after it, and are used at once. Where
-// Python code had to run after all, memory is viewed again.
+// Order matters: what runs Python code comes first. Then all arguments are looked at, and from there to the end nothing
+// of it runs, so that memory stays where it was seen.
 #include "attempt.hpp"
 
 #include <pybind11/stl.h>
@@ -15,6 +15,7 @@
 
 #include "../faults.hpp"
 #include "../gil.hpp"
+#include "layout.hpp"
 #include "write.hpp"
 
 namespace py = pybind11;
@@ -45,14 +46,47 @@ bool is_usual(PyObject* threads, PyObject* backend) noexcept {
     return overflow == 0 && number >= 1 && number <= kMostThreads;
 }
 
-bool are_usual(PyObject* const* keywords) noexcept {
-    return keywords[0] == Py_None && is_integer(keywords[1], -1) && keywords[2] == Py_None &&
-           is_integer(keywords[3], 0) && is_usual(keywords[4], keywords[5]);
-}
 namespace {
 
+bool small_integers(PyObject* said, int& count, std::int64_t (&integers)[kMostAxes]) noexcept {
+    const bool one = PyLong_CheckExact(said) != 0;
+    if (!one && (PyTuple_CheckExact(said) == 0 || PyTuple_GET_SIZE(said) > kMostAxes)) {
+        return false;
+    }
+    const Py_ssize_t size = one ? 1 : PyTuple_GET_SIZE(said);
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        const auto number = small_integer(one ? said : PyTuple_GET_ITEM(said, i));
+        if (!number) {
+            return false;
+        }
+        integers[i] = static_cast<std::int64_t>(*number);
+    }
+    count = static_cast<int>(size);
+    return size > 0;
+}
+
+// What seq_axis, channel_axis, grid and prefix say. False: what they say is wrong, or may be.
+bool read_layout(PyObject* const* said, Layout& layout) noexcept {
+    if (said == nullptr) {
+        return true;
+    }
+    layout.usual = said[0] == Py_None && is_integer(said[1], -1) && said[2] == Py_None && is_integer(said[3], 0);
+    if (layout.usual) {
+        return true;
+    }
+    const auto channel = small_integer(said[1]), prefix = small_integer(said[3]);
+    if (!channel || !prefix || *prefix < 0.0 ||
+        (said[0] != Py_None && !small_integers(said[0], layout.sequence_axes, layout.sequence)) ||
+        (said[2] == Py_None ? *prefix != 0.0 : !small_integers(said[2], layout.grid_axes, layout.grid))) {
+        return false;
+    }
+    layout.channel = static_cast<std::int64_t>(*channel);
+    layout.prefix = static_cast<std::int64_t>(*prefix);
+    return true;
+}
+
 // x_scale, rounded to what sums are computed in.
-std::optional<double> scale_of(PyObject* said, const View& out) noexcept {
+std::optional<double> scale_of(PyObject* said, const View& out, std::int64_t columns) noexcept {
     if (said == nullptr) {
         return 1.0;
     }
@@ -62,7 +96,7 @@ std::optional<double> scale_of(PyObject* said, const View& out) noexcept {
     } else if (const auto integer = small_integer(said)) {
         factor = *integer;
     } else if (PyUnicode_CheckExact(said) && PyUnicode_CompareWithASCIIString(said, "sqrt_dim") == 0) {
-        factor = std::sqrt(static_cast<double>(out.shape[out.axes - 1]));
+        factor = std::sqrt(static_cast<double>(columns));
     } else {
         return std::nullopt;
     }
@@ -98,6 +132,23 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, Known& le
     return Done::yes;
 }
 
+// Keeps the garbage collector, whose callbacks and finalizers are Python code, from running. Before Python 3.12 it does
+// wherever objects are made.
+class NoCollections {
+public:
+    NoCollections() : enabled_(PyGC_Disable() != 0) {}
+    ~NoCollections() {
+        if (enabled_) {
+            PyGC_Enable();
+        }
+    }
+    NoCollections(const NoCollections&) = delete;
+    NoCollections& operator=(const NoCollections&) = delete;
+
+private:
+    bool enabled_;
+};
+
 // One call: its arguments, once Python has said what there is to say about them.
 class SmallCall {
 public:
@@ -105,20 +156,22 @@ public:
         : self_(self), said_(said), from_(from), to_(to), ids_(ids) {}
 
     Done go() {
-        if (said_.positions != Py_None && !(is_integer(said_.start, 0) && said_.bounds == Py_None)) {
+        if ((said_.positions != Py_None && !(is_integer(said_.start, 0) && said_.bounds == Py_None)) ||
+            (ids_ != nullptr && from_ == to_)) {
             return Done::no;
         }
-        if (!prepare() || !view_out()) {
+        if (!read_layout(said_.axes, layout_) || !prepare()) {
             return Done::no;
         }
-        const std::int64_t before = columns();
+        const std::int64_t before = columns_;
         known_ = self_.memo->find(said_.encoding, static_cast<std::size_t>(before));
         if (known_ == nullptr) {
+            calm_.reset();
             const Done done = learn(self_, said_.encoding, before, known_);
             if (done != Done::yes) {
                 return done;
             }
-            if (!prepare() || !view_out() || columns() != before) {  // Python code has run
+            if (!prepare() || columns_ != before) {  // Python code has run
                 return Done::no;
             }
         }
@@ -126,9 +179,17 @@ public:
     }
 
 private:
-    std::int64_t columns() const noexcept { return out_.shape[out_.axes - 1]; }
-
+    // Looks at all arguments, and views the array to be written. From then on no Python code runs.
     bool prepare() {
+        calm_.emplace();
+        const int known = self_.lender->known_dtypes();
+        if (!lend()) {
+            return false;
+        }
+        return (self_.lender->known_dtypes() == known || lend()) && view_out();  // again if Python was asked for one
+    }
+
+    bool lend() {
         Lender& lender = *self_.lender;
         return lender.prepare(to_, true, lent_to_) &&
                (from_ == nullptr || from_ == to_ || lender.prepare(from_, false, lent_from_)) &&
@@ -140,7 +201,12 @@ private:
     }
 
     bool view_out() noexcept {
-        return self_.lender->view(lent_to_, out_) && out_.writeable && out_.axes >= 2 && out_.count() <= kMostElements;
+        if (!self_.lender->view(lent_to_, out_) || !out_.writeable || out_.axes < 2 || out_.count() > kMostElements) {
+            return false;
+        }
+        const int channel = channel_of(layout_, out_);
+        columns_ = channel < 0 ? 0 : out_.shape[channel];
+        return columns_ > 0;
     }
 
     bool read(std::optional<Values>& values, PyObject* said, const Lent& lent) {
@@ -158,11 +224,14 @@ private:
                 return Done::no;
             }
         }
-        const auto scale = scale_of(from_ == nullptr ? nullptr : said_.x_scale, out_);
+        const auto scale = scale_of(from_ == nullptr ? nullptr : said_.x_scale, out_, columns_);
         Where where;
         if (!scale || !self_.lender->read(lent_start_, where.start) ||
             !read(where.positions, said_.positions, lent_positions_) || !read(where.mask, said_.mask, lent_mask_) ||
             !read(where.bounds, said_.bounds, lent_bounds_)) {
+            return Done::no;
+        }
+        if (!arrange(where)) {
             return Done::no;
         }
         const Fallible fallible;
@@ -173,14 +242,10 @@ private:
         if (!write.prepare(*known_, where) || (ids_ != nullptr && !write.look_up(tokens_))) {
             return Done::no;
         }
-        if (lent_to_.end != 0) {
-            if (!self_.lender->torch.count_version(to_)) {
-                return Done::error;
-            }
-            if (!is_still_there()) {
-                return Done::no;
-            }
+        if (lent_to_.end != 0 && !self_.lender->torch.count_version(to_)) {
+            return Done::error;
         }
+        calm_.reset();
         std::optional<WithoutGil> released;  // not of a tensor, whose memory another thread may free
         if (out_.count() > static_cast<std::int64_t>(kTinyElements) && lent_to_.end == 0 && lent_from_.end == 0) {
             released.emplace();
@@ -196,25 +261,44 @@ private:
 
     // What ids name rows of; reads them.
     bool is_table() {
-        return old_.axes == 2 && old_.shape[1] == columns() && are_apart(old_, out_) &&
+        return known_->size() == 1 && old_.axes == 2 && old_.shape[1] == columns_ && are_apart(old_, out_) &&
                self_.lender->read(lent_ids_, tokens_) && are_apart(tokens_.view, out_);
     }
 
-    // Whether memory is where it was before Python code could run.
-    bool is_still_there() noexcept {
-        View out, old;
-        if (!self_.lender->view(lent_to_, out) || !is_same_memory(out, out_)) {
+    // Brings the axes into the order in which they are written.
+    bool arrange(Where& where) noexcept {
+        const auto encoding_axes = static_cast<int>(known_->size());
+        if (layout_.usual && encoding_axes == 1) {
+            return true;
+        }
+        Order order;
+        if (!find_order(layout_, out_, encoding_axes, order)) {
             return false;
         }
-        return from_ == nullptr || from_ == to_ || (self_.lender->view(lent_from_, old) && is_same_memory(old, old_));
+        out_ = in_order(out_, order);
+        old_ = in_order(old_, order);
+        put_in_order(where.start, order);
+        for (std::optional<Values>* values : {&where.positions, &where.mask, &where.bounds}) {
+            if (values->has_value()) {
+                put_in_order(**values, order);
+            }
+        }
+        if (layout_.grid_axes == 0) {
+            return true;
+        }
+        return !where.positions && !where.mask && !where.bounds && split_rows(layout_, out_, where.head_to) &&
+               split_rows(layout_, old_, where.head_from);
     }
 
     SmallCalls& self_;
     const Said& said_;
     PyObject *from_, *to_, *ids_;  // from: null to fill; ids: null but to embed
     Lent lent_from_, lent_to_, lent_ids_, lent_start_, lent_positions_, lent_mask_, lent_bounds_;
+    std::optional<NoCollections> calm_;
+    Layout layout_;
     View out_, old_;
     Values tokens_;
+    std::int64_t columns_ = 0;
     Known known_;
 };
 

@@ -23,6 +23,7 @@ struct Said {
     PyObject* bounds = Py_None;
     PyObject* x_scale = nullptr;  // null: 1.0
     PyObject* encoding = Py_None;
+    PyObject* const* axes = nullptr;  // seq_axis, channel_axis, grid, prefix; null: as they are by default
 };
 
 // The object that Python has.
@@ -35,9 +36,6 @@ struct SmallCalls {
 
 // Whether threads= and backend= leave the choice to posenc.
 bool is_usual(PyObject* threads, PyObject* backend) noexcept;
-
-// The keywords from seq_axis to backend, as most calls leave them.
-bool are_usual(PyObject* const* keywords) noexcept;
 
 // Writes PE to `to` or, unless `from` is null, from * x_scale + PE; given ids, `from` is a table of what they name.
 // Done::error: a Python error is set.

@@ -33,20 +33,20 @@ PyObject* fill(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 12)) {
         return nullptr;
     }
-    if (!are_usual(a + 6)) {
+    if (!is_usual(a[10], a[11])) {
         Py_RETURN_FALSE;
     }
-    return truth(attempt(*self, {a[1], a[2], a[3], a[4], nullptr, a[5]}, nullptr, a[0]));
+    return truth(attempt(*self, {a[1], a[2], a[3], a[4], nullptr, a[5], a + 6}, nullptr, a[0]));
 }
 
 PyObject* add_in_place(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 13)) {
         return nullptr;
     }
-    if (!are_usual(a + 7)) {
+    if (!is_usual(a[11], a[12])) {
         Py_RETURN_FALSE;
     }
-    return truth(attempt(*self, {a[1], a[2], a[3], a[4], a[5], a[6]}, a[0], a[0]));
+    return truth(attempt(*self, {a[1], a[2], a[3], a[4], a[5], a[6], a + 7}, a[0], a[0]));
 }
 
 // The array that a call wrote, or None.
@@ -58,6 +58,14 @@ PyObject* written(Done done, PyObject* array) {
     return done == Done::error ? nullptr : Py_NewRef(Py_None);
 }
 
+// None where no array could be made, for what Python explains; null where there is no memory.
+PyObject* refused() {
+    if (PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_MemoryError) == 0) {
+        PyErr_Clear();
+    }
+    return PyErr_Occurred() == nullptr ? Py_NewRef(Py_None) : nullptr;
+}
+
 PyObject* add(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 14)) {
         return nullptr;
@@ -65,13 +73,17 @@ PyObject* add(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     Lent lent;
     View x;
     Lender& lender = *self->lender;
-    if (!are_usual(a + 8) || !lender.prepare(a[0], false, lent) || !lender.view(lent, x) || x.count() > kMostElements) {
+    if (!is_usual(a[12], a[13]) || !lender.prepare(a[0], false, lent) || !lender.view(lent, x) ||
+        x.count() > kMostElements) {
         Py_RETURN_NONE;
     }
     PyObject* const out = a[1] != Py_None ? Py_NewRef(a[1])
                           : lent.end != 0 ? lender.torch.empty_like(a[0])
                                           : lender.empty_like(a[0]);
-    return out == nullptr ? nullptr : written(attempt(*self, {a[2], a[3], a[4], a[5], a[6], a[7]}, a[0], out), out);
+    if (out == nullptr) {
+        return refused();
+    }
+    return written(attempt(*self, {a[2], a[3], a[4], a[5], a[6], a[7], a + 8}, a[0], out), out);
 }
 
 // The shape of the rows that `encode` is told, and whether it is told a length; 0 axes: not here.
@@ -100,14 +112,11 @@ PyObject* new_tensor(Lender& lender, const std::int64_t* shape, int axes, PyObje
     return lender.torch.empty(sizes.ptr(), dtype);
 }
 
-// A new array; null, without an error, for what Python explains.
+// A new array, or null, see `refused`.
 PyObject* make(Lender& lender, const std::int64_t* shape, int axes, PyObject* dtype) {
     PyObject* out = lender.empty(shape, axes, dtype);
     if (out == nullptr && PyErr_Occurred() == nullptr && lender.torch.is_dtype(dtype)) {
         out = new_tensor(lender, shape, axes, dtype);
-    }
-    if (out == nullptr && PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_MemoryError) == 0) {
-        PyErr_Clear();
     }
     return out;
 }
@@ -143,8 +152,10 @@ PyObject* embed(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
             const auto dtype = py::reinterpret_steal<py::object>(PyObject_GetAttrString(a[1], "dtype"));
             out = dtype ? new_tensor(lender, shape, axes, dtype.ptr()) : nullptr;
         }
-        return out == nullptr ? nullptr
-                              : written(attempt(*self, {a[3], a[4], a[5], a[6], a[7], a[8]}, a[1], out, a[0]), out);
+        if (out == nullptr) {
+            return refused();
+        }
+        return written(attempt(*self, {a[3], a[4], a[5], a[6], a[7], a[8]}, a[1], out, a[0]), out);
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (py::error_already_set& error) {
@@ -171,7 +182,7 @@ PyObject* encode(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
         }
         PyObject* const out = make(*self->lender, shape, axes, a[6]);
         if (out == nullptr) {
-            return PyErr_Occurred() == nullptr ? Py_NewRef(Py_None) : nullptr;
+            return refused();
         }
         return written(attempt(*self, {a[2], length ? Py_None : a[0], a[3], a[4], nullptr, a[5]}, nullptr, out), out);
     } catch (const std::bad_alloc&) {
@@ -230,7 +241,7 @@ PyObject* count(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
         PyObject* const array = lent.end != 0 ? new_tensor(lender, view.shape, view.axes, lender.torch.int64())
                                               : lender.empty_integers(view.shape, view.axes);
         if (array == nullptr) {
-            return nullptr;
+            return refused();
         }
         const bool done = lender.prepare(array, false, made) && lender.read(lent, again) &&
                           is_same_shape(again.view, view) && again.are_truths() && lender.read(made, result) &&
@@ -289,8 +300,6 @@ void end_calls(SmallCalls* self) {
 
 PyObject* nbytes(SmallCalls* self, void* /*closure*/) { return PyLong_FromSize_t(self->memo->nbytes()); }
 
-#define POSENC_KEYWORDS "seq_axis, channel_axis, grid, prefix, threads, backend, /)\n--\n\n"
-
 template <PyObject* (*kMethod)(SmallCalls*, PyObject* const*, Py_ssize_t)>
 PyObject* method(PyObject* self, PyObject* const* arguments, Py_ssize_t count) noexcept {
     return kMethod(reinterpret_cast<SmallCalls*>(self), arguments, count);
@@ -302,29 +311,19 @@ PyMethodDef fast(const char* name, const char* doc) noexcept {
 }
 
 PyMethodDef methods[] = {
-    fast<fill>("fill", "fill($self, out, start, positions, mask, cu_seqlens, encoding, " POSENC_KEYWORDS
-                       "fill_, if it is plain; tells whether it was."),
-    fast<add_in_place>("add_", "add_($self, x, start, positions, mask, cu_seqlens, x_scale, encoding, " POSENC_KEYWORDS
-                               "add_, if it is plain; tells whether it was."),
-    fast<add>("add", "add($self, x, out, start, positions, mask, cu_seqlens, x_scale, encoding, " POSENC_KEYWORDS
-                     "add, if it is plain; None if it was not."),
-    fast<embed>("embed",
-                "embed($self, ids, table, out, start, positions, mask, cu_seqlens, x_scale, encoding, threads, "
-                "backend, /)\n--\n\nembed, if it is plain; None if it was not."),
-    fast<encode>("encode",
-                 "encode($self, positions, dim, start, mask, cu_seqlens, encoding, dtype, threads, backend, "
-                 "/)\n--\n\nencode, if it is plain; None if it was not."),
-    fast<count>("count",
-                "count($self, mask, start, padding, /)\n--\n\n"
-                "positions_from_mask, if it is plain; None if it was not."),
+    fast<fill>("fill", "fill($self, /, *said)\n--\n\nfill_, if it is plain; tells whether it was."),
+    fast<add_in_place>("add_", "add_($self, /, *said)\n--\n\nadd_, if it is plain; tells whether it was."),
+    fast<add>("add", "add($self, /, *said)\n--\n\nadd, if it is plain; None if it was not."),
+    fast<embed>("embed", "embed($self, /, *said)\n--\n\nembed, if it is plain; None if it was not."),
+    fast<encode>("encode", "encode($self, /, *said)\n--\n\nencode, if it is plain; None if it was not."),
+    fast<count>("count", "count($self, /, *said)\n--\n\npositions_from_mask, if it is plain; None if it was not."),
     {"forget", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&forget)), METH_NOARGS,
      "forget($self, /)\n--\n\nForget all tables."},
     {nullptr, nullptr, 0, nullptr},
 };
-#undef POSENC_KEYWORDS
 
 PyGetSetDef properties[] = {
-    {"nbytes", reinterpret_cast<getter>(reinterpret_cast<void (*)()>(&nbytes)), nullptr, "What it remembers, in bytes.",
+    {"nbytes", reinterpret_cast<getter>(reinterpret_cast<void (*)()>(&nbytes)), nullptr, "What it memoizes, in bytes.",
      nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -19,13 +19,14 @@ public:
     // Whether it is a tensor, of the class itself or a parameter. Any tensor but those is none here.
     bool is_tensor(PyObject* object) noexcept;
 
-    // Whether it is a plain one, to be read, or written, and where its storage ends. May run Python code.
+    // Whether it is a plain one, to be read, or written, and where its storage ends. Runs no Python code, except where
+    // torch is looked at for the first time: where modes have torch call it, no tensor is plain.
     bool is_plain(PyObject* tensor, bool written, std::uintptr_t& end);
 
     // The memory of a plain tensor, if the storage holds it. Runs no Python code, and makes no objects.
     bool view(PyObject* tensor, std::uintptr_t end, View& view) noexcept;
 
-    // Lets autograd know that it will have been written. May run Python code.
+    // Lets autograd know that it will have been written. Runs no Python code.
     bool count_version(PyObject* tensor);
 
     PyObject* empty_like(PyObject* tensor);
@@ -37,10 +38,12 @@ public:
 
 private:
     bool find();
+    bool has_modes();
 
     PyTypeObject *tensor_ = nullptr, *parameter_ = nullptr, *dtype_ = nullptr;
     PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
-             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr;
+             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr,
+             *function_modes_ = nullptr, *dispatch_modes_ = nullptr;
     std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
     const dlpack::ExchangeApi* api_ = nullptr;
     bool useless_ = false;  // a torch without the API
@@ -58,9 +61,12 @@ class Lender {
 public:
     Lender();
 
-    // Whether memory of `object` may be viewed. May run Python code; the next two do not, and make no objects that the
-    // garbage collector follows.
+    // Whether memory of `object` may be viewed. Runs no Python code but that of a dtype, and what is said of torch; the
+    // next two run none at all.
     bool prepare(PyObject* object, bool written, Lent& lent);
+
+    // Changes when Python code had to tell about a dtype.
+    int known_dtypes() const noexcept { return bfloat16_; }
 
     // An array of floats, not empty.
     bool view(const Lent& lent, View& view) noexcept;

@@ -20,7 +20,9 @@ Memo::Memo() : entries_(std::make_unique<Entries>()) {}
 std::size_t Memo::set_of(PyObject* encoding, std::size_t columns) noexcept {
     const auto hash = PyUnicode_CheckExact(encoding) ? static_cast<std::size_t>(PyObject_Hash(encoding))
                                                      : reinterpret_cast<std::size_t>(encoding) / 16;
-    return (hash * 31 + columns * 0x9E3779B97F4A7C15U) >> 16 & (kSets - 1);
+    // Fibonacci hashing: neighbours in memory differ in the highest bits of the product.
+    constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15U;
+    return static_cast<std::size_t>(((hash + columns * kGolden) * kGolden) >> (64 - kSetBits));
 }
 
 Known Memo::find(PyObject* encoding, std::size_t columns) const noexcept {

@@ -30,7 +30,7 @@ public:
     std::size_t nbytes() const noexcept;
 
 private:
-    static constexpr std::size_t kSets = 128, kWays = 4;
+    static constexpr std::size_t kSetBits = 7, kSets = std::size_t{1} << kSetBits, kWays = 4;
     struct Entry {
         PyObject* encoding = nullptr;
         std::size_t columns = 0;

@@ -11,6 +11,7 @@ namespace posenc::small {
 struct Where {
     Values start;
     std::optional<Values> positions, mask, bounds;
+    View head_to, head_from;  // rows before those of a grid, which have no position, if there are axes
 };
 
 // As Call takes them (call.hpp).

@@ -124,6 +124,8 @@ bool Torch::find() {
     inference_ = attribute(module, {"is_inference_mode_enabled"});
     count_ = attribute(module, {"_C", "_increment_version"});
     forward_ = attribute(module, {"autograd", "forward_ad"});
+    function_modes_ = attribute(module, {"_C", "_len_torch_function_stack"});
+    dispatch_modes_ = attribute(module, {"_C", "_len_torch_dispatch_stack"});
     empty_like_ = attribute(module, {"empty_like"});
     empty_ = attribute(module, {"empty"});
     PyObject* const dtype = attribute(module, {"dtype"});
@@ -138,7 +140,8 @@ bool Torch::find() {
     }
     const bool complete = tensor != nullptr && parameter != nullptr && keys_ != nullptr && grad_enabled_ != nullptr &&
                           inference_ != nullptr && count_ != nullptr && forward_ != nullptr && empty_ != nullptr &&
-                          empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr && api != nullptr &&
+                          empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr &&
+                          function_modes_ != nullptr && dispatch_modes_ != nullptr && api != nullptr &&
                           api->borrow != nullptr;
     if (!complete) {
         // Half-imported modules have not got everything yet.
@@ -160,11 +163,22 @@ bool Torch::is_tensor(PyObject* object) noexcept {
     return tensor_ != nullptr && (Py_TYPE(object) == tensor_ || Py_TYPE(object) == parameter_);
 }
 
-bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
-    if (tensor_ == nullptr && !find()) {
-        return false;
+// Modes see every operation on tensors, as those that trace, fake or count do; also the default device's.
+bool Torch::has_modes() {
+    for (PyObject* const count : {function_modes_, dispatch_modes_}) {
+        PyObject* const modes = PyObject_CallNoArgs(count);
+        const bool none = modes != nullptr && PyLong_AsLong(modes) == 0;
+        Py_XDECREF(modes);
+        if (!none) {
+            PyErr_Clear();
+            return true;
+        }
     }
-    if (!is_tensor(tensor)) {
+    return false;
+}
+
+bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
+    if ((tensor_ == nullptr && !find()) || !is_tensor(tensor) || has_modes()) {
         return false;
     }
     std::uint64_t keys = 0;

@@ -41,12 +41,13 @@ Write::Write(const View& out, const View& from, Operation operation, double scal
 
 bool Write::prepare(const Axes& axes, const Where& where) {
     axes_ = &axes;
+    head_to_ = where.head_to;
+    head_from_ = where.head_from;
     std::size_t size = 0;
     for (const Axis& axis : axes) {
         size = std::max(size, workspace_size(axis.table->table()));
     }
-    const bool rows = axes.size() == 1;
-    if (!(rows ? prepare_rows(where) : operation_ != Operation::embed && prepare_grid(where))) {
+    if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
         return false;
     }
     workspace_.emplace(size, true);
@@ -78,6 +79,35 @@ void Write::run() {
         run_rows();
     } else {
         run_grid();
+    }
+    if (head_to_.axes != 0 && head_to_.count() > 0 &&
+        !(operation_ == Operation::add && is_same_memory(head_to_, head_from_))) {
+        write_head();
+    }
+}
+
+// Rows without a position are 0, or those of x.
+void Write::write_head() const noexcept {
+    std::int64_t index[kMostAxes]{};
+    char* to = head_to_.data;
+    const char* from = head_from_.data;
+    const auto size = static_cast<std::size_t>(head_to_.size);
+    for (std::int64_t left = head_to_.count(); left > 0; --left) {
+        if (operation_ == Operation::add) {
+            std::memcpy(to, from, size);
+        } else {
+            std::memset(to, 0, size);
+        }
+        for (int axis = head_to_.axes - 1; axis >= 0; --axis) {
+            to += head_to_.stride[axis];
+            from += head_from_.stride[axis];
+            if (++index[axis] < head_to_.shape[axis]) {
+                break;
+            }
+            to -= head_to_.stride[axis] * index[axis];
+            from -= head_from_.stride[axis] * index[axis];
+            index[axis] = 0;
+        }
     }
 }
 
@@ -175,7 +205,7 @@ void Write::copy_masked() const noexcept {
 
 bool Write::prepare_grid(const Where& where) {
     const auto count = static_cast<int>(axes_->size());
-    if (where.positions || where.mask || where.bounds || out_.axes < count + 2) {
+    if (where.positions || where.mask || where.bounds || out_.axes < count + 1) {
         return false;
     }
     std::int64_t rows = 0;

@@ -39,6 +39,7 @@ private:
     void run_rows() noexcept;
     void run_grid();
     void copy_masked() const noexcept;
+    void write_head() const noexcept;
     Target target(int inner);
 
     const View &out_, &from_;
@@ -51,6 +52,7 @@ private:
     std::vector<Few<double>> lines_;  // the positions along each axis of a grid
     std::optional<CallWorkspace> workspace_;
     Target target_{};
+    View head_to_, head_from_;
     AlignedDoubles rows_;  // of the axes of a grid
 };
 

@@ -80,9 +80,8 @@ def combined(x: Any, out: Any) -> Operands:
     """Of a verb that reads `x` and writes `out`, or a new array if that is None."""
     view = _validate.readable(x, "x")
     if out is None:
-        return Operands(
-            "x", view.shape, view.dtype, view, lambda: np.empty_like(view), lambda array: _arrays.like(array, x)
-        )
+        made = _arrays.Made(x, view)
+        return Operands("x", view.shape, view.dtype, view, made.view, made.array)
     target = _validate.writable(out, "out")
     _validate.same_form(target, view)
     return Operands("x", view.shape, view.dtype, view, target, out)
@@ -100,9 +99,8 @@ def looked_up(ids: Any, table: Any, out: Any) -> Operands:
     lookup = _lookup.lookup(ids, table)
     dtype, shape = lookup.table.dtype, (*lookup.ids.shape, lookup.table.shape[1])
     if out is None:
-        return Operands(
-            "ids", shape, dtype, None, lambda: np.empty(shape, dtype), lambda array: _arrays.like(array, table), lookup
-        )
+        made = _arrays.Made(table, lookup.table, shape)
+        return Operands("ids", shape, dtype, None, made.view, made.array, lookup)
     target = _validate.writable(out, "out")
     if target.dtype != dtype:
         raise _refusals.embedded("dtype", _arrays.float_name(dtype), _arrays.float_name(target.dtype))
@@ -160,26 +158,22 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         x = target
     view = axes.view(target)
     old = view if x is target else None if x is None else axes.view(x)
-    if axes.prefix or axes.inner != axes.sequence:
-        if x is None:
-            view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
-        cells = axes.cells(view)
-        old = cells if old is view else None if old is None else axes.cells(old)
-        view = cells
-        if not view.size:
-            return result
-    if rows is None:
-        try:
-            _axes.Job(run, old, view, spectra, scale, threads).at(places)
-        except BaseException as error:
-            _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
-            raise
-    else:
-        if lookup is not None:
+    cells = axes.cells(view)
+    if cells.size:
+        before = cells if old is view else None if old is None else axes.cells(old)
+        if rows is None:
+            try:
+                _axes.Job(run, before, cells, spectra, scale, threads).at(places)
+            except BaseException as error:
+                _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
+                raise
+        elif lookup is not None:
             assert ids is not None
-            _embed_rows(run, ids, lookup.table, view, spectra[0], rows.unmasked(), scale, threads)
+            _embed_rows(run, ids, lookup.table, cells, spectra[0], rows.unmasked(), scale, threads)
         else:
-            _write_rows(run, old, view, spectra[0], rows, scale, threads)
+            _write_rows(run, before, cells, spectra[0], rows, scale, threads)
+    if axes.prefix and x is None:  # at last: until then, memory may be lacking
+        view[(*(slice(None),) * len(axes.leading), slice(axes.prefix))] = 0
     return result
 
 

@@ -87,11 +87,27 @@ def wrap(array: NDArray[Any], own: Any) -> Any:
     return array if array.dtype == own else array.view(own)
 
 
-def like(array: NDArray[Any], x: Any) -> Any:
-    """The new `array`, made to hold what `x` holds, as a tensor if `x` is one, and of its dtype."""
-    if is_tensor(x):
-        return tensor(array)
-    return array.view(np.asarray(x).dtype) if array.dtype == BFLOAT16 else array
+class Made:
+    """A new array for what `x`, seen as `view`, holds, as a tensor of torch's own making if `x` is one.
+
+    It has the shape and the strides of `x`, or `shape` in C order.
+    """
+
+    def __init__(self, x: Any, view: NDArray[Any], shape: tuple[int, ...] | None = None) -> None:
+        self._x, self._view, self._shape = x, view, shape
+        self._tensor: Any = None
+
+    def view(self) -> NDArray[Any]:
+        if is_tensor(self._x):
+            self._tensor = _tensors.empty_like(self._x, self._shape)
+            return _tensors.view(self._tensor, "out", True)
+        return np.empty_like(self._view) if self._shape is None else np.empty(self._shape, self._view.dtype)
+
+    def array(self, view: NDArray[Any]) -> Any:
+        """What the user gets for its view."""
+        if self._tensor is not None:
+            return self._tensor
+        return view.view(np.asarray(self._x).dtype) if view.dtype == BFLOAT16 else view
 
 
 def copying(x: Any, name: str) -> str:

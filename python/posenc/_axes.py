@@ -21,9 +21,10 @@ from ._protocol import Backend
 from ._rows import SEQUENCES, once, owned, refuse_both
 from ._where import Axes, Where
 
-AXIS_ELEMENTS = 2**19  # of the rows of one axis that are ready at a time
-TILE_ELEMENTS = 2**16  # of the rows of scattered cells that are
-PLANE_ELEMENTS = 2**17  # of the planes of channels that are
+# Elements of a block: of rows of one axis, of rows of scattered cells, of planes of channels.
+AXIS_ELEMENTS = 2**19
+TILE_ELEMENTS = 2**16
+PLANE_ELEMENTS = 2**17
 FEW_CELLS = 64  # with fewer of them, to find out whether an image is a grid takes longer than to write it
 
 

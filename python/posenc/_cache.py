@@ -26,7 +26,7 @@ Owner = TypeVar("Owner")
 Made = TypeVar("Made")
 Value = TypeVar("Value", bound=Sized)
 
-# Of all tables together: those of one encoding fit at every width. What the compiled core remembers for small calls
+# Of all tables together: those of one encoding fit at every width. What the compiled core memoizes for small calls
 # (kMemoBytes in csrc/tuning.hpp) comes on top: together, this is what docs/reference/limits.md and `info` say.
 LIMIT = 52 * 2**20
 

@@ -63,86 +63,13 @@ def tuning() -> dict[str, int]: ...
 @final
 class SmallCalls:
     def __new__(cls, resolve: Callable[[object, int], tuple[list[tuple[Table, float]], int]], /) -> SmallCalls: ...
-    def fill(
-        self,
-        out: object,
-        start: object,
-        positions: object,
-        mask: object,
-        cu_seqlens: object,
-        encoding: object,
-        seq_axis: object,
-        channel_axis: object,
-        grid: object,
-        prefix: object,
-        threads: object,
-        backend: object,
-        /,
-    ) -> bool: ...
-    def add_(
-        self,
-        x: object,
-        start: object,
-        positions: object,
-        mask: object,
-        cu_seqlens: object,
-        x_scale: object,
-        encoding: object,
-        seq_axis: object,
-        channel_axis: object,
-        grid: object,
-        prefix: object,
-        threads: object,
-        backend: object,
-        /,
-    ) -> bool: ...
-    def add(
-        self,
-        x: object,
-        out: object,
-        start: object,
-        positions: object,
-        mask: object,
-        cu_seqlens: object,
-        x_scale: object,
-        encoding: object,
-        seq_axis: object,
-        channel_axis: object,
-        grid: object,
-        prefix: object,
-        threads: object,
-        backend: object,
-        /,
-    ) -> Any: ...
-    def embed(
-        self,
-        ids: object,
-        table: object,
-        out: object,
-        start: object,
-        positions: object,
-        mask: object,
-        cu_seqlens: object,
-        x_scale: object,
-        encoding: object,
-        threads: object,
-        backend: object,
-        /,
-    ) -> Any: ...
-    def encode(
-        self,
-        positions: object,
-        dim: object,
-        start: object,
-        mask: object,
-        cu_seqlens: object,
-        encoding: object,
-        dtype: object,
-        threads: object,
-        backend: object,
-        /,
-    ) -> Any: ...
-    def count(self, mask: object, start: object, padding: object, /) -> Any: ...
+    # What the verbs are told, in the order of their signatures.
+    def fill(self, *said: object) -> bool: ...
+    def add_(self, *said: object) -> bool: ...
+    def add(self, *said: object) -> Any: ...
+    def embed(self, *said: object) -> Any: ...
+    def encode(self, *said: object) -> Any: ...
+    def count(self, *said: object) -> Any: ...
     def forget(self) -> None: ...
     @property
     def nbytes(self) -> int: ...

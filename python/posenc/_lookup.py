@@ -32,7 +32,7 @@ class Lookup(NamedTuple):
         checked = np.empty(ids.shape, np.int64)
         real = None if mask is None else np.broadcast_to(mask, ids.shape)
         for index in blocks(ids.shape, CHECKED):
-            part = ids[index]
+            part = ids[index].copy()  # another thread may change them between a look and the use
             if real is None and part.size and part.min() >= 0 and part.max() < count:
                 checked[index] = part
                 continue
@@ -42,7 +42,7 @@ class Lookup(NamedTuple):
             if wrong.any():
                 first = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
                 place = (*index[:-1], index[-1].start + first[0], *first[1:]) if index else first
-                raise _refusals.token(int(ids[place]), place, count, mask is not None)
+                raise _refusals.token(int(part[first]), place, count, mask is not None)
             checked[index] = np.where(here, np.where(named, part, 0).astype(np.int64), -1)
         return checked
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from . import _encoding, _validate
+from . import _fields, _validate
 
 if TYPE_CHECKING:
     from ._encoding import Encoding
@@ -66,7 +66,7 @@ def from_periods(cls: type[Encoding], /, periods: Any, **parameters: Any) -> Enc
             period = period.tolist()
         if isinstance(period, (list, tuple)):
             return [inverse(item) for item in period]
-        return 1.0 / _encoding._positive(period, "periods")
+        return 1.0 / _fields.positive(period, "periods")
 
     if isinstance(periods, (str, bytes)) or not hasattr(periods, "__len__"):
         raise TypeError(
@@ -145,7 +145,7 @@ def formula(self: Encoding, style: str = "text") -> str:
     \omega_k &= 10000^{-k/K}, \quad K = D/2
     \end{aligned}
     """
-    return "\n".join(lines(self)) if _encoding._one_of(style, "style", STYLES) == "text" else latex(self)
+    return "\n".join(lines(self)) if _fields.one_of(style, "style", STYLES) == "text" else latex(self)
 
 
 def markdown(self: Encoding) -> str:
@@ -260,7 +260,7 @@ def phases(encoding: Encoding) -> tuple[str, str]:
 
 
 def nesting(encoding: Encoding) -> str:
-    return encoding.nesting or _encoding.LAYOUTS[encoding.layout]
+    return encoding.nesting or _fields.LAYOUTS[encoding.layout]
 
 
 def shift(encoding: Encoding, space: str = "") -> str:

@@ -60,6 +60,20 @@ def tensor(array: NDArray[Any]) -> Any:
     return torch.from_numpy(array)
 
 
+def empty_like(x: Any, shape: tuple[int, ...] | None = None) -> Any:
+    """A new tensor of the dtype of `x`, of this shape or with strides as torch gives them to one like `x`."""
+    torch = _torch()
+    with torch._C.DisableTorchFunctionSubclass():
+        try:
+            if shape is not None:
+                return torch.empty(shape, dtype=x.dtype, device="cpu")
+            return torch.empty_like(x.detach(), device="cpu")
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from None
+            raise
+
+
 def view(x: Any, name: str, write: bool) -> NDArray[Any]:
     """The memory of `x`."""
     torch = _torch()
@@ -135,6 +149,10 @@ def _refuse_strange(x: Any, name: str) -> None:
             f"shape by {name}.materialize(shape)"
         )
     own = f"{name}: expected a tensor with memory of its own, got"
+    modes = getattr(torch._C, "_TorchDispatchModeKey", None)  # torch 2.2
+    for mode in ("FAKE", "PROXY", "FUNCTIONAL") if modes is not None and torch._C._len_torch_dispatch_stack() else ():
+        if torch._C._get_dispatch_mode(getattr(modes, mode)) is not None:
+            raise TypeError(f"{own} one that torch traces (mode {mode}); {_ways.instead(name)}")
     functorch = torch._C._functorch
     if (
         torch._is_functional_tensor(x)

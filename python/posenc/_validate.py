@@ -26,10 +26,10 @@ def readable(x: Any, name: str) -> NDArray[Any]:
 
 def writable(x: Any, name: str) -> NDArray[Any]:
     """`x` as a view that may be written."""
-    return alone(_arrays.view(x, name, write=True), name, x)
+    return require_writable(_arrays.view(x, name, write=True), name, x)
 
 
-def alone(view: NDArray[Any], name: str, x: Any = None) -> NDArray[Any]:
+def require_writable(view: NDArray[Any], name: str, x: Any = None) -> NDArray[Any]:
     """`view` of `x` if it may be written, each element without touching another."""
     if not view.flags.writeable:
         raise ValueError(

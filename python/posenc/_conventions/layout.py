@@ -123,7 +123,7 @@ def _rearrangeable(array: Any, axis: Any) -> NDArray[Any]:
         view = array.view(np.ndarray)  # of any dtype
     else:
         view = _arrays.view(array, "array", write=True)
-    _validate.alone(view, "array")
+    _validate.require_writable(view, "array")
     place = _validate.integer(axis, "axis")
     if not -view.ndim <= place < view.ndim:
         raise ValueError(f"axis: expected an axis of array, got {place} for shape {view.shape}")

@@ -25,9 +25,6 @@ from .arrays import assert_same_bits, noise
 
 ROWS, DIM = 6, 10
 WRITERS = {"fill_": (posenc.fill_, "out"), "add_": (posenc.add_, "x")}
-WRITES_DLPACK = pytest.mark.skipif(
-    np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="NumPy before 2.1 reads DLPack only"
-)
 needs_ml_dtypes = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
 
 
@@ -85,9 +82,7 @@ def contents(lender: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=WRITES_DLPACK if "DLPack" in kind else ()) for kind in LENDERS]
-)
+@pytest.mark.parametrize("kind", LENDERS)
 def test_lent_memory_is_written(kind: str, dtype: type, backend: str) -> None:
     x = LENDERS[kind](noise((ROWS, DIM), dtype))
     values = contents(x).copy()

@@ -263,7 +263,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The package is typed throughout, tests and tools are consistent, and the stub of the compiled module is true."""
-    install(session, ".[cli,numba]")
+    install(session, ".[test]")
     group(session, "types")
     session.run("mypy")
     session.run("python", "-m", "mypy.stubtest", "posenc._core", "--allowlist", "tests/stubtest_allowlist.txt")

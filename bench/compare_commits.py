@@ -93,6 +93,7 @@ def work(folder: str, isa: str | None) -> None:
     sys.path.insert(0, folder)
     sys.meta_path[:] = [one for one in sys.meta_path if "Redirecting" not in type(one).__name__]  # of editable installs
     np, posenc = importlib.import_module("numpy"), importlib.import_module("posenc")
+    assert posenc.__file__ is not None
     assert Path(posenc.__file__).is_relative_to(folder), posenc.__file__
     if isa:
         importlib.import_module("posenc._core").use_level(isa)

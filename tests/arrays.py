@@ -135,11 +135,11 @@ def awkward(shape: tuple[int, ...], dtype: DTypeLike, directory: Path | None = N
         yield _case("odd strides of single elements", as_strided(whole, shape, strides), buffer)
 
     if directory is not None:
-        size = math.prod(shape) * kind.itemsize
+        nbytes = math.prod(shape) * kind.itemsize
         path = directory / "map.bin"
-        canaries(size + 2 * GUARD).tofile(path)
+        canaries(nbytes + 2 * GUARD).tofile(path)
         buffer = np.memmap(path, np.uint8, "r+")
-        yield _case("memory map", buffer[GUARD : GUARD + size].view(kind).reshape(shape), buffer)
+        yield _case("memory map", buffer[GUARD : GUARD + nbytes].view(kind).reshape(shape), buffer)
 
 
 # Every combination of few and many axes, single and missing elements, one vector and several.

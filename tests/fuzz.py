@@ -335,8 +335,8 @@ def places(
         return np.zeros(rows) + (float(keywords["start"]) + count)
     scale = 2.0 ** draw(st.integers(-30, 49))
     if kind == "starts":
-        each = rows[:seq] + rows[seq + 1 :]
-        each = generator.standard_normal(draw(st.sampled_from([each, thinner(draw, each)]))) * scale
+        shape = rows[:seq] + rows[seq + 1 :]
+        each = generator.standard_normal(draw(st.sampled_from([shape, thinner(draw, shape)]))) * scale
         start = np.round(each) if draw(st.booleans()) else each
         beside = np.expand_dims(start, seq)
         keywords["start"] = draw(st.sampled_from([start, beside]))
@@ -582,6 +582,7 @@ def main() -> None:
     if importlib.util.find_spec("torch"):
         CONTAINERS.append("tensor")
     print(f"seed {options.seed}; {posenc.info()}", flush=True)
+    seed = options.seed
     for seed in rounds(options.seconds, options.seed):
         for strategy, test in kinds:
             try:

@@ -44,7 +44,7 @@ class Lender:
 class OldLender(Lender):
     """The same before DLPack 1.0, which can't say whether the array may be written."""
 
-    def __dlpack__(self) -> Any:
+    def __dlpack__(self) -> Any:  # type: ignore[override]
         return self.own.__dlpack__()
 
 
@@ -52,7 +52,7 @@ def _bytes(values: np.ndarray) -> bytearray:
     return bytearray(values.tobytes())
 
 
-def _mmap(values: np.ndarray) -> memoryview:
+def _mmap(values: np.ndarray) -> Any:
     memory = mmap.mmap(-1, values.nbytes)
     memory[:] = values.tobytes()
     return memoryview(memory).cast(values.dtype.char, values.shape)
@@ -186,7 +186,7 @@ def _read_only(x: np.ndarray) -> np.ndarray:
 
 floats = noise((ROWS, DIM), np.float32)
 # (what is passed, whose bytes are to stay, exception, text)
-REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception], str]]] = {
+REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception] | tuple[type[Exception], ...], str]]] = {
     "bytes": lambda: ((x := floats.tobytes()), x, TypeError, "got uint8"),
     "read-only buffer": lambda: (
         (x := memoryview(floats.tobytes()).cast("f", (ROWS, DIM))),

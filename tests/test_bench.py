@@ -54,7 +54,7 @@ def test_every_backend_limit_and_peer_enters_every_case(workload: Workload) -> N
     arena = Arena(workload.tiny)
     judge = Judge(arena)
     ours = [workloads.ours(name) for name in _backend.MODULES if _backend.why_not(name) is None]
-    field = [*ours, *workloads.twins(arena.workload, ours), *bench.peers(workload)]
+    field = [*ours, *workloads.twins(arena.workload, ours), *bench.peers(workload)]  # type: ignore[attr-defined]
     for entrant in [*field, *limits.limits(workload), *limits.limits(workload, 2)]:
         row, task = bench.examine(entrant, arena, judge)
         if entrant.kind == "peer" and task is None:

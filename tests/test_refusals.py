@@ -52,7 +52,7 @@ class Stored:
 class Immutable(Stored):
     """As an array of JAX or dask."""
 
-    __setitem__ = None
+    __setitem__ = None  # type: ignore[assignment]
 
     def __add__(self, other: Any) -> np.ndarray:
         return self.own + other
@@ -280,7 +280,7 @@ OBJECTS = {
 
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_objects_that_are_numbers(kind: str, backend: str) -> None:
-    objects = np.array([*OBJECTS[kind], None], object)[:-1]
+    objects = np.array([*OBJECTS[kind], None], object)[:-1]  # type: ignore[type-var]
     assert objects.dtype == object
     want = posenc.encode([1, 2, 5], DIM, backend=backend)
     assert_same_bits(posenc.encode(objects, DIM, backend=backend), want)

@@ -480,7 +480,7 @@ def test_what_python_is_asked_for_an_encoding() -> None:
         return _cpp._resolve(named, dim)
 
     x = np.zeros((2**12, 6), np.float32)
-    calls = _cpp._core.SmallCalls(resolve)
+    calls = _cpp._core.SmallCalls(resolve)  # type: ignore[attr-defined]
     assert not fill(calls, x)  # (1, 8) by now, whose table is not there after the second time either, or is
     assert asked[0] == (None, 6)
     with pytest.raises(KeyError):

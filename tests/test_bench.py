@@ -491,7 +491,8 @@ def test_two_builds_take_turns() -> None:
     here = str(Path(posenc.__file__).parents[1])
     command = [sys.executable, str(ROOT / "bench" / "compare_commits.py"), here, here, "--seconds", "0"]
     out = subprocess.run([*command, "--only", "add 1x512"], capture_output=True, text=True, check=True).stdout
-    first, *rows = out.splitlines()
+    first, *rows, blank, slower = out.splitlines()
+    assert (blank, slower.partition(": ")[0]) == ("", "slower by more than 10%")
     assert first.split() == ["old,", "us", "new,", "us", "old/new", "quartiles"]
     assert [row[:34].strip() for row in rows] == ["add 1x512", "add 1x512 float16"]
     for row in rows:

@@ -76,22 +76,25 @@ def read(folder: Path) -> list[Commit]:
 
 def table(commits: Sequence[Commit], only: str) -> list[str]:
     """Shares of the limit at the newest commit and the one before it, the greatest loss first."""
-    *_, before, now = [None, *commits]
-    assert now is not None
-    old = before.cases if before is not None else {}
-    rows = []
+    now = commits[-1]
+    old = commits[-2].cases if len(commits) > 1 else {}
+    rows: list[tuple[float, str, float, float | None]] = []
     for name, point in now.cases.items():
         if only in name and point.of_limit:
             former = old[name].of_limit if name in old else None
             rows.append((point.of_limit / former if former else float("inf"), name, point.of_limit, former))
-    head = f"{'% of limit':40}{before.commit if before else '-':>20}{now.commit:>20}{'new/old':>9}"
+    head = f"{'% of limit':40}{commits[-2].commit if old else '-':>20}{now.commit:>20}{'new/old':>9}"
     return [
         head,
         *(
-            f"{name:40}{f'{former:.0%}' if former else '-':>20}{share:>20.0%}{f'{ratio:.2f}' if former else '-':>9}"
+            f"{name:40}{_share(former):>20}{share:>20.0%}{f'{ratio:.2f}' if former else '-':>9}"
             for ratio, name, share, former in sorted(rows)
         ),
     ]
+
+
+def _share(value: float | None) -> str:
+    return f"{value:.0%}" if value else "-"
 
 
 def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
@@ -101,7 +104,9 @@ def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     check(str(path), "-o")
     plt = pyplot("-o")
     names = sorted({name for commits in histories.values() for one in commits for name in one.cases if only in name})
-    names = [name for name in names if any(_shares(commits, name)[1] for commits in histories.values())]
+    dates = {one.commit: one.date for commits in histories.values() for one in commits}
+    order = {commit: place for place, commit in enumerate(sorted(dates, key=lambda commit: dates[commit]))}
+    names = [name for name in names if any(_shares(commits, name) for commits in histories.values())]
     if not names:
         raise SystemExit(f"no case with a limit has {only!r} in its name")
     columns = min(4, len(names))
@@ -111,12 +116,13 @@ def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     )
     for axis, name in zip(axes.flat, names, strict=False):
         for processor, commits in histories.items():
-            axis.plot(*_shares(commits, name), marker="o", markersize=3, linewidth=1.2, label=processor)
+            shares = {order[commit]: 100 * share for commit, share in _shares(commits, name).items()}
+            axis.plot([*shares], [*shares.values()], marker="o", markersize=3, linewidth=1.2, label=processor)
         axis.axhline(100, color="0.7", linewidth=0.8, zorder=0)
         axis.set_ylim(bottom=0)
         axis.set_title(name, fontsize=8, loc="left")
         axis.tick_params(labelsize=7)
-        axis.tick_params(axis="x", rotation=60)
+        axis.set_xticks([*order.values()], [commit[:7] for commit in order], rotation=60)
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     figure.suptitle("% of what memory allows, from commit to commit", x=0.01, ha="left", fontsize=11)
@@ -125,10 +131,8 @@ def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     plt.close(figure)
 
 
-def _shares(commits: Sequence[Commit], name: str) -> tuple[list[str], list[float]]:
-    points = [(one.commit[:7], one.cases[name].of_limit) for one in commits if name in one.cases]
-    shown = [(commit, 100 * share) for commit, share in points if share]
-    return [commit for commit, _ in shown], [share for _, share in shown]
+def _shares(commits: Sequence[Commit], name: str) -> dict[str, float]:
+    return {one.commit: share for one in commits if name in one.cases and (share := one.cases[name].of_limit)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,6 +25,17 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"POSENC_REQUIRE_NATIVE=1, but {backends.MISSING['cpp']}")
 
 
+# Modules whose truth is mpmath's. Its precision belongs to the process: two threads that set it spoil it for each other.
+TRUTH = {"mp", "truth", "golden"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-run-parallel, if it is here, what must run in one thread."""
+    for item in items:
+        if not TRUTH.isdisjoint(vars(getattr(item, "module", None) or pytest)):
+            item.add_marker(pytest.mark.thread_unsafe(reason="the precision of mpmath"))
+
+
 def pytest_report_header() -> list[str]:
     info = posenc.info()
     return [

@@ -431,6 +431,7 @@ def test_refusals_of_arrays(kind: str, way: str) -> None:
 # ---- memory of encodings --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thread_unsafe(reason="counts bytes")
 def test_the_memo_has_a_budget(small: Any) -> None:
     x = np.zeros((1, 512), np.float32)
     for base in range(300):

@@ -25,7 +25,7 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"POSENC_REQUIRE_NATIVE=1, but {backends.MISSING['cpp']}")
 
 
-# Modules whose truth is mpmath's. Its precision belongs to the process: two threads that set it spoil it for each other.
+# Modules whose truth is mpmath's, whose precision belongs to the process: two threads that set it spoil it.
 TRUTH = {"mp", "truth", "golden"}
 
 

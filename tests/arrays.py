@@ -18,6 +18,11 @@ try:
 except ImportError:
     bfloat16 = None
 
+# numpy/numpy#28600: until then, whatever came through DLPack was read-only, and is refused by what writes.
+needs_writeable_dlpack = pytest.mark.skipif(
+    not np.from_dlpack(np.zeros(1)).flags.writeable, reason="NumPy before 2.2.5 reads DLPack only"
+)
+
 # Every dtype that arrays may have.
 FLOATS = [
     pytest.param(np.float32, id="float32"),

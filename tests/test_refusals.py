@@ -15,7 +15,7 @@ import posenc
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from .arrays import assert_same_bits
+from .arrays import assert_same_bits, needs_writeable_dlpack
 from .ways import follow_all
 
 ROWS, DIM = 4, 6
@@ -115,6 +115,7 @@ def test_fill_(kind: str, backend: str) -> None:
         np.testing.assert_array_equal(got, posenc.encode(ROWS, DIM, dtype=got.dtype), code)
 
 
+@needs_writeable_dlpack
 def test_dlpack() -> None:
     for code, result in follow_all("x", Lender, posenc.add_).items():
         assert_same_bits(result, ones() + ROWS_OF_PE, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ TRUTH = {"mp", "truth", "golden"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-run-parallel, if it is here, what must run in one thread."""
     for item in items:
+        if "request" in inspect.signature(getattr(item, "function", pytest_configure)).parameters:
+            item.add_marker(pytest.mark.thread_unsafe(reason="fixtures asked for while the test runs"))
         if not TRUTH.isdisjoint(vars(getattr(item, "module", None) or pytest)):
             item.add_marker(pytest.mark.thread_unsafe(reason="the precision of mpmath"))
 

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -233,6 +234,12 @@ def coverage(session: nox.Session) -> None:
     reports = Path("build/coverage")
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
+
+    def builds() -> Iterator[Path]:
+        return Path("build").glob("coverage-*")
+
+    for former in (count for build in builds() for count in build.rglob("*.gcda")):
+        former.unlink()
     install(session, ".[test]", *preset("coverage", "g++"), CXX="g++")
     shown = ["--cov=posenc", "--cov-report=term:skip-covered", f"--cov-report=html:{reports}/python"]
     tests = session.posargs or [
@@ -241,7 +248,8 @@ def coverage(session: nox.Session) -> None:
     ]  # memory is no matter
     session.run("python", "-m", "pytest", *shown, *tests, env=NATIVE | {"COVERAGE_FILE": str(reports / "data")})
     listing = ["--html-details", str(reports / "cpp.html"), "--txt", str(reports / "cpp.txt"), "--txt-summary"]
-    session.run("gcovr", "--root", ".", "--filter", "csrc/", "--merge-mode-functions=merge-use-line-min", *listing)
+    merged = ["--filter", "csrc/", "--merge-mode-functions=merge-use-line-min"]  # of a kernel's levels
+    session.run("gcovr", "--root", ".", *merged, *listing, *(str(path) for path in builds()))
     session.log((reports / "cpp.txt").read_text())
 
 

@@ -26,8 +26,8 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"POSENC_REQUIRE_NATIVE=1, but {backends.MISSING['cpp']}")
 
 
-# Modules whose truth is mpmath's, whose precision belongs to the process: two threads that set it spoil it.
-TRUTH = {"mp", "truth", "golden"}
+# What modules use that the process has once: the precision of mpmath, which is their truth, and signal handlers.
+ONCE = {"mp", "truth", "golden", "signal"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "request" in inspect.signature(getattr(item, "function", pytest_configure)).parameters:
             item.add_marker(pytest.mark.thread_unsafe(reason="fixtures asked for while the test runs"))
-        if not TRUTH.isdisjoint(vars(getattr(item, "module", None) or pytest)):
-            item.add_marker(pytest.mark.thread_unsafe(reason="the precision of mpmath"))
+        if not ONCE.isdisjoint(vars(getattr(item, "module", None) or pytest)):
+            item.add_marker(pytest.mark.thread_unsafe(reason="mpmath's precision, or signals"))
 
 
 def pytest_report_header() -> list[str]:

@@ -450,7 +450,7 @@ def test_encodings_in_turn_stay(small: Any) -> None:
         asked.append(named)
         return _cpp._resolve(named, dim)
 
-    calls = _cpp._core.SmallCalls(resolve)
+    calls = _cpp._core.SmallCalls(resolve)  # type: ignore[attr-defined]
     encodings = [Encoding(base=base + 2.0) for base in range(40)]
     widths = range(64, 64 * 25, 64)
     for _ in range(3):

@@ -216,7 +216,7 @@ def originals(session: nox.Session) -> None:
 
 @nox.session(python=[PYTHONS[0], *FREE_THREADED])
 def parallel(session: nox.Session) -> None:
-    """Every test passes in four threads at once; on a free-threaded Python, importing posenc leaves the GIL off."""
+    """Tests pass in four threads at once; on a free-threaded Python, importing posenc leaves the GIL off."""
     group(session, "parallel")
     free = str(session.python).endswith("t")
     install(session, "." if free else ".[test]")

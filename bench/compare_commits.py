@@ -1,4 +1,4 @@
-"""How many times as fast is one build of posenc as another one, in one run? `nox -s compare -- 8b2c3b1`
+"""How many times as fast is one build of posenc as another one, in one run? `nox -s compare`, or `-- 8b2c3b1`
 
     python bench/compare_commits.py OLD NEW [--only add] [--seconds 0.5] [--isa avx2]
 
@@ -23,6 +23,7 @@ from statistics import median, quantiles
 from typing import Any
 
 SAMPLE_SECONDS = 2e-3
+SLOWER = 1.1  # times as long: told at the end
 
 Make = Callable[[Any, Any], Callable[[], Any]]
 
@@ -93,6 +94,7 @@ def work(folder: str, isa: str | None) -> None:
     sys.path.insert(0, folder)
     sys.meta_path[:] = [one for one in sys.meta_path if "Redirecting" not in type(one).__name__]  # of editable installs
     np, posenc = importlib.import_module("numpy"), importlib.import_module("posenc")
+    assert posenc.__file__ is not None
     assert Path(posenc.__file__).is_relative_to(folder), posenc.__file__
     if isa:
         importlib.import_module("posenc._core").use_level(isa)
@@ -145,12 +147,12 @@ class Side:
         self._process.wait()
 
 
-def compare(old: Side, new: Side, name: str, seconds: float) -> str:
-    """One line of the table."""
+def compare(old: Side, new: Side, name: str, seconds: float) -> tuple[str, float]:
+    """One line of the table, and how many times as long the new one takes; 0 where nothing was timed."""
     first = [side.ask(name) for side in (old, new)]
     errors = [answer["error"] for answer in first if "error" in answer]
     if errors:
-        return f"{name:34}  not timed: {errors[0]}"
+        return f"{name:34}  not timed: {errors[0]}", 0.0
     times: list[list[float]] = [[], []]
     begun = time.perf_counter()
     while len(times[0]) < 5 or time.perf_counter() - begun < seconds:
@@ -158,10 +160,10 @@ def compare(old: Side, new: Side, name: str, seconds: float) -> str:
         for side in order:
             times[side].append((old, new)[side].ask()["seconds"])
     ratios = [a / b for a, b in zip(*times, strict=True)]
-    low, _, high = quantiles(ratios, n=4)
+    low, middle, high = quantiles(ratios, n=4)
     a, b = median(times[0]), median(times[1])
     same = "" if first[0]["bits"] == first[1]["bits"] else "  other bits"
-    return f"{name:34}{a * 1e6:12.2f}{b * 1e6:12.2f}{a / b:9.2f}   {low:.2f} to {high:.2f}{same}"
+    return f"{name:34}{a * 1e6:12.2f}{b * 1e6:12.2f}{a / b:9.2f}   {low:.2f} to {high:.2f}{same}", 1 / middle
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,13 +182,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("expected two folders")
     old, new = Side(args.old, args.isa), Side(args.new, args.isa)
     print(f"{'':34}{'old, us':>12}{'new, us':>12}{'old/new':>9}   quartiles", flush=True)
+    slower = []
     try:
         for name in CASES:
             if args.only in name:
-                print(compare(old, new, name, args.seconds), flush=True)
+                line, ratio = compare(old, new, name, args.seconds)
+                print(line, flush=True)
+                slower += [f"{name}: {ratio:.2f} times as long"] if ratio > SLOWER else []
     finally:
         old.close()
         new.close()
+    print(f"\nslower by more than {SLOWER - 1:.0%}: {'; '.join(slower) or 'nothing'}")
     return 0
 
 

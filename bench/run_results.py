@@ -1,5 +1,7 @@
 """Measure the judged cases on this machine and write bench/results/<processor>.json: `python bench/run_results.py`.
 
+Medians stay for bench/history.py in <processor>/<commit>.json beside it, unless the run is a --quick one.
+
 Everything is measured by `posenc bench`: the core cases by every backend at every level on 1 and 2 threads, the others
 by the default backend as it is. Arguments go there too (--quick, --no-peers, ...). The installed posenc is what is
 timed: install the checkout first.
@@ -21,6 +23,10 @@ from posenc.cli import machine, main
 from posenc.cli.workloads import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench import history  # noqa: E402  # not installed
+
 RESULTS = ROOT / "bench" / "results"
 SECONDS = "0.15"  # for each entrant in each case: all of it is to take less than six minutes
 
@@ -65,6 +71,8 @@ def run(arguments: list[str]) -> int:
     document["ok"] = all(part["ok"] for part in documents)
     document["rows"] = [row for part in documents for row in part["rows"]]
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if not document["quick"]:
+        history.write(history.record(document), path.with_suffix(""))
     print(f"\nWritten to {path.name} in {RESULTS.name}; next: python bench/update_readme.py")
     return 0 if document["ok"] else 1
 

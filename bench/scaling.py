@@ -7,6 +7,7 @@ besides their array, as that grows, each in a process of its own.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def per_element(call: Callable[[], object], elements: int, seconds: float) -> fl
     start = time.perf_counter()
     call()
     calls = max(1, int(0.002 / max(time.perf_counter() - start, 1e-9)))
-    samples, begun = [], time.perf_counter()
+    samples: list[float] = []
+    begun = time.perf_counter()
     while len(samples) < 3 or time.perf_counter() - begun < seconds:
         start = time.perf_counter()
         for _ in range(calls):
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{length * DIM:>12.2g}   left out: too little memory")
             continue
         out = np.ones((length, DIM), np.float32)
-        cost = per_element(lambda out=out: posenc.fill_(out), out.size, seconds)
+        cost = per_element(functools.partial(posenc.fill_, out), out.size, seconds)
         print(f"{out.size:>12.2g}{cost:>12.4f}{4 / cost:>8.2f}")
         del out
 
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"\nfill_ of ({length}, {DIM}) float32 from a position\n{'from':>12}{'ns/element':>12}{'GB/s':>8}")
     for name, start in AT.items():
         first = start - length if start == 2**53 else start
-        cost = per_element(lambda first=first: posenc.fill_(out, start=first), out.size, seconds)
+        cost = per_element(functools.partial(posenc.fill_, out, start=first), out.size, seconds)
         print(f"{name:>12}{cost:>12.4f}{4 / cost:>8.2f}")
 
     if sys.platform == "win32":

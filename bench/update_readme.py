@@ -164,7 +164,7 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
         f"`{function}({', '.join(arguments)})`, {', '.join([shape, *where])}",
         duration(seconds),
         three_digits(ours["gb_per_s"]) if limited else NONE,
-        f"{ours['of_limit']:.0%}{MARKS.get(ours.get('limit'), '')}" if limited else NONE,
+        f"{ours['of_limit']:.0%}{MARKS.get(ours.get('limit', ''), '')}" if limited else NONE,
         ratio(lambda name: name == FLOAT64_RECIPE),
         ratio(lambda name: name.lower().startswith(("numpy", "np.")) and name != FLOAT64_RECIPE),
         ratio(lambda name: name.startswith("torch")) if size >= CALL_BYTES else NONE,

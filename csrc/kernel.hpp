@@ -147,7 +147,8 @@ struct Target {
 
 // Rows of float32 that the workspace of a call needs room for beyond what a table's has, so that all `arrays` can have
 // them added one after the other; 0: it is faster to make them again for each.
-[[maybe_unused]] static std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows, std::size_t arrays) {
+[[maybe_unused]] static std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows,
+                                                  std::size_t arrays) {
     const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
     const std::ptrdiff_t next = is_half ? 2 : 4;
     if (target.operation != Operation::add || target.element == Element::f64 || target.cells != 1 ||

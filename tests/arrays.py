@@ -18,6 +18,11 @@ try:
 except ImportError:
     bfloat16 = None
 
+# numpy/numpy#28600: until then, whatever came through DLPack was read-only, and is refused by what writes.
+needs_writeable_dlpack = pytest.mark.skipif(
+    not np.from_dlpack(np.zeros(1)).flags.writeable, reason="NumPy before 2.2.5 reads DLPack only"
+)
+
 # Every dtype that arrays may have.
 FLOATS = [
     pytest.param(np.float32, id="float32"),
@@ -135,11 +140,11 @@ def awkward(shape: tuple[int, ...], dtype: DTypeLike, directory: Path | None = N
         yield _case("odd strides of single elements", as_strided(whole, shape, strides), buffer)
 
     if directory is not None:
-        size = math.prod(shape) * kind.itemsize
+        nbytes = math.prod(shape) * kind.itemsize
         path = directory / "map.bin"
-        canaries(size + 2 * GUARD).tofile(path)
+        canaries(nbytes + 2 * GUARD).tofile(path)
         buffer = np.memmap(path, np.uint8, "r+")
-        yield _case("memory map", buffer[GUARD : GUARD + size].view(kind).reshape(shape), buffer)
+        yield _case("memory map", buffer[GUARD : GUARD + nbytes].view(kind).reshape(shape), buffer)
 
 
 # Every combination of few and many axes, single and missing elements, one vector and several.

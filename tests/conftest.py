@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 from collections.abc import Iterator
@@ -23,6 +24,19 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 def pytest_configure() -> None:
     if os.environ.get("POSENC_REQUIRE_NATIVE") == "1" and "cpp" in backends.MISSING:
         raise pytest.UsageError(f"POSENC_REQUIRE_NATIVE=1, but {backends.MISSING['cpp']}")
+
+
+# What modules use that the process has once: the precision of mpmath, which is their truth, and signal handlers.
+ONCE = {"mp", "truth", "golden", "signal"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-run-parallel, if it is here, what must run in one thread."""
+    for item in items:
+        if "request" in inspect.signature(getattr(item, "function", pytest_configure)).parameters:
+            item.add_marker(pytest.mark.thread_unsafe(reason="fixtures asked for while the test runs"))
+        if not ONCE.isdisjoint(vars(getattr(item, "module", None) or pytest)):
+            item.add_marker(pytest.mark.thread_unsafe(reason="mpmath's precision, or signals"))
 
 
 def pytest_report_header() -> list[str]:

@@ -98,9 +98,9 @@ def same(path: Path, wanted: bytes, what: str) -> None:
 
 def steps(folder: Path, shapes: dict[str, tuple[int, ...]], every: int = 1) -> int:
     """Kill a run at each of its steps, or every so many, and then at some of theirs what completes or undoes it."""
-    _sums.BLOCK_BYTES = _in_place.BLOCK_BYTES = BLOCK_BYTES
+    _sums.BLOCK_BYTES = _in_place.BLOCK_BYTES = BLOCK_BYTES  # type: ignore[attr-defined]
     _in_place.SYNCED_BYTES = SYNCED_BYTES
-    _disk.sync = _disk.sync_folder = lambda _: None  # a process that ends needs none
+    _disk.sync = _disk.sync_folder = lambda _: None  # type: ignore[assignment]  # a process that ends needs none
     cases = 0
     for (name, shape), sync in itertools.product(shapes.items(), (False, True)):
         path = folder / "x.npy"

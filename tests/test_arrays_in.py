@@ -21,13 +21,10 @@ import posenc
 import pytest
 from posenc import _arrays
 
-from .arrays import assert_same_bits, noise
+from .arrays import assert_same_bits, needs_writeable_dlpack, noise
 
 ROWS, DIM = 6, 10
 WRITERS = {"fill_": (posenc.fill_, "out"), "add_": (posenc.add_, "x")}
-WRITES_DLPACK = pytest.mark.skipif(
-    np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="NumPy before 2.1 reads DLPack only"
-)
 needs_ml_dtypes = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
 
 
@@ -47,7 +44,7 @@ class Lender:
 class OldLender(Lender):
     """The same before DLPack 1.0, which can't say whether the array may be written."""
 
-    def __dlpack__(self) -> Any:
+    def __dlpack__(self) -> Any:  # type: ignore[override]
         return self.own.__dlpack__()
 
 
@@ -55,7 +52,7 @@ def _bytes(values: np.ndarray) -> bytearray:
     return bytearray(values.tobytes())
 
 
-def _mmap(values: np.ndarray) -> memoryview:
+def _mmap(values: np.ndarray) -> Any:
     memory = mmap.mmap(-1, values.nbytes)
     memory[:] = values.tobytes()
     return memoryview(memory).cast(values.dtype.char, values.shape)
@@ -86,7 +83,7 @@ def contents(lender: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=WRITES_DLPACK if "DLPack" in kind else ()) for kind in LENDERS]
+    "kind", [pytest.param(kind, marks=needs_writeable_dlpack if "DLPack" in kind else ()) for kind in LENDERS]
 )
 def test_lent_memory_is_written(kind: str, dtype: type, backend: str) -> None:
     x = LENDERS[kind](noise((ROWS, DIM), dtype))
@@ -191,7 +188,7 @@ def _read_only(x: np.ndarray) -> np.ndarray:
 
 floats = noise((ROWS, DIM), np.float32)
 # (what is passed, whose bytes are to stay, exception, text)
-REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception], str]]] = {
+REFUSED: dict[str, Callable[[], tuple[Any, Any, type[Exception] | tuple[type[Exception], ...], str]]] = {
     "bytes": lambda: ((x := floats.tobytes()), x, TypeError, "got uint8"),
     "read-only buffer": lambda: (
         (x := memoryview(floats.tobytes()).cast("f", (ROWS, DIM))),

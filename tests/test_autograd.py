@@ -53,6 +53,7 @@ def test_gradient(call: str, backend: str) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.thread_unsafe(reason="one forward mode of autograd for all threads")
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_gradients_by_differences(call: str) -> None:
     keywords, _ = CALLS[call]

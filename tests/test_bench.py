@@ -54,7 +54,7 @@ def test_every_backend_limit_and_peer_enters_every_case(workload: Workload) -> N
     arena = Arena(workload.tiny)
     judge = Judge(arena)
     ours = [workloads.ours(name) for name in _backend.MODULES if _backend.why_not(name) is None]
-    field = [*ours, *workloads.twins(arena.workload, ours), *bench.peers(workload)]
+    field = [*ours, *workloads.twins(arena.workload, ours), *bench.peers(workload)]  # type: ignore[attr-defined]
     for entrant in [*field, *limits.limits(workload), *limits.limits(workload, 2)]:
         row, task = bench.examine(entrant, arena, judge)
         if entrant.kind == "peer" and task is None:
@@ -491,7 +491,8 @@ def test_two_builds_take_turns() -> None:
     here = str(Path(posenc.__file__).parents[1])
     command = [sys.executable, str(ROOT / "bench" / "compare_commits.py"), here, here, "--seconds", "0"]
     out = subprocess.run([*command, "--only", "add 1x512"], capture_output=True, text=True, check=True).stdout
-    first, *rows = out.splitlines()
+    first, *rows, blank, slower = out.splitlines()
+    assert (blank, slower.partition(": ")[0]) == ("", "slower by more than 10%")
     assert first.split() == ["old,", "us", "new,", "us", "old/new", "quartiles"]
     assert [row[:34].strip() for row in rows] == ["add 1x512", "add 1x512 float16"]
     for row in rows:

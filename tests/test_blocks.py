@@ -81,7 +81,7 @@ def test_blocks_of_cells(where: str, backend: str | None, request: pytest.Fixtur
     x = noise((2, 3, 5, 7, 12), np.float32)
     mask = generator.integers(0, 2, (2, 3, 5, 7))
     cells = posenc.grid(5, 7, step=0.5)
-    keywords: dict[str, Any] = {
+    keywords: Any = {
         "lines": {"start": (3, -1)},
         "grid": {"positions": cells},
         "own grids": {"positions": cells + np.arange(6).reshape(2, 3, 1, 1, 1)},

@@ -13,6 +13,8 @@ from posenc._cache import LIMIT, Cache, Store
 
 from .backends import spectrum
 
+pytestmark = pytest.mark.thread_unsafe(reason="counts what is made")
+
 
 @dataclass(frozen=True)
 class Value:

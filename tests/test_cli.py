@@ -5,6 +5,7 @@ Nothing here depends on how long anything takes.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import json
@@ -179,7 +180,7 @@ def test_only_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_default_shapes() -> None:
-    parser = compare.argparse.ArgumentParser()
+    parser = argparse.ArgumentParser()
     compare.arguments(parser)
     cases = compare.cases(parser.parse_args([]))
     shapes = {case.shape for case in cases if case.dtype == "float32"}

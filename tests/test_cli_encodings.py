@@ -9,6 +9,7 @@ from pathlib import Path
 
 import posenc
 import pytest
+from posenc import _notation
 from posenc._conventions import ROWS
 from posenc.cli import encodings, main
 
@@ -36,7 +37,7 @@ def test_one(row, capsys: pytest.CaptureFixture[str]) -> None:
     call, encoding = encodings.example(row)
     assert eval(call, {"posenc": posenc}) == encoding
     assert eval(encodings.as_dict(row)["encoding"], {"Encoding": posenc.Encoding}) == encoding
-    assert len(encodings.short(encoding)) < 200
+    assert len(_notation.short(encoding)) < 200
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +76,7 @@ def test_nothing_like_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_formula() -> None:
-    lines = {name: encodings.formula(posenc.get_encoding(name)) for name in ("fairseq", "simple_vit_3d", "ltae")}
+    lines = {name: _notation.lines(posenc.get_encoding(name)) for name in ("fairseq", "simple_vit_3d", "ltae")}
     assert lines == {
         "fairseq": [
             "columns: sin_0 sin_1 ... cos_0 cos_1 ...",

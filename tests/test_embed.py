@@ -167,7 +167,7 @@ def streamed(ids: np.ndarray, table: np.ndarray, out: np.ndarray, positions: np.
 
     made = _cpp._tables[backends.spectrum(table.shape[1])]
     bits = [a.view(np.uint16) if a.dtype.kind == "V" else a for a in (table, out)]
-    _cpp._core.embed(made, ids, *bits, positions, scale, True, 1)
+    _cpp._core.embed(made, ids, *bits, positions, scale, True, 1)  # type: ignore[attr-defined]
 
 
 def tame(dim: int, dtype: Any) -> np.ndarray:
@@ -360,7 +360,7 @@ def test_the_code_works(kind: str, backend: str | None) -> None:
     codes = ways(str(caught.value))
     assert len(codes) == WAYS[kind]
     for code in codes:
-        scope = {"np": np, **arguments}
+        scope: dict[str, Any] = {"np": np, **arguments}
         exec(code, scope)
         fixed = {name: scope[name] for name in arguments}
         assert posenc.embed(**fixed).shape == (*np.shape(fixed["ids"]), fixed["table"].shape[-1])

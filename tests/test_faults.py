@@ -13,6 +13,8 @@ from posenc import Encoding, _backend, _cache
 
 from .arrays import assert_same_bits, noise
 
+pytestmark = pytest.mark.thread_unsafe(reason="patches NumPy for all threads")
+
 ALLOCATORS = [
     "arange",
     "array",

@@ -36,9 +36,9 @@ def test_lists(name: str, backend: str | None) -> None:
             groups[dim].append((position, column, want))
     assert sum(map(len, groups.values())) > 50
     for dim, group in groups.items():
-        positions, columns, want = map(list, zip(*group, strict=True))
+        positions, columns, values = map(list, zip(*group, strict=True))
         got = posenc.fill_(np.empty((len(positions), dim), dtype), positions=positions, backend=backend)
-        assert_same_bits(got[range(len(columns)), columns], np.array(want).astype(dtype), f"dim {dim}")
+        assert_same_bits(got[range(len(columns)), columns], np.array(values).astype(dtype), f"dim {dim}")
 
 
 @pytest.mark.parametrize("row", [0, 1, 13, 40, 63, 95, 127, 200, 319])  # of tiles, evaluated and rotated

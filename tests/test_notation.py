@@ -53,16 +53,16 @@ def agree(columns: list[Any], encoding: Encoding, dim: int) -> None:
 def test_text(encoding: Encoding, dim: int) -> None:
     text = encoding.formula()
     assert text == encoding.formula("text")
-    if "..." in (line := re.search(r"w_k = (.*)", text).group(1)):  # type: ignore[union-attr]
+    if "..." in (line := re.search(r"w_k = (.*)", text).group(1)):
         pytest.skip("not all frequencies are written out")
     if line[0].isdigit() and "^" not in line:
         w = np.array([float(number) for number in line.split()])
     else:
-        power, half = re.fullmatch(r"(.*), K = (.*)", line).groups()  # type: ignore[union-attr]
+        power, half = re.fullmatch(r"(.*), K = (.*)", line).groups()
         K = evaluated(half, dim=dim)
         w = np.array([evaluated(power.replace("^", "**"), k=k, K=K) if k else 1.0 for k in range(int(K))])
     angle = evaluated(
-        re.search(r"angle = (.*)", text).group(1).replace("2 pi", "(2 * pi)"),  # type: ignore[union-attr]
+        re.search(r"angle = (.*)", text).group(1).replace("2 pi", "(2 * pi)"),
         p=POSITIONS[:, None],
         w_k=w,
     )
@@ -134,7 +134,7 @@ def test_styles() -> None:
     with pytest.raises(ValueError, match=r"^style: expected one of text, latex, got 'html'"):
         Encoding().formula("html")
     with pytest.raises(TypeError, match=r"^style: expected one of text, latex, got None"):
-        Encoding().formula(None)  # type: ignore[arg-type]
+        Encoding().formula(None)
 
 
 # ---- replace ----

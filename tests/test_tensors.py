@@ -227,6 +227,7 @@ def test_gradients_of_torch_func(backend: str) -> None:
     torch.testing.assert_close(tangent, (4 * (x + PE)).sum())
 
 
+@pytest.mark.thread_unsafe(reason="torch has one forward mode for all threads")
 def test_forward_mode(backend: str) -> None:
     forward = torch.autograd.forward_ad
     with forward.dual_level():

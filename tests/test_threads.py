@@ -61,6 +61,30 @@ def test_threads(backend: str) -> None:
             assert_same_bits(a, b, f"thread {i}, D = {a.shape[1]}")
 
 
+def test_lists_that_others_change(backend: str | None) -> None:
+    # Rows for what the list was at some moment, or a refusal of what it was; never of half of it.
+    places: list[float] = [1.5, 2.5, 3.5]
+    rows = {position: posenc.encode([position], 8, backend=backend)[0].tobytes() for position in (1.5, 2.5, 3.5)}
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.is_set():
+            places.append(2.5)
+            places[:] = [1.5, 2.5, 3.5]
+
+    thread = threading.Thread(target=change)
+    with eager_switching():
+        thread.start()
+        try:
+            for _ in range(100):
+                got = posenc.encode(places, 8, backend=backend)
+                assert len(got) in {3, 4}
+                assert [row.tobytes() for row in got] == [rows[x] for x in (1.5, 2.5, 3.5, 2.5)[: len(got)]]
+        finally:
+            done.set()
+            thread.join(TIMEOUT)
+
+
 def test_threads_that_share_an_array(backend: str) -> None:
     # Each thread owns some rows; none may touch another's.
     x = np.zeros((240, 70), np.float32)

@@ -173,7 +173,7 @@ def test_another_fault_of_torch_is_not_hidden(tmp_path: Path) -> None:
 def test_torch_is_torch() -> None:
     """The package bears torch's name, and takes it from nobody."""
     assert posenc.torch is not torch
-    assert _graph.torch is _route.torch is torch
+    assert _graph.torch is _route.torch is torch  # type: ignore[attr-defined]
     code = "import posenc, sys; assert 'torch' not in sys.modules and not hasattr(posenc, 'torch')"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -302,6 +302,7 @@ def test_transforms() -> None:
     assert torch.func.jacrev(add)(x[0, :2, :3]).shape == (2, 3, 2, 3)
 
 
+@pytest.mark.thread_unsafe(reason="torch traces in one thread at a time")
 def test_modes() -> None:
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -382,6 +383,7 @@ CPU = torch.device("cpu")
         (5, 8, None, 0, "paper", torch.float32, torch.device("meta")),
     ],
 )
+@pytest.mark.thread_unsafe(reason="torch traces in one thread at a time")
 def test_opcheck(arguments: tuple[Any, ...]) -> None:
     results = torch.library.opcheck(torch.ops.posenc.encode.default, arguments)
     assert set(results.values()) == {"SUCCESS"}

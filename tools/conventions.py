@@ -13,7 +13,9 @@ from pathlib import Path
 
 from posenc._conventions import ROWS, Row
 from posenc._conventions.arguments import ARGUMENTS
-from posenc.cli.encodings import established, example, formula, short
+from posenc._notation import lines as formula
+from posenc._notation import short
+from posenc.cli.encodings import established, example
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "conventions"
 WRITTEN = "<!-- Written by tools/conventions.py; do not edit. -->"

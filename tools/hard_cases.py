@@ -60,7 +60,7 @@ def of_16_bits(dim: int, kind: str, blocks: int, generator: np.random.Generator)
 
 
 def single(dim: int, column: int, digits: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
-    found = []
+    found: list[tuple[float, int, float]] = []
     with mp.workprec(200):
         w = truth.frequency(column // 2, dim)
         for _ in range(400):
@@ -69,8 +69,8 @@ def single(dim: int, column: int, digits: int, generator: np.random.Generator) -
             position = float(((mp.acos if column % 2 else mp.asin)(tie) + turns) / w)
             angle = mpf(position) * w
             found.append((float(abs((mp.cos if column % 2 else mp.sin)(angle) / tie - 1)), column, position))
-    for _, *case in sorted(found)[:KEPT]:
-        yield case[0], case[1]
+    for _, found_column, position in sorted(found)[:KEPT]:
+        yield found_column, position
 
 
 def of_float64(dim: int, limit: float, blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:

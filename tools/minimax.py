@@ -31,7 +31,7 @@ class Polynomial(NamedTuple):
     name: str
     target: Function
     weight: Function
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's `count` is nobody's here
     end: mpf
     claim: str  # what its weighted error is
 

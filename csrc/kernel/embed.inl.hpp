@@ -8,10 +8,15 @@
 namespace posenc {
 namespace {
 
-float value_of(float);
-float value_of(f16);
-float value_of(bf16);
-double value_of(double);
+// What sums of elements are computed in.
+template <class E>
+struct ValueOf {
+    using type = float;
+};
+template <>
+struct ValueOf<double> {
+    using type = double;
+};
 
 // The embedding of row `row` of an array; null: it is masked.
 const char* embedding_of(const Target& target, std::size_t array, std::size_t row) {
@@ -128,7 +133,7 @@ bool can_stream_embedded(const Table& table, const Target& target) {
 // x * scale + values, of a row; `ahead` is the row of a later token, or null.
 template <class E, bool scaled>
 struct Sums {
-    using V = decltype(value_of(E{}));
+    using V = typename ValueOf<E>::type;
     const E* x;
     const V* values;
     V scale;

@@ -76,7 +76,7 @@ bool embed_directly(const Table& table, const Rows& rows, const Target& target, 
 // Tiles of rows, which all arrays share.
 template <class E>
 void embed_rows(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
-    using V = decltype(value_of(E{}));
+    using V = typename ValueOf<E>::type;
     if constexpr (!kSame<V, double>) {
         if (embed_directly<E>(table, rows, target, work)) {
             return;

@@ -1,5 +1,6 @@
 #include "lend.hpp"
 
+#include <pybind11/critical_section.h>
 #include <pybind11/numpy.h>
 
 #include <algorithm>
@@ -57,11 +58,11 @@ bool Lender::prepare(PyObject* object, bool written, Lent& lent) {
     if (Py_TYPE(object) == ndarray_) {
         PyObject* const descr = py::detail::array_proxy(object)->descr;
         const auto* kind = py::detail::array_descriptor_proxy(descr);
-        if (kind->kind == 'V' && kind->type_num != bfloat16_) {
+        if (kind->kind == 'V' && kind->type_num != bfloat16_.load(std::memory_order_relaxed)) {
             if (!is_bfloat16(descr)) {
                 return false;
             }
-            bfloat16_ = kind->type_num;
+            bfloat16_.store(kind->type_num, std::memory_order_relaxed);
         }
         return true;
     }
@@ -128,7 +129,7 @@ bool Lender::numpy_view(PyObject* array, View& view) noexcept {
             set(Kind::real, 2);
             break;
         default:
-            if (descr->type_num != bfloat16_ || bfloat16_ < 0) {
+            if (const int known = bfloat16_.load(std::memory_order_relaxed); known < 0 || descr->type_num != known) {
                 return false;
             }
             set(Kind::brain, 2);
@@ -167,6 +168,7 @@ bool Lender::read(const Lent& lent, Values& values) {
         return number.has_value();
     }
     if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
+        const py::scoped_critical_section section(object);  // without the GIL, others may change a list
         const Py_ssize_t count = PySequence_Fast_GET_SIZE(object);
         PyObject* const* const items = PySequence_Fast_ITEMS(object);
         if (count == 0 || count > kMostItems) {

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <optional>
 
 #include "dlpack.hpp"
@@ -37,16 +38,21 @@ public:
     PyObject* int64() const noexcept { return int64_; }
 
 private:
+    bool is_found() const noexcept { return tensor_.load(std::memory_order_acquire) != nullptr; }
     bool find();
+    bool find_alone();
     bool has_modes();
 
-    PyTypeObject *tensor_ = nullptr, *parameter_ = nullptr, *dtype_ = nullptr;
+    // Written before `tensor_`, whose release publishes all of them: without the GIL, other threads read them
+    // meanwhile.
+    PyTypeObject *parameter_ = nullptr, *dtype_ = nullptr;
     PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
              *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr,
              *function_modes_ = nullptr, *dispatch_modes_ = nullptr;
     std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
     const dlpack::ExchangeApi* api_ = nullptr;
-    bool useless_ = false;  // a torch without the API
+    std::atomic<PyTypeObject*> tensor_{nullptr};
+    std::atomic<bool> finding_{false}, useless_{false};  // useless: a torch without the API
 };
 
 // An argument, once `Lender::prepare` has looked at it.
@@ -91,8 +97,8 @@ private:
     PyTypeObject *int64_, *int32_, *float64_, *float32_;
     PyObject* empty_like_;
     PyObject* integers_;
-    PyObject* dtypes_[6];  // classes and dtypes of float32, float64, float16
-    int bfloat16_ = -1;    // number of the type in NumPy, once it has been seen
+    PyObject* dtypes_[6];            // classes and dtypes of float32, float64, float16
+    std::atomic<int> bfloat16_{-1};  // number of the type in NumPy, once it has been seen
 };
 
 // A Python int that is exact in a double.

@@ -46,12 +46,13 @@ struct Names {
     PyObject* raw_repr = PyUnicode_InternFromString("raw_repr");
     PyObject* of_empty = Py_BuildValue("(sss)", "dtype", "device", "requires_grad");
     PyObject* cpu = PyUnicode_InternFromString("cpu");
+    PyObject* torch = PyUnicode_InternFromString("torch");
 };
 
 // Made with the first Torch, and never freed: a static of a function would be made under a lock.
-const Names* kept_names = nullptr;
+std::atomic<const Names*> kept_names{nullptr};
 
-const Names& names() { return *kept_names; }
+const Names& names() { return *kept_names.load(std::memory_order_acquire); }
 
 // A method's integer; 0, without an error, if it raises.
 std::uintptr_t number_of(PyObject* object, PyObject* method) {
@@ -102,18 +103,30 @@ bool usual_keys(PyObject* torch, PyObject* keys, bool inference, std::uint64_t& 
 }  // namespace
 
 Torch::Torch() {
-    if (kept_names == nullptr) {
-        kept_names = new Names;
+    if (kept_names.load(std::memory_order_acquire) == nullptr) {
+        kept_names.store(new Names, std::memory_order_release);  // of two threads at once, one's are never freed
     }
 }
 
 bool Torch::find() {
-    if (useless_) {
-        return false;
+    if (useless_.load(std::memory_order_relaxed) || finding_.exchange(true, std::memory_order_acquire)) {
+        return false;  // or somebody is at it: nobody waits for Python code, the call goes the long way
     }
-    PyObject* const modules = PyImport_GetModuleDict();
-    PyObject* const module = PyDict_GetItemString(modules, "torch");
+    struct Finding {
+        std::atomic<bool>& flag;
+        ~Finding() { flag.store(false, std::memory_order_release); }
+    } const finding{finding_};
+    return find_alone();
+}
+
+bool Torch::find_alone() {
+    if (tensor_.load(std::memory_order_acquire) != nullptr) {
+        return true;
+    }
+    const auto owned = py::reinterpret_steal<py::object>(PyImport_GetModule(names().torch));
+    PyObject* const module = owned.ptr();
     if (module == nullptr) {
+        PyErr_Clear();
         return false;
     }
     PyObject* const tensor = attribute(module, {"Tensor"});
@@ -146,7 +159,7 @@ bool Torch::find() {
     if (!complete) {
         // Half-imported modules have not got everything yet.
         PyObject* const spec = attribute(module, {"__spec__", "_initializing"});
-        useless_ = spec == nullptr || spec != Py_True;
+        useless_.store(spec != Py_True, std::memory_order_relaxed);
         return false;
     }
     if (!usual_keys(module, keys_, false, usual_) || !usual_keys(module, keys_, true, of_inference_)) {
@@ -155,12 +168,13 @@ bool Torch::find() {
     api_ = api;
     parameter_ = reinterpret_cast<PyTypeObject*>(parameter);
     dtype_ = reinterpret_cast<PyTypeObject*>(dtype);
-    tensor_ = reinterpret_cast<PyTypeObject*>(tensor);
+    tensor_.store(reinterpret_cast<PyTypeObject*>(tensor), std::memory_order_release);
     return true;
 }
 
 bool Torch::is_tensor(PyObject* object) noexcept {
-    return tensor_ != nullptr && (Py_TYPE(object) == tensor_ || Py_TYPE(object) == parameter_);
+    PyTypeObject* const tensor = tensor_.load(std::memory_order_acquire);
+    return tensor != nullptr && (Py_TYPE(object) == tensor || Py_TYPE(object) == parameter_);
 }
 
 // Modes see every operation on tensors, as those that trace, fake or count do; also the default device's.
@@ -178,7 +192,7 @@ bool Torch::has_modes() {
 }
 
 bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
-    if ((tensor_ == nullptr && !find()) || !is_tensor(tensor) || has_modes()) {
+    if ((!is_found() && !find()) || !is_tensor(tensor) || has_modes()) {
         return false;
     }
     std::uint64_t keys = 0;
@@ -271,7 +285,7 @@ bool Torch::count_version(PyObject* tensor) {
 
 PyObject* Torch::empty_like(PyObject* tensor) { return PyObject_CallOneArg(empty_like_, tensor); }
 
-bool Torch::is_dtype(PyObject* object) { return (tensor_ != nullptr || find()) && Py_TYPE(object) == dtype_; }
+bool Torch::is_dtype(PyObject* object) { return (is_found() || find()) && Py_TYPE(object) == dtype_; }
 
 PyObject* Torch::empty(PyObject* shape, PyObject* dtype) {
     PyObject* const arguments[] = {shape, dtype, names().cpu, Py_False};

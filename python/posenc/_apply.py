@@ -15,7 +15,6 @@ from . import (
     _conventions,
     _encoding,
     _lookup,
-    _notes,
     _positions,
     _refusals,
     _rows,
@@ -165,7 +164,7 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
             try:
                 _axes.Job(run, before, cells, spectra, scale, threads).at(places)
             except BaseException as error:
-                _notes.add(error, "posenc: an encoding over several axes is written in parts; that counts one of them")
+                error.add_note("posenc: an encoding over several axes is written in parts; that counts one of them")
                 raise
         elif lookup is not None:
             assert ids is not None
@@ -217,7 +216,7 @@ def _write_rows(
             parts += 1
     except BaseException as error:
         if parts:
-            _notes.add(error, f"posenc: that counts one part of the array; {parts} before it have been written")
+            error.add_note(f"posenc: that counts one part of the array; {parts} before it have been written")
         raise
 
 

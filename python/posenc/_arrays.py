@@ -31,7 +31,6 @@ LARGEST = 2**53
 # Their arrays can't be written, although some buffers and DLPack exports of theirs look as if they could.
 IMMUTABLE = ("jax", "jaxlib", "tensorflow")
 DLPACK_CPU = 1
-DLPACK_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # whether an import is a copy, or may be written
 
 
 def view(x: Any, name: str, *, write: bool) -> NDArray[Any]:
@@ -234,8 +233,8 @@ def _of_dlpack(x: Any, name: str, write: bool) -> NDArray[Any]:
     try:
         device = tuple(int(part) for part in x.__dlpack_device__())
         if device[0] == DLPACK_CPU:
-            options: dict[str, Any] = {"copy": False} if DLPACK_TELLS and write else {}
-            array: NDArray[Any] = np.from_dlpack(x, **options)
+            # copy=False: a lender that can only copy raises, and nothing is written into its copy.
+            array: NDArray[Any] = np.from_dlpack(x, copy=False if write else None)
             return array
     except MemoryError:
         raise

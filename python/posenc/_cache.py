@@ -145,7 +145,7 @@ class Cache(Generic[Key, Value]):
         gone = []  # whose ends may run Python code: they come when the lock is free
         if not held.lock.acquire(blocking=False):
             held.refusals += 1
-            if held.refusals == PATIENCE:  # an exception came just when the lock had been taken
+            if held.refusals >= PATIENCE:  # an exception came just when the lock had been taken
                 self._store.clear()
             return
         try:

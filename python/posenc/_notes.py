@@ -1,13 +1,8 @@
-"""Notes on exceptions, as tracebacks show them from Python 3.11 on: how far a call came that was interrupted."""
+"""Notes on exceptions, as tracebacks show them: how far a call came that was interrupted."""
 
 from __future__ import annotations
 
 from types import TracebackType
-
-
-def add(error: BaseException, note: str) -> None:
-    """`error.add_note(note)`, on Python 3.10, too, where nobody shows it."""
-    error.__notes__ = [*of(error), note]
 
 
 def of(error: BaseException) -> list[str]:
@@ -17,9 +12,9 @@ def of(error: BaseException) -> list[str]:
 def wrote(error: BaseException, elements: int, total: int, one_thread: bool) -> None:
     """Of a call of the compiled backend."""
     if one_thread:
-        add(error, f"posenc: the first {elements} of {total} elements have been written, and no others")
+        error.add_note(f"posenc: the first {elements} of {total} elements have been written, and no others")
     else:
-        add(error, f"posenc: some of {total} elements have been written, in pieces all over the array")
+        error.add_note(f"posenc: some of {total} elements have been written, in pieces all over the array")
 
 
 class Walk:
@@ -43,8 +38,7 @@ class Walk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            add(
-                error,
+            error.add_note(
                 f"posenc: {self.done} of {self.total} elements have been written, {self.order}, and perhaps some of "
                 "the next ones, which may be half done",
             )

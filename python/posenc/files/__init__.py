@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .. import _arrays, _conventions, _notes, _validate
+from .. import _arrays, _conventions, _validate
 from .._encoding import Encoding
 from . import _disk, _formats, _in_place, _journal, _sums
 
@@ -368,14 +368,12 @@ def _run(change: _in_place.Change, *, undo: bool) -> None:
     except BaseException as error:
         total = change.todo.nbytes
         if journal is None:
-            _notes.add(
-                error,
+            error.add_note(
                 f"posenc: {path} is partly changed: {change.done} bytes of {total} for sure, and perhaps the "
                 f"{change.step} behind them; there is no journal",
             )
         elif journal.saved or undo:
-            _notes.add(
-                error,
+            error.add_note(
                 f"posenc: {path} is partly changed ({change.done} bytes of {total}); complete it with resume=True "
                 "(--resume), or bring the original back with undo=True (--undo)",
             )

@@ -24,7 +24,7 @@ LARGEST_AXES = 32  # NumPy's arrays have few more
 LARGEST_OFFSET = 2.0**53
 
 LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
-NESTINGS = ("akt", "atk", "tak", "kat", "kta")
+NESTINGS = ("akt", "atk", "tak", "kat", "kta", "tka")
 ODD = ("error", "zero", "extra", "truncate")
 AMPLITUDES = {"rsqrt_dim": Fraction(1), "sqrt_2_over_dim": Fraction(2)}  # the square root of this / dim
 WIDTHS = ("floor", "ceil")
@@ -69,7 +69,7 @@ class Encoding:
     axis_widths : "floor", "ceil" or tuple of int, optional
         How `dim` is divided among the axes (in their own order): in these proportions, or in even widths rounded down,
         with zeros in what columns remain, or up, without the columns beyond `dim`. Default: equally, without remainder.
-    nesting : {"akt", "atk", "tak", "kat", "kta"}, optional
+    nesting : {"akt", "atk", "tak", "kat", "kta", "tka"}, optional
         How columns are nested, the slowest index first: a is the axis, k the frequency, t sine or cosine. Default:
         "akt" if `layout` is interleaved, "atk" if it is concatenated.
 

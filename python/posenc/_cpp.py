@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _conventions, _core, _turns
+from . import _conventions, _core
 from ._cache import OVERHEAD, Cache
 from ._encoding import Spectrum, spectra
 from ._frequencies import pack
@@ -85,4 +85,4 @@ def rotate(
     x: NDArray[Any], out: NDArray[Any], rows: NDArray[Any], pairs: Sequence[Run], inverse: bool, threads: int
 ) -> None:
     """Write `x`, turned by `rows`, to `out`, which may be `x` (see `_turns`)."""
-    _turns.turn(x, out, rows, pairs, inverse, _turns.TILE_ELEMENTS)
+    _core.rotate(None if x is out else x, out, rows, [*pairs], inverse, threads)

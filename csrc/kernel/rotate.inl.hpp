@@ -1,0 +1,191 @@
+// Pairs of columns, turned by ready rows of cosines and sines: rotary encodings. Included by kernel.inl.hpp only.
+//
+// Each product and each sum is rounded, in float32 or double: nothing is fused (CMakeLists.txt turns contraction off),
+// so that results are those of the other backends. Rows stay in the second level while they are applied to one array
+// after the other.
+
+namespace posenc {
+namespace {
+
+#define POSENC_EACH_PAIR(first, second)                                                                          \
+    POSENC_LANES(                                                                                                \
+        POSENC_LIST(0 + first, 0 + second, 2 + first, 2 + second, 4 + first, 4 + second, 6 + first, 6 + second), \
+        POSENC_LIST(0 + first, 0 + second, 2 + first, 2 + second), POSENC_LIST(0 + first, 0 + second))
+#define POSENC_EACH_PAIR_TWICE(first, second)                                                                          \
+    POSENC_LANES(                                                                                                      \
+        POSENC_LIST(0 + first, 0 + second, 2 + first, 2 + second, 4 + first, 4 + second, 6 + first, 6 + second,        \
+                    8 + first, 8 + second, 10 + first, 10 + second, 12 + first, 12 + second, 14 + first, 14 + second), \
+        POSENC_LIST(0 + first, 0 + second, 2 + first, 2 + second, 4 + first, 4 + second, 6 + first, 6 + second),       \
+        POSENC_LIST(0 + first, 0 + second, 2 + first, 2 + second))
+
+// Of the lanes a0 b0 a1 b1 ...: b0 a0 b1 a1 ..., a0 a0 a1 a1 ... and b0 b0 b1 b1 ...
+f32s exchanged(f32s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR_TWICE(1, 0)); }
+f32s firsts(f32s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR_TWICE(0, 0)); }
+f32s seconds(f32s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR_TWICE(1, 1)); }
+f64s exchanged(f64s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR(1, 0)); }
+f64s firsts(f64s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR(0, 0)); }
+f64s seconds(f64s x) { return __builtin_shufflevector(x, x, POSENC_EACH_PAIR(1, 1)); }
+
+// `x` with its sign changed in the first lane of each pair, or in the second.
+f32s flip(f32s x, bool second) {
+    const u64s one = u64s{} + (second ? std::uint64_t{1} << 63 : std::uint64_t{1} << 31);  // little-endian
+    return (f32s)((u64s)x ^ one);
+}
+f64s flip(f64s x, bool second) {
+    u64s sign{};
+    for (std::size_t i = second ? 1 : 0; i < kLanes; i += 2) {
+        sign[i] = std::uint64_t{1} << 63;
+    }
+    return (f64s)((u64s)x ^ sign);
+}
+
+// Columns u of cosines and v of sines, `count` each, that lie one after the other.
+template <bool inverse, class E, class V>
+[[gnu::always_inline]] inline void turn_apart(E* to_u, E* to_v, const E* u, const E* v, const V* cos, const V* sin,
+                                              std::size_t count) {
+    using Wide = decltype(widen(cos));
+    constexpr std::size_t step = sizeof(Wide) / sizeof(V);
+    const auto turn = [](E* new_u, E* new_v, const E* old_u, const E* old_v, const V* cosines, const V* sines) {
+        const Wide a = widen(old_u), b = widen(old_v), c = load<Wide>(cosines), s = load<Wide>(sines);
+        const Wide ac = a * c, bs = b * s, bc = b * c, as = a * s;
+        narrow(new_u, inverse ? ac + bs : ac - bs);
+        narrow(new_v, inverse ? bc - as : bc + as);
+    };
+    std::size_t j = 0;
+    for (; j + step <= count; j += step) {
+        __builtin_prefetch(reinterpret_cast<const char*>(u + j) + kLinearAhead);
+        __builtin_prefetch(reinterpret_cast<const char*>(v + j) + kLinearAhead);
+        turn(to_u + j, to_v + j, u + j, v + j, cos + j, sin + j);
+    }
+    if (j < count) {
+        const std::size_t few = count - j;
+        E a[step]{}, b[step]{};
+        V c[step]{}, s[step]{};
+        copy(a, u + j, few);
+        copy(b, v + j, few);
+        copy(c, cos + j, few);
+        copy(s, sin + j, few);
+        turn(a, b, a, b, c, s);
+        copy(to_u + j, a, few);
+        copy(to_v + j, b, few);
+    }
+}
+
+// `count` columns, in which the two of a pair are neighbours, the cosine first or the sine.
+template <bool cos_first, class E, class V>
+[[gnu::always_inline]] inline void turn_together(E* to, const E* from, const V* values, std::size_t count,
+                                                 bool inverse) {
+    using Wide = decltype(widen(values));
+    constexpr std::size_t step = sizeof(Wide) / sizeof(V);
+    const bool second = cos_first == inverse;
+    const auto turn = [second](E* sum, const E* x, const V* value) {
+        const Wide a = widen(x), t = load<Wide>(value);
+        const Wide cos = cos_first ? firsts(t) : seconds(t), sin = cos_first ? seconds(t) : firsts(t);
+        narrow(sum, a * cos + flip(exchanged(a) * sin, second));
+    };
+    std::size_t j = 0;
+    for (; j + step <= count; j += step) {
+        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLinearAhead);
+        turn(to + j, from + j, values + j);
+    }
+    if (j < count) {
+        E x[step]{};
+        V value[step]{};
+        copy(x, from + j, count - j);
+        copy(value, values + j, count - j);
+        turn(x, x, value);
+        copy(to + j, x, count - j);
+    }
+}
+
+// The pairs of a run, wherever they are: gathered, turned, and put back.
+template <bool inverse, class E, class V>
+void turn_gathered(const PairRun& run, char* to, std::ptrdiff_t to_step, const char* from, std::ptrdiff_t from_step,
+                   const V* values) {
+    constexpr std::size_t kMost = kGathered;
+    E u[kMost], v[kMost];
+    V cos[kMost], sin[kMost];
+    for (std::size_t first = 0; first < run.count; first += kMost) {
+        const std::size_t some = smaller(kMost, run.count - first);
+        const auto column = [&](std::size_t begin, std::size_t i) { return begin + (first + i) * run.step; };
+        const auto at = [&](std::size_t begin, std::size_t i, std::ptrdiff_t step) {
+            return static_cast<std::ptrdiff_t>(column(begin, i)) * step;
+        };
+        for (std::size_t i = 0; i < some; ++i) {
+            u[i] = load<E>(from + at(run.cos, i, from_step));
+            v[i] = load<E>(from + at(run.sin, i, from_step));
+            cos[i] = values[column(run.cos, i)];
+            sin[i] = values[column(run.sin, i)];
+        }
+        turn_apart<inverse>(u, v, u, v, cos, sin, some);
+        for (std::size_t i = 0; i < some; ++i) {
+            store(to + at(run.cos, i, to_step), u[i]);
+            store(to + at(run.sin, i, to_step), v[i]);
+        }
+    }
+}
+
+template <bool inverse, class E, class V>
+[[gnu::always_inline]] inline void turn_run(const PairRun& run, const Target& target, char* to, const char* from,
+                                            const V* values) {
+    constexpr std::ptrdiff_t kNext = sizeof(E);
+    const auto misaligned =
+        (reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % alignof(E);
+    const bool plain = target.to.column_stride == kNext && target.from.column_stride == kNext && misaligned == 0;
+    E* const out = reinterpret_cast<E*>(to);
+    const E* const old = reinterpret_cast<const E*>(from);
+    if (plain && run.step == 1) {
+        turn_apart<inverse>(out + run.cos, out + run.sin, old + run.cos, old + run.sin, values + run.cos,
+                            values + run.sin, run.count);
+    } else if (plain && run.step == 2 && run.sin == run.cos + 1) {
+        turn_together<true>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, inverse);
+    } else if (plain && run.step == 2 && run.cos == run.sin + 1) {
+        turn_together<false>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, inverse);
+    } else {
+        turn_gathered<inverse, E>(run, to, target.to.column_stride, from, target.from.column_stride, values);
+    }
+}
+
+template <bool inverse, class E>
+void turn_rows(const Turning& turning, const Target& target) {
+    using V = decltype(value_of(E{}));
+    const V* const rows = reinterpret_cast<const V*>(turning.rows);
+    for (std::size_t a = 0; a < target.count; ++a) {
+        for (std::size_t i = 0; i < turning.count; ++i) {
+            const V* const values = rows + i * turning.columns;
+            if (values[0] != values[0]) {
+                continue;  // a masked row
+            }
+            char* const to = row_of(target.to, a, i);
+            const char* const from = row_of(target.from, a, i);
+            for (std::size_t r = 0; r < turning.run_count; ++r) {
+                turn_run<inverse, E>(turning.runs[r], target, to, from, values);
+            }
+        }
+    }
+}
+
+template <class E>
+void turn_elements(const Turning& turning, const Target& target) {
+    (turning.inverse ? turn_rows<true, E> : turn_rows<false, E>)(turning, target);
+}
+
+void turn(const Turning& turning, const Target& target) noexcept {
+    switch (target.element) {
+        case Element::f32:
+            turn_elements<float>(turning, target);
+            break;
+        case Element::f64:
+            turn_elements<double>(turning, target);
+            break;
+        case Element::f16:
+            turn_elements<f16>(turning, target);
+            break;
+        case Element::bf16:
+            turn_elements<bf16>(turning, target);
+            break;
+    }
+}
+
+}  // namespace
+}  // namespace posenc

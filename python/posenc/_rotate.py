@@ -25,74 +25,58 @@ ROW_ELEMENTS = 2**16  # that are ready at a time: 256 KiB of float32, which stay
 
 
 class Stands(NamedTuple):
-    """Where rows (*own, *inner) stand, and for which axes of the arrays they are the same.
+    """Where the rows of arrays (*outer, L, D) stand, and for which of the outer axes they are the same.
 
     Attributes
     ----------
     own, shared : tuple of int
-        Axes before those of the sequence: those along which positions, or which rows are real, differ; the others.
+        Outer axes: those along which positions, or which rows are real, differ; the others.
     form : tuple of int
         The sizes of the own axes.
-    inner : tuple of int
-        The sizes of the axes of the sequence.
+    length : int
     at : function
-        Of an index of (*own, *inner), as `blocks` makes them: the positions there, (k, *form), NaN where a row is
-        masked.
+        Of an index of (*form, L), as `blocks` makes them: the positions there, (k, ...), NaN where a row is masked.
     """
 
     own: tuple[int, ...]
     shared: tuple[int, ...]
     form: tuple[int, ...]
-    inner: tuple[int, ...]
+    length: int
     at: Callable[[tuple[Any, ...]], NDArray[np.float64]]
-
-
-def _own(arrays: Sequence[NDArray[Any] | None], leading: tuple[int, ...]) -> tuple[int, ...]:
-    """Along which of the first axes some of the arrays, (*leading, ...) if they are given, differ."""
-    return tuple(
-        axis
-        for axis, size in enumerate(leading)
-        if size > 1 and any(array is not None and array.strides[axis] != 0 for array in arrays)
-    )
-
-
-def _first(array: NDArray[Any], own: tuple[int, ...], count: int) -> NDArray[Any]:
-    """Of an array (*leading, ...), `count` of these, the own axes and the first of all others."""
-    part: NDArray[Any] = array[tuple(slice(None) if axis in own else 0 for axis in range(count))]
-    return part
 
 
 def of_rows(rows: Rows) -> Stands:
     """Along one axis."""
-    leading, count = rows.leading, len(rows.leading)
     values = rows.values if rows.own_values else None
     mask = rows.mask if rows.own_mask else None
-    own = _own([values, mask], leading)
-    form = tuple(leading[axis] for axis in own)
+    own, first = _own(rows.leading, [values, mask])
+    form = tuple(rows.leading[axis] for axis in own)
     lone = rows._replace(leading=form, explicit=True)
     if values is not None:
-        lone = lone._replace(values=_first(values, own, count))
+        lone = lone._replace(values=values[first])
     if mask is not None:
-        lone = lone._replace(mask=_first(mask, own, count))
+        lone = lone._replace(mask=mask[first])
 
     def at(index: tuple[Any, ...]) -> NDArray[np.float64]:
         last = index[len(form)] if len(index) > len(form) else slice(0, rows.length)
         positions = lone.at(index[: len(form)], last.start, last.stop)
         return positions.reshape(1, *_sizes(index[: len(form)], form), positions.shape[-1])
 
-    return Stands(own, _others(own, count), form, (rows.length,), at)
+    return Stands(own, _others(own, len(rows.leading)), form, rows.length, at)
 
 
 def of_places(places: Places, leading: tuple[int, ...]) -> Stands:
-    """Along several axes."""
-    count, spread = len(leading), len(places.shape) > len(places.inner)
-    own = _own([places.cells, places.mask], leading) if spread else ()
-    form = tuple(leading[axis] for axis in own)
-    lone = places._replace(shape=(*form, *places.inner))
-    if spread and places.cells is not None:
-        lone = lone._replace(cells=_first(places.cells, own, count))
-    if spread and places.mask is not None:
-        lone = lone._replace(mask=_first(places.mask, own, count))
+    """Along several axes, of which the last one counts as that of the rows."""
+    *inner, length = places.inner
+    missing = len(leading) + len(places.inner) - len(places.shape)  # axes that all arrays share
+    outer = (*leading, *inner)
+    cells = places.cells if places.lines is None else None
+    own, first = _own(outer[missing:], [cells, places.mask], len(inner) if places.lines is not None else 0)
+    lone = places._replace(shape=(*(outer[missing:][axis] for axis in own), length))
+    if cells is not None:
+        lone = lone._replace(cells=cells[first])
+    if places.mask is not None:
+        lone = lone._replace(mask=places.mask[first])
 
     def at(index: tuple[Any, ...]) -> NDArray[np.float64]:
         positions = lone.at(index)
@@ -100,7 +84,21 @@ def of_places(places: Places, leading: tuple[int, ...]) -> Stands:
             positions = np.where(lone.mask[index] != 0, positions, np.nan)
         return positions
 
-    return Stands(own, _others(own, count), form, places.inner, at)
+    own = tuple(axis + missing for axis in own)
+    return Stands(own, _others(own, len(outer)), lone.shape[:-1], length, at)
+
+
+def _own(
+    outer: tuple[int, ...], arrays: Sequence[NDArray[Any] | None], last: int = 0
+) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """Along which axes some of the arrays (*outer, ...) differ, the `last` ones in any case; an index of the others."""
+    own = tuple(
+        axis
+        for axis, size in enumerate(outer)
+        if axis >= len(outer) - last
+        or (size > 1 and any(array is not None and array.strides[axis] != 0 for array in arrays))
+    )
+    return own, tuple(slice(None) if axis in own else 0 for axis in range(len(outer)))
 
 
 def _others(own: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -114,7 +112,7 @@ def _sizes(index: tuple[Any, ...], shape: tuple[int, ...]) -> list[int]:
 
 
 class Job(NamedTuple):
-    """Turn `x` (*leading, *inner, D) by the rows of an encoding, and write that to `out`, which may be `x`."""
+    """Turn arrays (*outer, L, D) by the rows of an encoding."""
 
     run: Backend
     spectra: Sequence[Spectrum]
@@ -123,24 +121,30 @@ class Job(NamedTuple):
     threads: int
 
     def write(self, x: NDArray[Any], out: NDArray[Any], stands: Stands) -> None:
-        order = (*stands.own, *stands.shared, *range(x.ndim - 1 - len(stands.inner), x.ndim))
-        old = out.transpose(order) if x is out else x.transpose(order)
-        new = old if x is out else out.transpose(order)
-        dim = out.shape[-1]
-        wide = np.dtype(np.float64) if out.dtype == np.float64 else np.dtype(np.float32)
+        """Write `x`, turned, to `out`, which may be `x`."""
+        length, dim = out.shape[-2:]
+        order = (*stands.own, *stands.shared, out.ndim - 2, out.ndim - 1)
+        new = out.transpose(order)
+        old = new if x is out else x.transpose(order)
         height = max(1, ROW_ELEMENTS // dim)
-        memory = np.empty((min(height, math.prod(stands.form) * math.prod(stands.inner)), dim), wide)
+        wide = np.dtype(np.float64) if out.dtype == np.float64 else np.dtype(np.float32)
+        memory = np.empty((min(height, math.prod(stands.form) * length), dim), wide)
         parts = 0
         try:
-            for index in blocks((*stands.form, *stands.inner), height):
+            for index in blocks((*stands.form, length), height):
                 positions = stands.at(index)
                 rows = self._rows(positions.reshape(len(positions), -1), memory)
-                rows = rows.reshape(*positions.shape[1:], dim)
-                own, inner = index[: len(stands.form)], index[len(stands.form) :]
-                middle = (slice(None),) * (len(stands.shared) + len(stands.form) - len(own))
-                where = (*own, *middle, *inner)
-                count = positions.ndim - 1 - len(stands.inner) + sum(not isinstance(i, slice) for i in inner)
-                self._turn(old[where], new[where], rows, count, x is out)
+                own, rest = index[: len(stands.form)], index[len(stands.form) :]
+                here = (*own, ..., *rest, slice(None)) if rest else own
+                there = new[here]
+                self.run.rotate(
+                    there if x is out else old[here],
+                    there,
+                    rows.reshape(*positions.shape[1:], dim),
+                    self.pairs,
+                    self.inverse,
+                    self.threads,
+                )
                 parts += 1
         except BaseException as error:
             if parts:
@@ -160,23 +164,3 @@ class Job(NamedTuple):
         if masked.any():
             rows[masked] = np.nan
         return rows
-
-    def _turn(self, x: NDArray[Any], out: NDArray[Any], rows: NDArray[Any], own: int, same: bool) -> None:
-        """Of arrays (*own, *shared, *sequence, D) and rows (*own, *sequence, D)."""
-        sequence = rows.ndim - 1 - own
-        if sequence > 1:  # as one axis if that is how they lie in memory, or else one after the other
-            if not all(_lies_together(array, sequence) for array in (x, out)):
-                outer: tuple[Any, ...] = (slice(None),) * (x.ndim - 1 - sequence)
-                for i in range(rows.shape[own]):
-                    self._turn(x[(*outer, i)], out[(*outer, i)], rows[(*outer[:own], i)], own, same)
-                return
-            shape = (*x.shape[: x.ndim - 1 - sequence], -1, x.shape[-1])
-            x, out = x.reshape(shape), out.reshape(shape)
-            rows = rows.reshape(*rows.shape[:own], -1, rows.shape[-1])
-        self.run.rotate(out if same else x, out, rows, self.pairs, self.inverse, self.threads)
-
-
-def _lies_together(array: NDArray[Any], count: int) -> bool:
-    """Whether `count` axes before the last one are evenly spaced, as one would be."""
-    sizes, strides = array.shape[-1 - count : -1], array.strides[-1 - count : -1]
-    return all(outer == inner * n for outer, inner, n in zip(strides, strides[1:], sizes[1:], strict=False))

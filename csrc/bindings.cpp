@@ -334,6 +334,8 @@ py::dict tuning() {
              {"shared_bytes", kSharedBytes},
              {"sharing_arrays", kSharingArrays},
              {"linear_ahead", kLinearAhead},
+             {"turn_bytes", kTurnBytes},
+             {"turn_ahead", kTurnAhead},
              {"tile_doubles", kTileDoubles},
              {"turn_doubles", kTurnDoubles},
              {"least_turns", kLeastTurns},

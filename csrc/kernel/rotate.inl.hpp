@@ -1,8 +1,8 @@
 // Pairs of columns, turned by ready rows of cosines and sines: rotary encodings. Included by kernel.inl.hpp only.
 //
 // Each product and each sum is rounded, in float32 or double: nothing is fused (CMakeLists.txt turns contraction off),
-// so that results are those of the other backends. Rows stay in the second level while they are applied to one array
-// after the other.
+// so that results are those of the other backends. A few rows at a time stay in the first level while they are applied
+// to one array after the other; what comes next in each array is prefetched into the second.
 
 namespace posenc {
 namespace {
@@ -53,8 +53,8 @@ template <bool inverse, class E, class V>
     };
     std::size_t j = 0;
     for (; j + step <= count; j += step) {
-        __builtin_prefetch(reinterpret_cast<const char*>(u + j) + kLinearAhead);
-        __builtin_prefetch(reinterpret_cast<const char*>(v + j) + kLinearAhead);
+        __builtin_prefetch(reinterpret_cast<const char*>(u + j) + kTurnAhead, 0, 2);
+        __builtin_prefetch(reinterpret_cast<const char*>(v + j) + kTurnAhead, 0, 2);
         turn(to_u + j, to_v + j, u + j, v + j, cos + j, sin + j);
     }
     if (j < count) {
@@ -85,7 +85,7 @@ template <bool cos_first, class E, class V>
     };
     std::size_t j = 0;
     for (; j + step <= count; j += step) {
-        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLinearAhead);
+        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kTurnAhead, 0, 2);
         turn(to + j, from + j, values + j);
     }
     if (j < count) {
@@ -150,16 +150,20 @@ template <bool inverse, class E>
 void turn_rows(const Turning& turning, const Target& target) {
     using V = decltype(value_of(E{}));
     const V* const rows = reinterpret_cast<const V*>(turning.rows);
-    for (std::size_t a = 0; a < target.count; ++a) {
-        for (std::size_t i = 0; i < turning.count; ++i) {
-            const V* const values = rows + i * turning.columns;
-            if (values[0] != values[0]) {
-                continue;  // a masked row
-            }
-            char* const to = row_of(target.to, a, i);
-            const char* const from = row_of(target.from, a, i);
-            for (std::size_t r = 0; r < turning.run_count; ++r) {
-                turn_run<inverse, E>(turning.runs[r], target, to, from, values);
+    const std::size_t few = kTurnBytes / (turning.columns * sizeof(V)), height = few != 0 ? few : 1;
+    for (std::size_t first = 0; first < turning.count; first += height) {
+        const std::size_t end = smaller(first + height, turning.count);
+        for (std::size_t a = 0; a < target.count; ++a) {
+            for (std::size_t i = first; i < end; ++i) {
+                const V* const values = rows + i * turning.columns;
+                if (values[0] != values[0]) {
+                    continue;  // a masked row
+                }
+                char* const to = row_of(target.to, a, i);
+                const char* const from = row_of(target.from, a, i);
+                for (std::size_t r = 0; r < turning.run_count; ++r) {
+                    turn_run<inverse, E>(turning.runs[r], target, to, from, values);
+                }
             }
         }
     }

@@ -159,14 +159,14 @@ ROWS = [
     Row(
         ("rope_qwen2_vl_vision",),
         "The images of Qwen2-VL and Qwen3-VL: halves, y before x in each",
-        "huggingface/transformers models/qwen2_vl/modeling_qwen2_vl.py VisionRotaryEmbedding",
+        "huggingface/transformers models/qwen2_vl/modeling_qwen2_vl.py Qwen2VLVisionRotaryEmbedding",
         lambda base=10000.0: rotary("interleaved", axes=2, nesting="tak", base=base),
         ("Patches come in blocks of m x m: give positions in their order.",),
     ),
     Row(
         ("rope_pixtral",),
         "Pixtral: halves; even frequencies for y, then odd ones for x",
-        "huggingface/transformers models/pixtral/modeling_pixtral.py PixtralRotaryEmbedding",
+        "huggingface/transformers models/pixtral/modeling_pixtral.py PixtralVisionRotaryEmbedding",
         lambda dim=64, base=10000.0: shared(dim, base, lambda k: k % 2, 2, nesting="tak"),
         (DIM,),
     ),

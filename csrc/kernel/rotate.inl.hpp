@@ -39,10 +39,11 @@ f64s flip(f64s x, bool second) {
     return (f64s)((u64s)x ^ sign);
 }
 
-// Columns u of cosines and v of sines, `count` each, that lie one after the other.
+// Columns u of cosines and v of sines, `count` each, that lie one after the other. What is
+// `ahead` bytes on is prefetched.
 template <bool inverse, class E, class V>
 [[gnu::always_inline]] inline void turn_apart(E* to_u, E* to_v, const E* u, const E* v, const V* cos, const V* sin,
-                                              std::size_t count) {
+                                              std::size_t count, std::ptrdiff_t ahead) {
     using Wide = decltype(widen(cos));
     constexpr std::size_t step = sizeof(Wide) / sizeof(V);
     const auto turn = [](E* new_u, E* new_v, const E* old_u, const E* old_v, const V* cosines, const V* sines) {
@@ -53,8 +54,8 @@ template <bool inverse, class E, class V>
     };
     std::size_t j = 0;
     for (; j + step <= count; j += step) {
-        __builtin_prefetch(reinterpret_cast<const char*>(u + j) + kTurnAhead, 0, 2);
-        __builtin_prefetch(reinterpret_cast<const char*>(v + j) + kTurnAhead, 0, 2);
+        __builtin_prefetch(reinterpret_cast<const char*>(u + j) + ahead, 0, 2);
+        __builtin_prefetch(reinterpret_cast<const char*>(v + j) + ahead, 0, 2);
         turn(to_u + j, to_v + j, u + j, v + j, cos + j, sin + j);
     }
     if (j < count) {
@@ -74,7 +75,7 @@ template <bool inverse, class E, class V>
 // `count` columns, in which the two of a pair are neighbours, the cosine first or the sine.
 template <bool cos_first, class E, class V>
 [[gnu::always_inline]] inline void turn_together(E* to, const E* from, const V* values, std::size_t count,
-                                                 bool inverse) {
+                                                 std::ptrdiff_t ahead, bool inverse) {
     using Wide = decltype(widen(values));
     constexpr std::size_t step = sizeof(Wide) / sizeof(V);
     const bool second = cos_first == inverse;
@@ -85,7 +86,7 @@ template <bool cos_first, class E, class V>
     };
     std::size_t j = 0;
     for (; j + step <= count; j += step) {
-        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kTurnAhead, 0, 2);
+        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + ahead, 0, 2);
         turn(to + j, from + j, values + j);
     }
     if (j < count) {
@@ -117,7 +118,7 @@ void turn_gathered(const PairRun& run, char* to, std::ptrdiff_t to_step, const c
             cos[i] = values[column(run.cos, i)];
             sin[i] = values[column(run.sin, i)];
         }
-        turn_apart<inverse>(u, v, u, v, cos, sin, some);
+        turn_apart<inverse>(u, v, u, v, cos, sin, some, 0);
         for (std::size_t i = 0; i < some; ++i) {
             store(to + at(run.cos, i, to_step), u[i]);
             store(to + at(run.sin, i, to_step), v[i]);
@@ -127,7 +128,7 @@ void turn_gathered(const PairRun& run, char* to, std::ptrdiff_t to_step, const c
 
 template <bool inverse, class E, class V>
 [[gnu::always_inline]] inline void turn_run(const PairRun& run, const Target& target, char* to, const char* from,
-                                            const V* values) {
+                                            std::ptrdiff_t ahead, const V* values) {
     constexpr std::ptrdiff_t kNext = sizeof(E);
     const auto misaligned =
         (reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % alignof(E);
@@ -136,37 +137,76 @@ template <bool inverse, class E, class V>
     const E* const old = reinterpret_cast<const E*>(from);
     if (plain && run.step == 1) {
         turn_apart<inverse>(out + run.cos, out + run.sin, old + run.cos, old + run.sin, values + run.cos,
-                            values + run.sin, run.count);
+                            values + run.sin, run.count, ahead);
     } else if (plain && run.step == 2 && run.sin == run.cos + 1) {
-        turn_together<true>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, inverse);
+        turn_together<true>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, ahead, inverse);
     } else if (plain && run.step == 2 && run.cos == run.sin + 1) {
-        turn_together<false>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, inverse);
+        turn_together<false>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, ahead, inverse);
     } else {
         turn_gathered<inverse, E>(run, to, target.to.column_stride, from, target.from.column_stride, values);
     }
 }
 
-template <bool inverse, class E>
-void turn_rows(const Turning& turning, const Target& target) {
-    using V = decltype(value_of(E{}));
-    const V* const rows = reinterpret_cast<const V*>(turning.rows);
-    const std::size_t few = kTurnBytes / (turning.columns * sizeof(V)), height = few != 0 ? few : 1;
-    for (std::size_t first = 0; first < turning.count; first += height) {
-        const std::size_t end = smaller(first + height, turning.count);
-        for (std::size_t a = 0; a < target.count; ++a) {
-            for (std::size_t i = first; i < end; ++i) {
-                const V* const values = rows + i * turning.columns;
-                if (values[0] != values[0]) {
-                    continue;  // a masked row
-                }
-                char* const to = row_of(target.to, a, i);
-                const char* const from = row_of(target.from, a, i);
-                for (std::size_t r = 0; r < turning.run_count; ++r) {
-                    turn_run<inverse, E>(turning.runs[r], target, to, from, values);
+// Rows of arrays in the order in which they are turned: a few rows of one array after the other or, where arrays lie
+// within a row's stride, as heads of (L, H, D) do, one row of all arrays after the other.
+struct TurnOrder {
+    const Turning& turning;
+    const Target& target;
+    std::size_t height, ahead;  // rows of a block; steps of the walk between a prefetch and its use
+    bool across;
+
+    TurnOrder(const Turning& all, const Target& arrays, std::size_t value_bytes, std::size_t element_bytes)
+        : turning(all), target(arrays) {
+        const std::size_t few = kTurnBytes / (turning.columns * value_bytes);
+        const auto step = target.count > 1 ? target.from.address[1] - target.from.address[0] : std::ptrdiff_t{0};
+        const auto magnitude_of = [](std::ptrdiff_t x) { return x < 0 ? -x : x; };
+        across = target.count > 1 && magnitude_of(step) < magnitude_of(target.from.row_stride);
+        height = across ? 1 : smaller(few != 0 ? few : 1, turning.count);
+        const std::size_t far = kTurnAhead / (turning.columns * element_bytes), most = across ? target.count : height;
+        ahead = smaller(far != 0 ? far : 1, most);
+    }
+
+    // Calls visit(array, row, later) for every row, where `later` is the address of one `ahead` steps on.
+    template <class Visit>
+    [[gnu::always_inline]] void walk(const Visit& visit) const {
+        for (std::size_t first = 0; first < turning.count; first += height) {
+            const std::size_t end = smaller(first + height, turning.count);
+            for (std::size_t a = 0; a < target.count; ++a) {
+                for (std::size_t i = first; i < end; ++i) {
+                    visit(a, i, later(a, i, first, end));
                 }
             }
         }
     }
+
+private:
+    const char* later(std::size_t a, std::size_t i, std::size_t first, std::size_t end) const {
+        const std::size_t next = a + (across ? ahead : i + ahead < end ? 0 : 1);
+        const std::size_t row = across ? i : i + ahead < end ? i + ahead : smaller(first + (i + ahead - end), end - 1);
+        if (next < target.count) {
+            return row_of(target.from, next, row);
+        }
+        const std::size_t below = across ? i + 1 : row - first + end;
+        return row_of(target.from, across ? next - target.count : 0, smaller(below, turning.count - 1));
+    }
+};
+
+template <bool inverse, class E>
+void turn_rows(const Turning& turning, const Target& target) {
+    using V = decltype(value_of(E{}));
+    const V* const rows = reinterpret_cast<const V*>(turning.rows);
+    const TurnOrder order(turning, target, sizeof(V), sizeof(E));
+    order.walk([&](std::size_t a, std::size_t i, const char* later) {
+        const V* const values = rows + i * turning.columns;
+        if (values[0] != values[0]) {
+            return;  // a masked row
+        }
+        char* const to = row_of(target.to, a, i);
+        const char* const from = row_of(target.from, a, i);
+        for (std::size_t r = 0; r < turning.run_count; ++r) {
+            turn_run<inverse, E>(turning.runs[r], target, to, from, later - from, values);
+        }
+    });
 }
 
 template <class E>

@@ -115,8 +115,8 @@ def from_rope_parameters(
     if "mrope_section" in given:
         if kind != "default":
             raise ValueError(
-                f"parameters: expected rope_type 'default' with mrope_section, got {named!r}; leave mrope_section out for "
-                "text alone, where all axes are alike"
+                f"parameters: expected rope_type 'default' with mrope_section, got {named!r}; leave mrope_section out "
+                "for text alone, where all axes are alike"
             )
         interleaved = bool(given.get("mrope_interleaved", False))
         sections = tuple(given["mrope_section"])

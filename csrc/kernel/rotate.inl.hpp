@@ -73,13 +73,13 @@ template <bool inverse, class E, class V>
 }
 
 // `count` columns, in which the two of a pair are neighbours, the cosine first or the sine.
-template <bool cos_first, class E, class V>
+template <bool cos_first, bool inverse, class E, class V>
 [[gnu::always_inline]] inline void turn_together(E* to, const E* from, const V* values, std::size_t count,
-                                                 std::ptrdiff_t ahead, bool inverse) {
+                                                 std::ptrdiff_t ahead) {
     using Wide = decltype(widen(values));
     constexpr std::size_t step = sizeof(Wide) / sizeof(V);
-    const bool second = cos_first == inverse;
-    const auto turn = [second](E* sum, const E* x, const V* value) {
+    constexpr bool second = cos_first == inverse;
+    const auto turn = [](E* sum, const E* x, const V* value) {
         const Wide a = widen(x), t = load<Wide>(value);
         const Wide cos = cos_first ? firsts(t) : seconds(t), sin = cos_first ? seconds(t) : firsts(t);
         narrow(sum, a * cos + flip(exchanged(a) * sin, second));
@@ -139,9 +139,9 @@ template <bool inverse, class E, class V>
         turn_apart<inverse>(out + run.cos, out + run.sin, old + run.cos, old + run.sin, values + run.cos,
                             values + run.sin, run.count, ahead);
     } else if (plain && run.step == 2 && run.sin == run.cos + 1) {
-        turn_together<true>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, ahead, inverse);
+        turn_together<true, inverse>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, ahead);
     } else if (plain && run.step == 2 && run.cos == run.sin + 1) {
-        turn_together<false>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, ahead, inverse);
+        turn_together<false, inverse>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, ahead);
     } else {
         turn_gathered<inverse, E>(run, to, target.to.column_stride, from, target.from.column_stride, values);
     }
@@ -191,22 +191,59 @@ private:
     }
 };
 
+// Whether the elements of all rows are one after the other, and aligned.
+template <class E>
+bool has_plain_columns(const Target& target) {
+    auto address =
+        static_cast<std::uintptr_t>(target.to.row_stride) | static_cast<std::uintptr_t>(target.from.row_stride);
+    for (std::size_t a = 0; a < target.count; ++a) {
+        address |= reinterpret_cast<std::uintptr_t>(target.to.address[a]) |
+                   reinterpret_cast<std::uintptr_t>(target.from.address[a]);
+    }
+    return target.to.column_stride == sizeof(E) && target.from.column_stride == sizeof(E) && address % alignof(E) == 0;
+}
+
 template <bool inverse, class E>
 void turn_rows(const Turning& turning, const Target& target) {
     using V = decltype(value_of(E{}));
     const V* const rows = reinterpret_cast<const V*>(turning.rows);
     const TurnOrder order(turning, target, sizeof(V), sizeof(E));
-    order.walk([&](std::size_t a, std::size_t i, const char* later) {
-        const V* const values = rows + i * turning.columns;
-        if (values[0] != values[0]) {
-            return;  // a masked row
-        }
-        char* const to = row_of(target.to, a, i);
-        const char* const from = row_of(target.from, a, i);
-        for (std::size_t r = 0; r < turning.run_count; ++r) {
-            turn_run<inverse, E>(turning.runs[r], target, to, from, later - from, values);
-        }
-    });
+    const auto each = [&](const auto& turn) __attribute__((always_inline)) {
+        order.walk([&](std::size_t a, std::size_t i, const char* later) __attribute__((always_inline)) {
+            const V* const values = rows + i * turning.columns;
+            if (values[0] != values[0]) {
+                return;  // a masked row
+            }
+            const char* const from = row_of(target.from, a, i);
+            turn(row_of(target.to, a, i), from, later - from, values);
+        });
+    };
+    const PairRun run = turning.runs[0];
+    const std::size_t count = run.count, cos = run.cos, sin = run.sin;
+    const bool single = turning.run_count == 1 && has_plain_columns<E>(target);
+    if (single && run.step == 1) {  // decided once, not for every row
+        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            E* const out = reinterpret_cast<E*>(to);
+            const E* const old = reinterpret_cast<const E*>(from);
+            turn_apart<inverse>(out + cos, out + sin, old + cos, old + sin, values + cos, values + sin, count, ahead);
+        });
+    } else if (single && run.step == 2 && sin == cos + 1) {
+        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            turn_together<true, inverse>(reinterpret_cast<E*>(to) + cos, reinterpret_cast<const E*>(from) + cos,
+                                         values + cos, 2 * count, ahead);
+        });
+    } else if (single && run.step == 2 && cos == sin + 1) {
+        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            turn_together<false, inverse>(reinterpret_cast<E*>(to) + sin, reinterpret_cast<const E*>(from) + sin,
+                                          values + sin, 2 * count, ahead);
+        });
+    } else {
+        each([&](char* to, const char* from, std::ptrdiff_t ahead, const V* values) {
+            for (std::size_t r = 0; r < turning.run_count; ++r) {
+                turn_run<inverse, E>(turning.runs[r], target, to, from, ahead, values);
+            }
+        });
+    }
 }
 
 template <class E>

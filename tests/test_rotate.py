@@ -338,7 +338,7 @@ def test_arrays_that_can_not_be_written() -> None:
     with pytest.raises(ValueError, match=r"make a new one, `x = posenc\.rotate\(x, encoding\)`"):
         posenc.rotate_(x, "rope_hf")
     with pytest.raises(ValueError, match=r"do not overlap in memory"):
-        posenc.rotate_(np.broadcast_to(np.ones(8, np.float32), (3, 8)).view(), "rope_hf")
+        posenc.rotate_(np.lib.stride_tricks.as_strided(np.ones(16, np.float32), (3, 8), (4, 4)), "rope_hf")
     assert posenc.rotate(x, "rope_hf").flags.writeable
 
 

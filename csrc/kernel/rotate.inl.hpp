@@ -53,6 +53,7 @@ template <bool inverse, class E, class V>
         narrow(new_v, inverse ? bc - as : bc + as);
     };
     std::size_t j = 0;
+#pragma GCC unroll 4
     for (; j + step <= count; j += step) {
         __builtin_prefetch(reinterpret_cast<const char*>(u + j) + ahead, 0, 2);
         __builtin_prefetch(reinterpret_cast<const char*>(v + j) + ahead, 0, 2);
@@ -85,6 +86,7 @@ template <bool cos_first, bool inverse, class E, class V>
         narrow(sum, a * cos + flip(exchanged(a) * sin, second));
     };
     std::size_t j = 0;
+#pragma GCC unroll 4
     for (; j + step <= count; j += step) {
         __builtin_prefetch(reinterpret_cast<const char*>(from + j) + ahead, 0, 2);
         turn(to + j, from + j, values + j);

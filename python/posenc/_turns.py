@@ -58,7 +58,10 @@ def runs(encoding: Encoding, dim: int) -> Runs:
 
 def _make(key: tuple[Encoding, int]) -> Runs:
     encoding, dim = key
-    cos, sin = _pairs(encoding, dim)
+    partners = _partners(encoding, dim)
+    if partners is None:
+        raise _broken(encoding, dim)
+    cos, sin = partners
     result: list[Run] = []
     for c, s in zip(cos.tolist(), sin.tolist(), strict=True):
         last = result[-1] if result else None
@@ -74,39 +77,43 @@ def _make(key: tuple[Encoding, int]) -> Runs:
 _runs: Cache[tuple[Encoding, int], Runs] = Cache(_make)
 
 
-def _pairs(encoding: Encoding, dim: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The columns of cosines and of their sines, from left to right."""
+def _partners(encoding: Encoding, dim: int) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """The columns of cosines and of their sines, from left to right; None if some column has no partner."""
     axis, source = _encoding.columns(encoding, dim)
     column = np.flatnonzero(axis >= 0)
     axis, k, cosine = axis[column], source[column] >> 1, source[column] & 1
     tile = column // (dim // encoding.tile)
     order = np.lexsort((cosine, k, axis, tile))
+    if len(order) % 2:
+        return None
     keys = np.stack((tile, axis, k))[:, order]
-    alone = len(order) % 2 or not (keys[:, ::2] == keys[:, 1::2]).all()
-    if alone or not (cosine[order].reshape(-1, 2) == (0, 1)).all():
-        raise _broken(encoding, dim)
+    if not ((keys[:, ::2] == keys[:, 1::2]).all() and (cosine[order].reshape(-1, 2) == (0, 1)).all()):
+        return None
     sin, cos = column[order[::2]], column[order[1::2]]
     order = np.argsort(np.minimum(sin, cos))
     return cos[order], sin[order]
 
 
 def _broken(encoding: Encoding, dim: int) -> ValueError:
-    for width in (dim - 1, dim + 1, *(dim + off for n in range(2, 65) for off in (-n, n))):
-        try:
-            if width > 0 and runs(encoding, width):
-                _encoding.spectra(encoding, width)
-                break
-        except ValueError:
-            continue
-    else:
-        width = 0
-    way = f"a view of {width} channels would do, `x[..., :{width}]`" if 0 < width < dim else ""
-    if width > dim:
+    widths = (dim - 1, dim + 1, *(dim + off for n in range(2, 65) for off in (-n, n)))
+    width = next((width for width in widths if width > 0 and _is_paired(encoding, width)), 0)
+    way = "use an encoding with an even width for each of its axes"
+    if 0 < width < dim:
+        way = f"a view of {width} channels would do, `x[..., :{width}]`"
+    elif width:
         way = f"{width} channels would do"
     return ValueError(
         f"encoding: expected pairs of columns, a sine and a cosine of each angle, got {encoding!r} of {dim} columns, "
-        f"where one has no partner; {way or 'use an encoding with an even width for each of its axes'}"
+        f"where one has no partner; {way}"
     )
+
+
+def _is_paired(encoding: Encoding, dim: int) -> bool:
+    try:
+        _encoding.spectra(encoding, dim)
+    except ValueError:
+        return False
+    return _partners(encoding, dim) is not None
 
 
 def turn(

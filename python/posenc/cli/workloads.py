@@ -30,6 +30,7 @@ OPS = {
     "add_new": "posenc.add(x)",
     "embed": "posenc.embed(ids, table, out=x, x_scale='sqrt_dim')",
     "embed_new": "posenc.embed(ids, table, x_scale='sqrt_dim')",
+    "rotate": "posenc.rotate_(x, encoding)",
     "encode": "posenc.encode(L, D)",
     "first": "posenc.fill_(x, encoding=posenc.Encoding(...)), one that has never been used before",
 }
@@ -314,6 +315,15 @@ GROUPS = {
             for batch in (1, 8)
         ),
     ],
+    # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
+    "rotate": [
+        *(
+            Workload("rotate", (1, 32, 4096, 128), dtype=dtype, encoding=name, note="queries of 32 heads")
+            for dtype in ("float32", "bfloat16")
+            for name in ("rope_hf", "rope_meta")
+        ),
+        Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
+    ],
     "first": [Workload("first", (64, 1024), note="what the first call costs, and none after it")],
 }
 WORKLOADS = [case for group in GROUPS.values() for case in group]
@@ -595,7 +605,11 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         return partial(posenc.encode, given if each else arena.length, arena.dim, **keywords)
     if workload.op == "scale_add":
         keywords["x_scale"] = "sqrt_dim"
-    functions: dict[str, Callable[..., Any]] = {"fill": posenc.fill_, "add_new": posenc.add}
+    functions: dict[str, Callable[..., Any]] = {
+        "fill": posenc.fill_,
+        "add_new": posenc.add,
+        "rotate": posenc.rotate_,
+    }
     does = functions.get(workload.op, posenc.add_)
     if workload.op in LOOKS_UP:
         keywords |= {"x_scale": "sqrt_dim"} | ({"out": x} if workload.op == "embed" else {})
@@ -658,6 +672,8 @@ class Judge:
         where |= {"encoding": workload.encodes, "backend": REFERENCE}
         if workload.op in MAKES:
             posenc.fill_(lend(self.expected), **where)
+        elif workload.op == "rotate":
+            posenc.rotate_(lend(self.expected), **where)
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)

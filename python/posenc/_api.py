@@ -376,7 +376,7 @@ def rotate_(
     >>> q = np.ones((2, 4), np.float32)
     >>> posenc.rotate_(q, "rope_hf").round(4)
     array([[ 1.    ,  1.    ,  1.    ,  1.    ],
-           [-0.3012,  0.99  ,  1.3818,  1.01  ]], dtype=float32)
+           [-0.3012,  0.99  ,  1.3818,  1.0099]], dtype=float32)
     >>> posenc.rotate_(q, "rope_hf", inverse=True).round(4)
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]], dtype=float32)

@@ -87,6 +87,8 @@ def _rotators(workload: Workload) -> list[Entrant]:
     """Transformers' eager function for halves, Meta's for adjacent pairs; each has a ready table, as posenc has not."""
     if workload.encoding == "rope_hf":
         return [Entrant("peer", "torch rotate_half", _torch_rotate_half)]
+    if workload.encoding != "rope_meta":
+        return []
     if workload.dtype in ("float16", "bfloat16"):  # torch has no complex numbers of these
         return [Entrant("peer", "torch complex, in float32", _torch_complex)]
     return [Entrant("peer", "torch complex mul_", _torch_complex_in_place)]

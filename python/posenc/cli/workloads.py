@@ -170,7 +170,7 @@ class Workload:
     @property
     def twin(self) -> tuple[str, Workload] | None:
         """A plainer thing done to the same array, by which this one is judged, and a word for it."""
-        if self.call:
+        if self.call or self.op == "rotate":  # which has no plainer encoding
             return None
         if self.axes == 1 and not self.of_the_paper:
             return "paper", replace(self, encoding="", settings=())
@@ -591,6 +591,8 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         return _first_calls(arena, keywords)
     if not workload.of_the_paper:
         keywords["encoding"] = workload.encodes
+    elif workload.op == "rotate":  # has no default
+        keywords["encoding"] = posenc.Encoding()
     if workload.seq_axis != -2:
         keywords["seq_axis"] = workload.seq_axis
     if workload.start:
@@ -673,7 +675,7 @@ class Judge:
         if workload.op in MAKES:
             posenc.fill_(lend(self.expected), **where)
         elif workload.op == "rotate":
-            posenc.rotate_(lend(self.expected), **where)
+            posenc.rotate_(lend(self.expected), **where | {"encoding": workload.encodes or posenc.Encoding()})
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)

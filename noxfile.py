@@ -208,10 +208,10 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def originals(session: nox.Session) -> None:
-    """Names compute what the originals do that run beside them: of transformers, diffusers and two more packages."""
+    """Names compute what the originals do that run beside them: of transformers, diffusers and three more packages."""
     group(session, "originals")
     install(session, ".[test]")
-    pytest(session, "tests/test_originals.py")
+    pytest(session, "tests/test_originals.py", "tests/test_originals_rotary.py")
 
 
 @nox.session(python=[PYTHONS[0], *FREE_THREADED])

@@ -22,6 +22,7 @@ CALLS = [
     Workload("add_new", (1, 512), start=1000, note="one row, a new array"),
     *GROUPS["calls"],
     *(case for case in GROUPS["embed"] if case.call),
+    *(case for case in GROUPS["rotate"] if case.call),
     *GROUPS["first"],
 ]
 

@@ -275,6 +275,39 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
     run_without_gil(call, threads);
 }
 
+// Turns pairs of columns of `x`, (*own, *shared, L, D), by `rows` (*own, L, D), and writes that to `out`.
+void rotate(const std::optional<py::array>& x, py::array out, const py::array& rows,
+            const std::vector<std::array<std::size_t, 4>>& runs, bool inverse, std::size_t threads) {
+    const Fallible fallible;
+    const Written written(out, x, 1.0, false, 2, false);
+    const py::ssize_t own = rows.ndim() - 2;
+    const std::size_t size = written.target.element == Element::f64 ? sizeof(double) : sizeof(float);
+    if (own < 0 || own > out.ndim() - 2 || !std::equal(rows.shape(), rows.shape() + own, out.shape()) ||
+        !std::equal(rows.shape() + own, rows.shape() + rows.ndim(), out.shape() + out.ndim() - 2) ||
+        static_cast<std::size_t>(rows.itemsize()) != size || (rows.flags() & py::array::c_style) == 0) {
+        throw py::value_error("_core: rows and arrays do not fit");
+    }
+    const auto columns = static_cast<std::size_t>(out.shape(out.ndim() - 1));
+    TurnCall call{{}, {}, 1, written.target};
+    for (const auto& [cos, sin, count, step] : runs) {
+        const std::size_t last = std::max(cos, sin);
+        if (count == 0 || step == 0 || last >= columns || (columns - 1 - last) / step < count - 1) {
+            throw py::value_error("_core: pairs and arrays do not fit");
+        }
+        call.runs.push_back({cos, sin, count, step});
+    }
+    for (py::ssize_t axis = 0; axis < own; ++axis) {
+        call.groups *= static_cast<std::size_t>(rows.shape(axis));
+    }
+    call.turning = {static_cast<const char*>(rows.data()),
+                    static_cast<std::size_t>(rows.shape(own)),
+                    columns,
+                    call.runs.data(),
+                    call.runs.size(),
+                    inverse};
+    run_without_gil(call, threads);
+}
+
 // Of tuning.hpp, by their names there in Python's spelling, and what the system told.
 py::dict tuning() {
     py::dict all;
@@ -305,6 +338,8 @@ py::dict tuning() {
              {"sharing_halves", kSharingHalves},
              {"shared_pieces", kSharedPieces},
              {"linear_ahead", kLinearAhead},
+             {"turn_bytes", kTurnBytes},
+             {"turn_ahead", kTurnAhead},
              {"tile_doubles", kTileDoubles},
              {"turn_doubles", kTurnDoubles},
              {"least_turns", kLeastTurns},
@@ -365,6 +400,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("threads"));
     m.def("merge", &posenc::merge, py::arg("x").noconvert().none(true), py::arg("out").noconvert(), py::arg("parts"),
           py::arg("scale"), py::arg("stream"), py::arg("threads"));
+    m.def("rotate", &posenc::rotate, py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
+          py::arg("rows").noconvert(), py::arg("pairs"), py::arg("inverse"), py::arg("threads"));
     add_small_calls(m, [](py::handle table) { return table.cast<const HeldTable&>().owned; });
     m.def("tuning", &tuning, "Thresholds, which change nothing but the speed; see csrc/tuning.hpp.");
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");

@@ -239,4 +239,34 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
         });
 }
 
+Outcome run_call(const TurnCall& call, std::size_t threads, Poll& poll) {
+    const std::size_t elements = call.turning.count * call.turning.columns;
+    if (elements * call.groups * call.target.count == 0) {
+        return Outcome::finished;
+    }
+    const Turn kernel = active_level().turn;
+    threads = useful_threads(elements * call.target.count, threads);
+    const std::size_t arrays = call.target.count / call.groups;
+    const std::size_t most =
+        threads > 1 ? std::min(kPieceElements, elements * call.target.count / (kPiecesPerThread * threads) + 1)
+                    : kPieceElements;
+    const std::size_t step = std::clamp<std::size_t>(most / elements, 1, arrays), parts = divide_up(arrays, step);
+    const std::size_t bytes = elements * (call.target.element == Element::f64 ? sizeof(double) : sizeof(float));
+    return run_pieces(
+        call.groups * parts, step * elements, threads, kKeptDoubles, false, poll,
+        [&](std::size_t number, double*) {
+            const std::size_t group = number / parts, first = number % parts * step;
+            Turning turning = call.turning;
+            turning.rows += group * bytes;
+            Target target = call.target;
+            target.to.address += group * arrays + first;
+            target.from.address += group * arrays + first;
+            target.count = std::min(step, arrays - first);
+            kernel(turning, target);
+        },
+        [&](std::size_t number) {
+            return (number / parts * arrays + std::min(number % parts * step, arrays)) * elements;
+        });
+}
+
 }  // namespace posenc

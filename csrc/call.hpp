@@ -26,6 +26,14 @@ struct MergeCall {
     Target target;
 };
 
+// Turns of `groups` times as many arrays, those of a group by rows that they share.
+struct TurnCall {
+    std::vector<PairRun> runs;
+    Turning turning;  // of the first group; those of the next one follow
+    std::size_t groups;
+    Target target;
+};
+
 // The size of the values that are written or added to elements.
 std::size_t value_bytes(Element element, Operation operation);
 
@@ -56,5 +64,6 @@ enum class Outcome : std::uint8_t {
 // Throws std::bad_alloc, and has done nothing then.
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll);
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll);
+Outcome run_call(const TurnCall& call, std::size_t threads, Poll& poll);
 
 }  // namespace posenc

@@ -16,6 +16,7 @@ namespace posenc {
 #define POSENC_DECLARE(level)                                                                    \
     void run_##level(const Table&, const Rows&, const Target&, double*) noexcept;                \
     void merge_##level(const Parts&, std::size_t, std::size_t, const Target&, double*) noexcept; \
+    void turn_##level(const Turning&, const Target&) noexcept;                                   \
     Steps prepare_##level(const Table&, double, double*) noexcept;
 POSENC_DECLARE(baseline)
 POSENC_DECLARE(avx2)
@@ -40,12 +41,12 @@ bool has_avx512() {
 }
 
 constexpr std::array kLevels{
-    Level{"avx512", has_avx512, run_avx512, merge_avx512, prepare_avx512},
-    Level{"avx2", has_avx2, run_avx2, merge_avx2, prepare_avx2},
-    Level{"baseline", always, run_baseline, merge_baseline, prepare_baseline},
+    Level{"avx512", has_avx512, run_avx512, merge_avx512, turn_avx512, prepare_avx512},
+    Level{"avx2", has_avx2, run_avx2, merge_avx2, turn_avx2, prepare_avx2},
+    Level{"baseline", always, run_baseline, merge_baseline, turn_baseline, prepare_baseline},
 };
 #else
-constexpr std::array kLevels{Level{"baseline", always, run_baseline, merge_baseline, prepare_baseline}};
+constexpr std::array kLevels{Level{"baseline", always, run_baseline, merge_baseline, turn_baseline, prepare_baseline}};
 #endif
 
 std::atomic<const Level*> chosen{nullptr};

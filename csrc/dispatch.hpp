@@ -13,6 +13,7 @@ struct Level {
     bool (*supported)();
     Run run;
     Merge merge;
+    Turn turn;
     Prepare prepare;
 };
 

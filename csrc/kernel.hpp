@@ -187,6 +187,26 @@ struct Parts {
 // Writes rows [first, first + count) to every array of `target`. `workspace` holds merge_size(columns) doubles.
 using Merge = void (*)(const Parts&, std::size_t first, std::size_t count, const Target&, double* workspace) noexcept;
 
+// Pairs of columns, cos + i step and sin + i step, i below `count`.
+struct PairRun {
+    std::size_t cos, sin, count, step;
+};
+
+// Ready rows of an encoding, one after the other, [columns] each, in float32 or, for float64 elements, in double, that
+// turn pairs of columns: u cos - v sin and v cos + u sin or, inverse, by the opposite angle. A row that begins with NaN
+// is masked.
+struct Turning {
+    const char* rows;
+    std::size_t count, columns;
+    const PairRun* runs;
+    std::size_t run_count;
+    bool inverse;
+};
+
+// Turns the first `count` rows of every array of `target`; those that are masked, and columns without a partner, stay
+// as they are. No operation is fused. Of `target`, cells and operation do not matter.
+using Turn = void (*)(const Turning&, const Target& target) noexcept;
+
 // Makes the steps of a table in `memory`, kStepArrays times padded_frequencies.
 using Prepare = Steps (*)(const Table&, double step, double* memory) noexcept;
 

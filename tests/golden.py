@@ -7,10 +7,10 @@ tuple of them in the order of the array's axes, the width and the original's own
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from mpmath import cos, exp, log, mpf, pi, sin, sqrt
+from mpmath import ceil, cos, exp, floor, log, mpf, pi, sin, sqrt
 
 Row = list[mpf]
 TEN_THOUSAND = mpf(10000)
@@ -493,6 +493,235 @@ def perceiver(
 # ---- what is tested ----
 
 
+# ---- rotary: what turns pairs, its cosines where u stands, its sines where v does ----
+
+
+def rope_angles(p: mpf, d: int, base: float) -> Row:
+    return [p / mpf(base) ** (mpf(2 * k) / d) for k in range(d // 2)]
+
+
+def halves(angles: Row) -> Row:
+    return [cos(a) for a in angles] + [sin(a) for a in angles]
+
+
+def adjacent(angles: Row) -> Row:
+    return [f(a) for a in angles for f in (cos, sin)]
+
+
+LAYOUTS = {"concatenated": halves, "interleaved": adjacent}
+
+
+def rope_hf(p: mpf, d: int, base: float = 10000.0) -> Row:
+    return halves(rope_angles(p, d, base))
+
+
+def rope_meta(p: mpf, d: int, base: float = 10000.0) -> Row:
+    return adjacent(rope_angles(p, d, base))
+
+
+def rope_nanochat(p: mpf, d: int, base: float = 100000.0) -> Row:
+    # y1 = x1 cos + x2 sin, y2 = -x1 sin + x2 cos: x2 is the u of a turn by +angle, and x1 its v.
+    angles = rope_angles(p, d, base)
+    return [sin(a) for a in angles] + [cos(a) for a in angles]
+
+
+def rope_linear(p: mpf, d: int, base: float = 10000.0, factor: float = 8.0, layout: str = "concatenated") -> Row:
+    return LAYOUTS[layout](rope_angles(p / mpf(factor), d, base))
+
+
+def rope_ntk(p: mpf, d: int, dim: int, base: float = 10000.0, factor: float = 8.0, layout: str = "concatenated") -> Row:
+    return LAYOUTS[layout](rope_angles(p, d, base * mpf(factor) ** (mpf(d) / (d - 2))))
+
+
+def rope_dynamic(
+    p: mpf,
+    d: int,
+    dim: int,
+    seq_len: int | None = None,
+    base: float = 10000.0,
+    factor: float = 8.0,
+    max_position_embeddings: int = 2048,
+    layout: str = "concatenated",
+) -> Row:
+    length = max(seq_len or 0, max_position_embeddings)
+    stretched = mpf(factor) * length / max_position_embeddings - (mpf(factor) - 1)
+    return rope_ntk(p, d, dim, base, stretched, layout)
+
+
+def rope_llama3(
+    p: mpf,
+    d: int,
+    dim: int,
+    base: float = 500000.0,
+    factor: float = 8.0,
+    low: float = 1.0,
+    high: float = 4.0,
+    original: int = 8192,
+    layout: str = "concatenated",
+) -> Row:
+    # meta-llama/llama-models apply_scaling, in three branches
+    result = []
+    for w in rope_angles(mpf(1), d, base):
+        wavelength = 2 * pi / w
+        if wavelength < original / mpf(high):
+            new = w
+        elif wavelength > original / mpf(low):
+            new = w / mpf(factor)
+        else:
+            smooth = (original / wavelength - low) / (mpf(high) - low)
+            new = (1 - smooth) * w / mpf(factor) + smooth * w
+        result.append(p * new)
+    return LAYOUTS[layout](result)
+
+
+def rope_yarn(
+    p: mpf,
+    d: int,
+    dim: int,
+    base: float = 10000.0,
+    factor: float = 4.0,
+    original: int = 4096,
+    beta_fast: float = 32.0,
+    beta_slow: float = 1.0,
+    truncate: bool = True,
+    attention_factor: float | None = None,
+    mscale: float | None = None,
+    mscale_all_dim: float | None = None,
+    layout: str = "concatenated",
+) -> Row:
+    def dimension(rotations: float) -> mpf:
+        return d * log(original / (mpf(rotations) * 2 * pi)) / (2 * log(mpf(base)))
+
+    def get_mscale(m: float) -> mpf:
+        return mpf(m) / 10 * log(mpf(factor)) + 1 if factor > 1 else mpf(1)
+
+    low, high = dimension(beta_fast), dimension(beta_slow)
+    if truncate:
+        low, high = floor(low), ceil(high)
+    low, high = max(low, mpf(0)), min(high, mpf(d - 1))
+    if low == high:
+        high += mpf(1) / 1000
+    angles = []
+    for k, w in enumerate(rope_angles(mpf(1), d, base)):
+        extrapolated = 1 - min(max((k - low) / (high - low), mpf(0)), mpf(1))
+        angles.append(p * (w / mpf(factor) * (1 - extrapolated) + w * extrapolated))
+    if attention_factor is None:
+        attention_factor = get_mscale(1)
+        if mscale and mscale_all_dim:
+            attention_factor = get_mscale(mscale) / get_mscale(mscale_all_dim)
+    return [mpf(attention_factor) * value for value in LAYOUTS[layout](angles)]
+
+
+def rope_longrope(
+    p: mpf,
+    d: int,
+    dim: int,
+    factors: Sequence[float],
+    base: float = 10000.0,
+    factor: float = 1.0,
+    original: int = 4096,
+    attention_factor: float | None = None,
+    layout: str = "concatenated",
+) -> Row:
+    angles = [a / mpf(f) for a, f in zip(rope_angles(p, d, base), factors, strict=True)]
+    if attention_factor is None:
+        attention_factor = sqrt(1 + log(mpf(factor)) / log(mpf(original))) if factor > 1 else 1.0
+    return [mpf(attention_factor) * value for value in LAYOUTS[layout](angles)]
+
+
+def rope_gemma4(p: mpf, d: int, dim: int, partial: float = 0.25, base: float = 1e6, factor: float = 1.0) -> Row:
+    turned = int(partial * d // 2)
+    return halves([a / mpf(factor) if k < turned else mpf(0) for k, a in enumerate(rope_angles(p, d, base))])
+
+
+def rope_mrope(
+    p: tuple[mpf, ...],
+    d: int,
+    dim: int = 128,
+    sections: Sequence[int] = (16, 24, 24),
+    base: float = 1e6,
+    interleaved: bool = False,
+) -> Row:
+    # transformers' apply_interleaved_mrope overwrites those of time at offset::3, up to 3 times a section.
+    axis = [0] * (d // 2)
+    if interleaved:
+        for offset in (1, 2):
+            for k in range(offset, min(3 * sections[offset], d // 2), 3):
+                axis[k] = offset
+    else:
+        axis = [a for a, section in enumerate(sections) for _ in range(section)]
+    w = rope_angles(mpf(1), d, base)
+    return halves([p[a] * w[k] for k, a in enumerate(axis)])
+
+
+def by_axes(p: tuple[mpf, ...], widths: Sequence[int], base: float) -> Row:
+    return [value for q, width in zip(p, widths, strict=True) for value in rope_meta(q, width, base)]
+
+
+def rope_flux(p: tuple[mpf, ...], d: int, axes_dim: Sequence[int] = (16, 56, 56), base: float = 10000.0) -> Row:
+    return by_axes(p, axes_dim, base)
+
+
+def rope_hunyuan(p: tuple[mpf, ...], d: int, axes_dim: Sequence[int] = (16, 56, 56), base: float = 256.0) -> Row:
+    return by_axes(p, axes_dim, base)
+
+
+def rope_wan(p: tuple[mpf, ...], d: int, dim: int = 128, base: float = 10000.0) -> Row:
+    return by_axes(p, (d - 4 * (d // 6), 2 * (d // 6), 2 * (d // 6)), base)
+
+
+def rope_cogvideox(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    return by_axes(p, (d // 4, d // 8 * 3, d // 8 * 3), base)
+
+
+def rope_allegro(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    return [value for q in p for value in rope_hf(q, d // 3, base)]
+
+
+def rope_qwen2_vl_vision(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    return halves([a for q in p for a in rope_angles(q, d // 2, base)])
+
+
+def rope_pixtral(p: tuple[mpf, ...], d: int, dim: int = 64, base: float = 10000.0) -> Row:
+    y, x = (rope_angles(q, d, base) for q in p)
+    return halves(y[0::2] + x[1::2])
+
+
+def rope_kimi_vision(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    y, x = (rope_angles(q, d // 2, base) for q in p)
+    return halves([a for pair in zip(x, y, strict=True) for a in pair])
+
+
+def rope_eva(p: tuple[mpf, ...], d: int, pt: int = 16, ft: int | None = None, base: float = 10000.0) -> Row:
+    return by_axes(tuple(q * pt / (ft or pt) for q in p), (d // 2, d // 2), base)
+
+
+def rope_vit_axial(p: tuple[mpf, ...], d: int, base: float = 100.0) -> Row:
+    return by_axes(p[::-1], (d // 2, d // 2), base)
+
+
+def rope_sam2(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    return by_axes(p[::-1], (d // 2, d // 2), base)
+
+
+def rope_llama4_vision(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    return by_axes(tuple(q + 1 for q in p[::-1]), (d // 2, d // 2), base)
+
+
+def rope_dinov3(p: tuple[mpf, ...], d: int, shape: Sequence[int] = (14, 14), base: float = 100.0) -> Row:
+    centres = [2 * pi * (2 * (q + mpf(1) / 2) / size - 1) for q, size in zip(p, shape, strict=True)]
+    return halves([a for q in centres for a in rope_angles(q, d // 2, base)])
+
+
+def rope_loftr(p: tuple[mpf, ...], d: int, base: float = 10000.0) -> Row:
+    y, x = (rope_angles(q + 1, d // 2, base) for q in p)
+    return adjacent([a for pair in zip(y, x, strict=True) for a in pair])
+
+
+def rope_gemma4_vision(p: tuple[mpf, ...], d: int, base: float = 100.0) -> Row:
+    return [value for q in p for value in rope_hf(q, d // 2, base)]
+
+
 class Case(NamedTuple):
     """One encoding at one width."""
 
@@ -682,4 +911,112 @@ CASES = [
         rounding=4 * ULP,
         axes=3,
     ),
+    Case("rope_hf rope_neox rope_llama rope_mistral rope_phi rope_esm2", even(rope_hf), 12),
+    Case("rope_hf", even(rope_hf), 12, {"base": 500000.0}),
+    Case(
+        "rope_meta rope_gptj rope_roformer rope_cohere rope_glm rope_deepseek rope_lucidrains rope_x_transformers",
+        even(rope_meta),
+        12,
+    ),
+    Case("rope_meta", even(rope_meta), 12, {"base": 500000.0}),
+    Case("rope_nanochat", even(rope_nanochat), 12),
+    Case("rope_nanochat", even(rope_nanochat), 12, {"base": 99.0}),
+    Case("rope_linear", even(rope_linear), 12),
+    Case("rope_linear", even(rope_linear), 12, {"base": 99.0, "factor": 3.0, "layout": "interleaved"}, rounding=ULP),
+    Case("rope_ntk", rope_ntk, 12, {"dim": 12}, rounding=2 * ULP),
+    Case("rope_ntk", rope_ntk, 12, {"dim": 12, "base": 99.0, "factor": 3.5, "layout": "interleaved"}, rounding=2 * ULP),
+    Case("rope_dynamic", rope_dynamic, 12, {"dim": 12}, rounding=2 * ULP),
+    Case(
+        "rope_dynamic",
+        rope_dynamic,
+        12,
+        {
+            "dim": 12,
+            "seq_len": 9999,
+            "base": 1e6,
+            "factor": 3.0,
+            "max_position_embeddings": 4096,
+            "layout": "interleaved",
+        },
+        rounding=2 * ULP,
+    ),
+    Case("rope_llama3", rope_llama3, 128, {"dim": 128}, rounding=ULP),
+    Case(
+        "rope_llama3",
+        rope_llama3,
+        64,
+        {"dim": 64, "base": 1e4, "factor": 32.0, "low": 2.0, "high": 6.0, "original": 4096, "layout": "interleaved"},
+        rounding=ULP,
+    ),
+    Case("rope_yarn", rope_yarn, 64, {"dim": 64}, rounding=ULP),
+    Case("rope_yarn", rope_yarn, 64, {"dim": 64, "factor": 0.5, "truncate": False}, rounding=ULP),
+    Case("rope_yarn", rope_yarn, 64, {"dim": 64, "factor": 8.0, "attention_factor": 1.5}, rounding=ULP),
+    Case(
+        "rope_yarn",
+        rope_yarn,
+        64,
+        {
+            "dim": 64,
+            "base": 150000.0,
+            "factor": 40.0,
+            "original": 2048,
+            "beta_fast": 16.0,
+            "beta_slow": 2.0,
+            "mscale": 0.707,
+            "mscale_all_dim": 1.0,
+            "layout": "interleaved",
+        },
+        rounding=ULP,
+    ),
+    Case("rope_longrope", rope_longrope, 12, {"dim": 12, "factors": (1.0, 1.1, 2.0, 3.5, 9.0, 64.0)}, rounding=ULP),
+    Case(
+        "rope_longrope",
+        rope_longrope,
+        4,
+        {"dim": 4, "factors": (1.5, 3.0), "base": 99.0, "factor": 32.0, "original": 2048, "layout": "interleaved"},
+        rounding=ULP,
+    ),
+    Case("rope_longrope", rope_longrope, 4, {"dim": 4, "factors": (1.5, 3), "attention_factor": 1.25}, rounding=ULP),
+    Case("rope_gemma4", rope_gemma4, 64, {"dim": 64}, rounding=ULP),
+    Case("rope_gemma4", rope_gemma4, 64, {"dim": 64, "partial": 0.5, "base": 1e4, "factor": 8.0}, rounding=ULP),
+    Case("rope_mrope", rope_mrope, 128, rounding=ULP, axes=3),
+    Case(
+        "rope_mrope",
+        rope_mrope,
+        128,
+        {"dim": 128, "sections": (24, 20, 20), "base": 5e6, "interleaved": True},
+        rounding=ULP,
+        axes=3,
+    ),
+    Case("rope_mrope", rope_mrope, 64, {"dim": 64, "sections": (8, 12, 12), "interleaved": True}, ULP, axes=3),
+    Case("rope_flux rope_qwen_image", rope_flux, 128, axes=3),
+    Case("rope_flux", rope_flux, 32, {"axes_dim": (8, 12, 12), "base": 2000.0}, axes=3),
+    Case("rope_wan", rope_wan, 128, axes=3),
+    Case("rope_wan", rope_wan, 64, {"dim": 64, "base": 99.0}, axes=3),
+    Case("rope_hunyuan_video", rope_hunyuan, 128, axes=3),
+    Case("rope_hunyuan_video", rope_hunyuan, 32, {"axes_dim": (8, 12, 12), "base": 99.0}, axes=3),
+    Case("rope_cogvideox", rope_cogvideox, 64, axes=3),
+    Case("rope_cogvideox", rope_cogvideox, 64, {"base": 99.0}, axes=3),
+    Case("rope_allegro", rope_allegro, 24, axes=3),
+    Case("rope_allegro", rope_allegro, 24, {"base": 99.0}, axes=3),
+    Case("rope_qwen2_vl_vision", rope_qwen2_vl_vision, 16, axes=2),
+    Case("rope_qwen2_vl_vision", rope_qwen2_vl_vision, 16, {"base": 99.0}, axes=2),
+    Case("rope_pixtral", rope_pixtral, 64, rounding=ULP, axes=2),
+    Case("rope_pixtral", rope_pixtral, 16, {"dim": 16, "base": 99.0}, rounding=ULP, axes=2),
+    Case("rope_kimi_vision", rope_kimi_vision, 16, axes=2),
+    Case("rope_kimi_vision", rope_kimi_vision, 16, {"base": 99.0}, axes=2),
+    Case("rope_eva", rope_eva, 16, axes=2),
+    Case("rope_eva", rope_eva, 16, {"pt": 14, "ft": 24, "base": 99.0}, rounding=ULP, axes=2),
+    Case("rope_vit_axial", rope_vit_axial, 16, axes=2),
+    Case("rope_vit_axial", rope_vit_axial, 16, {"base": 99.0}, axes=2),
+    Case("rope_sam2", rope_sam2, 16, axes=2),
+    Case("rope_sam2", rope_sam2, 16, {"base": 99.0}, axes=2),
+    Case("rope_llama4_vision", rope_llama4_vision, 16, axes=2),
+    Case("rope_llama4_vision", rope_llama4_vision, 16, {"base": 99.0}, axes=2),
+    Case("rope_dinov3", rope_dinov3, 16, rounding=4 * ULP, axes=2),
+    Case("rope_dinov3", rope_dinov3, 16, {"shape": (12, 20), "base": 99.0}, rounding=4 * ULP, axes=2),
+    Case("rope_loftr", rope_loftr, 16, axes=2),
+    Case("rope_loftr", rope_loftr, 16, {"base": 99.0}, axes=2),
+    Case("rope_gemma4_vision", rope_gemma4_vision, 16, axes=2),
+    Case("rope_gemma4_vision", rope_gemma4_vision, 16, {"base": 99.0}, axes=2),
 ]

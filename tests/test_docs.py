@@ -51,12 +51,15 @@ def test_docstrings_of_pictures() -> None:
         "embed",
         "encode",
         "fill_",
+        "from_rope_parameters",
         "get_encoding",
         "grid",
         "identify",
         "info",
         "list_encodings",
         "positions_from_mask",
+        "rotate",
+        "rotate_",
     ],
 )
 def test_there_is_an_example(name: str) -> None:

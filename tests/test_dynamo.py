@@ -142,10 +142,10 @@ assert torch.equal(got, posenc.add(x * 2) + 1)
     ("name", "imports"),
     [
         ("cpp", "import posenc, torch"),
-        ("numba", "import posenc, torch"),
+        pytest.param("numba", "import posenc, torch", marks=pytest.mark.slow),
         ("numpy", "import posenc, torch"),
-        ("numpy", "import torch, posenc"),
-        ("numpy", "import torch._dynamo, posenc, torch"),
+        pytest.param("numpy", "import torch, posenc", marks=pytest.mark.slow),
+        pytest.param("numpy", "import torch._dynamo, posenc, torch", marks=pytest.mark.slow),
     ],
 )
 def test_the_first_call(imports: str, name: str, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def encodings(draw: st.DrawFn) -> Encoding:
     weights = st.lists(st.integers(1, 3), min_size=axes, max_size=axes)
     parameters["axis_order"] = draw(st.one_of(st.none(), st.permutations(range(axes))))
     parameters["axis_widths"] = draw(st.one_of(st.none(), st.sampled_from(["floor", "ceil"]), weights))
-    parameters["nesting"] = draw(st.sampled_from([None, "akt", "atk", "tak", "kat", "kta"]))
+    parameters["nesting"] = draw(st.sampled_from([None, "akt", "atk", "tak", "kat", "kta", "tka"]))
     if parameters["nesting"] is None:
         parameters["layout"] = draw(st.sampled_from(["interleaved", "concatenated"]))
     try:
@@ -265,6 +265,7 @@ def test_columns(encoding: Encoding, units: int) -> None:
         ({"axes": 2, "nesting": "tak"}, "as0 as1 bs0 bs1 ac0 ac1 bc0 bc1"),
         ({"axes": 2, "nesting": "kat"}, "as0 ac0 bs0 bc0 as1 ac1 bs1 bc1"),
         ({"axes": 2, "nesting": "kta"}, "as0 bs0 ac0 bc0 as1 bs1 ac1 bc1"),
+        ({"axes": 2, "nesting": "tka"}, "as0 bs0 as1 bs1 ac0 bc0 ac1 bc1"),
         ({"axes": 2, "nesting": "kta", "axis_order": (1, 0)}, "bs0 as0 bc0 ac0 bs1 as1 bc1 ac1"),
         ({"axes": 2, "axis_widths": (3, 1)}, "as0 ac0 as1 ac1 as2 ac2 bs0 bc0"),
         ({"axes": 2, "axis_widths": (1, 3), "nesting": "tak"}, "as0 bs0 bs1 bs2 ac0 bc0 bc1 bc2"),

@@ -20,6 +20,11 @@ def test_right_calls_over_several_axes(call: fuzz.Call) -> None:
     fuzz.check(call)
 
 
+@given(call=fuzz.calls())
+def test_turns(call: fuzz.Call) -> None:
+    fuzz.check_turn(call)
+
+
 @given(call=fuzz.wrong_calls())
 def test_wrong_calls(call: fuzz.Wrong) -> None:
     fuzz.check_wrong(call)

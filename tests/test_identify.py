@@ -13,13 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 # Without those that need options, and one whose values repeat themselves at every second whole number.
-NAMES = {row.name for row in posenc.list_encodings()} - {"lingvo_linear", "sam2_1d", "nerf_paper"}
+SCALED = {f"rope_{name}" for name in ("ntk", "dynamic", "llama3", "yarn", "longrope", "gemma4")}
+NAMES = {row.name for row in posenc.list_encodings()} - {"lingvo_linear", "sam2_1d", "nerf_paper"} - SCALED
 SIZES = {1: (96,), 2: (6, 16), 3: (2, 3, 8), 4: (2, 2, 3, 4)}
 
 
 def width(encoding: posenc.Encoding) -> int | None:
     """One that the encoding has."""
-    for dim in (96, 60, 256, 258, 64):
+    for dim in (96, 60, 256, 258, 64, 128):
         try:
             posenc.encode(np.zeros((1, encoding.axes)) if encoding.axes > 1 else [0], dim, encoding=encoding)
         except ValueError:

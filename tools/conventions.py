@@ -25,6 +25,7 @@ FAMILIES = {
     "interleaved": ("Interleaved", "A sine and its cosine stand side by side: sin cos sin cos ... The paper's order."),
     "sines-first": ("Sines first", "All sines stand before all cosines: sin sin ... cos cos ..."),
     "cosines-first": ("Cosines first", "All cosines stand before all sines: cos cos ... sin sin ..."),
+    "rotary": ("Rotary", "What turns queries and keys: `posenc.rotate_(q, name)`. The names begin with rope_."),
     "several-axes": ("Several axes", "Images, videos and points: each axis of positions has columns of its own."),
 }
 
@@ -77,6 +78,8 @@ What a framework calls it, and what to give posenc: a field of `posenc.Encoding`
 def family(row: Row) -> str:
     """The page of a convention."""
     encoding = example(row)[1]
+    if row.names[0].startswith("rope_"):
+        return "rotary"
     if encoding.axes > 1:
         return "several-axes"
     return (

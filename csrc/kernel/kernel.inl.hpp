@@ -14,6 +14,7 @@
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
 //   double     producer: rows of float64
 //   store      rows that are ready, to arrays of any strides
+//   rotate     pairs of columns, by rows that are ready
 //   embed      rows in registers, or ready ones, onto rows of a vocabulary that ids name
 // and here, and in embed_rows for embeddings: which producer and which consumer a call gets, and the walk through
 // memory.
@@ -32,6 +33,7 @@
 #include "store.inl.hpp"
 
 #include "embed.inl.hpp"
+#include "rotate.inl.hpp"
 
 namespace posenc {
 namespace {
@@ -722,6 +724,8 @@ void POSENC_LEVEL(merge)(const Parts& parts, std::size_t first, std::size_t coun
                          double* workspace) noexcept {
     merge(parts, first, count, target, workspace);
 }
+
+void POSENC_LEVEL(turn)(const Turning& turning, const Target& target) noexcept { turn(turning, target); }
 
 Steps POSENC_LEVEL(prepare)(const Table& table, double step, double* memory) noexcept {
     return prepare(table, step, memory);

@@ -5,10 +5,10 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from . import _reference as _reference  # see below
-from ._api import add, add_, embed, encode, fill_
+from ._api import add, add_, embed, encode, fill_, rotate, rotate_
 from ._backend import BackendError, info
 from ._backend import version as _version
-from ._conventions import convert_layout_, get_encoding, list_encodings
+from ._conventions import convert_layout_, from_rope_parameters, get_encoding, list_encodings
 from ._dynamo import install as _install
 from ._encoding import Encoding
 from ._grid import grid
@@ -26,6 +26,7 @@ __all__ = [
     "embed",
     "encode",
     "fill_",
+    "from_rope_parameters",
     "get_encoding",
     "get_num_threads",
     "grid",
@@ -33,6 +34,8 @@ __all__ = [
     "info",
     "list_encodings",
     "positions_from_mask",
+    "rotate",
+    "rotate_",
     "set_num_threads",
 ]
 

@@ -325,6 +325,118 @@ def embed(
     return _apply.apply(_apply.looked_up(ids, table, out), where, how, x_scale)
 
 
+def rotate_(
+    x: Array,
+    encoding: str | Encoding,
+    *,
+    start: ArrayLike = 0,
+    positions: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    cu_seqlens: ArrayLike | None = None,
+    inverse: bool = False,
+    seq_axis: int | tuple[int, ...] | None = None,
+    channel_axis: int = -1,
+    threads: int | str | None = None,
+    backend: str | None = None,
+) -> Array:
+    """Turn the pairs of columns of `x` by the angles of their positions, in place: rotary encodings.
+
+    A pair is a cosine and a sine of the same angle in `encoding`, and it is turned by that angle: what stands where the
+    cosine would, u, becomes u cos - v sin, and v where the sine would becomes v cos + u sin. So
+    ``rotate_(encode(p, D, encoding=e), e, start=q)`` is ``encode(p + q, D, encoding=e)``, but for rounding.
+
+    Parameters
+    ----------
+    x : array of shape (..., L, D); float32, float64, float16 or bfloat16
+        Queries or keys, say (B, H, L, D), as `x` of `add_`. Of a partial rotation, a view: ``x[..., :64]``.
+    encoding : str or Encoding
+        Which pairs, and at which frequencies, by name ("rope_hf" and others that `list_encodings` lists) or as an
+        `Encoding`. There is no default: layouts and senses of rotation differ from model to model.
+    inverse : bool, default False
+        Turn back: undo what was done at the same positions. This is the gradient as well.
+    start, positions, mask, cu_seqlens, seq_axis, channel_axis, threads, backend
+        As for `add_`. Positions (B, 1, L), and starts (B, 1), are the same for all heads of (B, H, L, D).
+
+    Returns
+    -------
+    array
+        `x` itself. float32: fl(fl(u c) - fl(v s)) and fl(fl(v c) + fl(u s)) of the correctly rounded float32 cosine c
+        and sine s, amplitude included; nothing is fused. The 16-bit dtypes: that, rounded once. float64: the same in
+        double. Columns that are zero in the encoding, and masked rows, stay as they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `add_`; also if `encoding` is None, or not made of pairs at this width; or if its amplitude is not 1 and
+        `inverse` is True. Nothing has been written then.
+
+    Examples
+    --------
+    >>> import numpy as np, posenc
+    >>> q = np.ones((2, 4), np.float32)
+    >>> posenc.rotate_(q, "rope_hf").round(4)
+    array([[ 1.    ,  1.    ,  1.    ,  1.    ],
+           [-0.3012,  0.99  ,  1.3818,  1.0099]], dtype=float32)
+    >>> posenc.rotate_(q, "rope_hf", inverse=True).round(4)
+    array([[1., 1., 1., 1.],
+           [1., 1., 1., 1.]], dtype=float32)
+    """
+    where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
+    return _apply.apply(_apply.turned_in_place(x, inverse), where, How(encoding, threads, backend))  # type: ignore[no-any-return]
+
+
+def rotate(
+    x: Any,
+    encoding: str | Encoding,
+    *,
+    out: Any = None,
+    start: ArrayLike = 0,
+    positions: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    cu_seqlens: ArrayLike | None = None,
+    inverse: bool = False,
+    seq_axis: int | tuple[int, ...] | None = None,
+    channel_axis: int = -1,
+    threads: int | str | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Return what `rotate_` makes of `x` as a new array; `x` stays as it is.
+
+    Parameters
+    ----------
+    x : array of shape (..., L, D); float32, float64, float16 or bfloat16
+        As for `rotate_`, and may be read-only or broadcast.
+    out : array of the shape and dtype of `x`, optional
+        Where to put the result, as in NumPy. May be `x` itself.
+    encoding, start, positions, mask, cu_seqlens, inverse, seq_axis, channel_axis, threads, backend
+        As for `rotate_`.
+
+    Returns
+    -------
+    array
+        `out`; or a new tensor if `x` is one, and a new NumPy array otherwise. Where `x` requires grad, so does the new
+        tensor: its gradient, turned back, is that of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rotate_`; also if `out` is not an array like `x`. Nothing has been written then.
+
+    Examples
+    --------
+    >>> import numpy as np, posenc
+    >>> k = np.array([[1, 0, 0, 0]], np.float32)
+    >>> posenc.rotate(k, "rope_meta", start=1), k  # adjacent columns are pairs
+    (array([[0.5403023 , 0.84147096, 0.        , 0.        ]], dtype=float32), array([[1., 0., 0., 0.]], dtype=float32))
+    """
+    where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
+    how = How(encoding, threads, backend)
+    if out is None and _arrays.differentiable(x):
+        autograd = importlib.import_module("posenc._autograd")
+        return autograd.rotate(x, inverse, where, how)
+    return _apply.apply(_apply.turned(x, out, inverse), where, how)
+
+
 @overload
 def encode(
     positions: ArrayLike,

@@ -17,9 +17,12 @@ from . import (
     _lookup,
     _positions,
     _refusals,
+    _rotate,
     _rows,
     _threads,
+    _turns,
     _validate,
+    _ways,
     _where,
 )
 from ._encoding import Encoding
@@ -52,6 +55,9 @@ class Operands(NamedTuple):
         What the user gets back for `out`, or a function that makes it from `out`.
     lookup : Lookup, or None
         Where rows to add to are to be found, instead of in `x`.
+    turn : str, or None
+        Of a verb that turns `x` instead of adding to it: "forth", "back", or "gradient" for what `back` is where the
+        amplitude is none of 1.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Operands(NamedTuple):
     out: NDArray[Any] | Callable[[], NDArray[Any]]
     result: Any
     lookup: Lookup | None = None
+    turn: str | None = None
 
 
 def filled(out: Any) -> Operands:
@@ -75,9 +82,9 @@ def updated(x: Any) -> Operands:
     return Operands("x", view.shape, view.dtype, view, view, x)
 
 
-def combined(x: Any, out: Any) -> Operands:
+def combined(x: Any, out: Any, name: str = "x") -> Operands:
     """Of a verb that reads `x` and writes `out`, or a new array if that is None."""
-    view = _validate.readable(x, "x")
+    view = _validate.readable(x, name)
     if out is None:
         made = _arrays.Made(x, view)
         return Operands("x", view.shape, view.dtype, view, made.view, made.array)
@@ -91,6 +98,24 @@ def created(shape: tuple[int, ...], dtype: np.dtype[Any], own: Any) -> Operands:
     return Operands(
         "positions", shape, dtype, None, lambda: np.empty(shape, dtype), lambda array: _arrays.wrap(array, own)
     )
+
+
+def turned_in_place(x: Any, inverse: Any) -> Operands:
+    """Of a verb that turns `x`."""
+    view = _validate.writable(x, _ways.TURNED)
+    return Operands("x", view.shape, view.dtype, view, view, x, turn=_sense(inverse))
+
+
+def turned(x: Any, out: Any, inverse: Any, gradient: bool = False) -> Operands:
+    """Of a verb that turns `x` and writes that to `out`, or a new array if that is None."""
+    operands = combined(x, out, _ways.TURNED)
+    return operands._replace(turn="gradient" if gradient else _sense(inverse))
+
+
+def _sense(inverse: Any) -> str:
+    if not isinstance(inverse, (bool, np.bool_)):
+        raise _refusals.rotation_flag(inverse)
+    return "back" if inverse else "forth"
 
 
 def looked_up(ids: Any, table: Any, out: Any) -> Operands:
@@ -111,10 +136,12 @@ def looked_up(ids: Any, table: Any, out: Any) -> Operands:
 
 def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any:
     """Check all that a user said, then write x * x_scale + PE, or PE; return the array that was written."""
-    name, shape, dtype, x, out, result, lookup = operands
+    name, shape, dtype, x, out, result, lookup, turn = operands
     target = None if callable(out) else out
 
     # plan
+    if turn is not None and how.encoding is None:
+        raise _refusals.no_rotation()
     rule = _conventions.resolve(how.encoding)
     if lookup is not None and rule.axes > 1:
         raise _refusals.token_axes(rule.axes)
@@ -124,6 +151,11 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     axes = _where.axes(shape, name, rule.axes, where, None if given is None else given.shape)
     dim = shape[-1 if axes.order is None else axes.order[-1]]
     spectra = _encoding.spectra(rule, dim)
+    pairs = None
+    if turn is not None:
+        pairs = _turns.runs(rule, dim)
+        if turn == "back" and not (spectra[0].square is None and spectra[0].amplitude == 1.0):
+            raise _refusals.scaled_rotation(rule.amplitude)
     threads = _threads.resolve(how.threads)
     run = _backend.get(how.backend)
 
@@ -136,7 +168,9 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
 
     # check
     scale, ids = 1.0, None
-    if x is not None:
+    if pairs is not None:
+        pass
+    elif x is not None:
         scale = _validate.x_scale(x_scale, dtype, dim)
     elif lookup is not None:
         assert rows is not None
@@ -152,11 +186,21 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
         _arrays.written(result)
     if not target.size:
         return result
-    if x is not None and x is not target and (where.mask is not None or axes.prefix or np.may_share_memory(target, x)):
-        np.copyto(target, x)  # rows without a position are those of x
+    alone = pairs is not None and 2 * pairs.pairs < dim
+    if (
+        x is not None
+        and x is not target
+        and (where.mask is not None or axes.prefix or alone or np.may_share_memory(target, x))
+    ):
+        np.copyto(target, x)  # rows without a position, and columns without a partner, are those of x
         x = target
     view = axes.view(target)
     old = view if x is target else None if x is None else axes.view(x)
+    if pairs is not None:
+        assert old is not None
+        stands = _rotate.of_places(places, axes.leading) if rows is None else _rotate.of_rows(rows)
+        _rotate.Job(run, spectra, pairs, turn != "forth", threads).write(old, view, stands)
+        return result
     cells = axes.cells(view)
     if cells.size:
         before = cells if old is view else None if old is None else axes.cells(old)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _lookup, _validate
+from . import _apply, _lookup, _validate
+from ._apply import How
+from ._where import Where
 
 torch: Any = importlib.import_module("torch")
 
@@ -104,3 +106,38 @@ def embed(call: Callable[..., Any], ids: Any, table: Any, x_scale: Any, **keywor
     kind = np.dtype(np.float64 if table.dtype == torch.float64 else np.float32)
     scale = _validate.x_scale(x_scale, kind, table.shape[-1] if table.ndim else 1, "table[ids]", "table")
     return _Embed.apply(table, _Rows(call, ids, x_scale, keywords), scale)
+
+
+class _Rotate(torch.autograd.Function):  # type: ignore[misc]
+    """The turn of pairs, which is linear: turned back, times the amplitude, is its transpose."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Any, forth: Callable[[Any], Any], back: Callable[[Any], Any]) -> Any:
+        return forth(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _, ctx.forth, ctx.back = inputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None]:
+        return _Rotate.apply(gradient, ctx.back, ctx.forth), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
+        return ctx.forth(tangent)
+
+
+def rotate(x: Any, inverse: Any, where: Where, how: How) -> Any:
+    """`posenc.rotate`, with a gradient for `x`."""
+
+    def forth(plain: Any) -> Any:
+        return _apply.apply(_apply.turned(plain, None, inverse), where, how)
+
+    def back(plain: Any) -> Any:
+        gradient = not inverse  # of a turn back, amplitude 1, it is a turn
+        return _apply.apply(_apply.turned(plain, None, False, gradient), where, how)
+
+    return _Rotate.apply(x, forth, back)

@@ -58,6 +58,14 @@ def merge(
     stream: bool,
     threads: int,
 ) -> None: ...
+def rotate(
+    x: NDArray[Any] | None,
+    out: NDArray[Any],
+    rows: NDArray[Any],
+    pairs: list[tuple[int, int, int, int]],
+    inverse: bool,
+    threads: int,
+) -> None: ...
 def tuning() -> dict[str, int]: ...
 
 @final

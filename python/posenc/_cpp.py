@@ -12,6 +12,7 @@ from . import _conventions, _core
 from ._cache import OVERHEAD, Cache
 from ._encoding import Spectrum, spectra
 from ._frequencies import pack
+from ._turns import Run
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
@@ -78,3 +79,10 @@ def embed(
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the bitwise or of rows of `parts`, or x * scale plus that, to `out` (see `_tiles`)."""
     _core.merge(x, out, list(parts), scale, _streams(x, out), threads)
+
+
+def rotate(
+    x: NDArray[Any], out: NDArray[Any], rows: NDArray[Any], pairs: Sequence[Run], inverse: bool, threads: int
+) -> None:
+    """Write `x`, turned by `rows`, to `out`, which may be `x` (see `_turns`)."""
+    _core.rotate(None if x is out else x, out, rows, [*pairs], inverse, threads)

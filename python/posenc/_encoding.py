@@ -63,7 +63,7 @@ class Encoding:
     axis_widths : "floor", "ceil" or tuple of int, optional
         How `dim` is divided among the axes (in their own order): in these proportions, or in even widths rounded down,
         with zeros in what columns remain, or up, without the columns beyond `dim`. Default: equally, without remainder.
-    nesting : {"akt", "atk", "tak", "kat", "kta"}, optional
+    nesting : {"akt", "atk", "tak", "kat", "kta", "tka"}, optional
         How columns are nested, the slowest index first: a is the axis, k the frequency, t sine or cosine. Default:
         "akt" if `layout` is interleaved, "atk" if it is concatenated.
 

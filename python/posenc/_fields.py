@@ -19,7 +19,7 @@ LARGEST_AXES = 32  # NumPy's arrays have few more
 LARGEST_OFFSET = 2.0**53
 
 LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
-NESTINGS = ("akt", "atk", "tak", "kat", "kta")
+NESTINGS = ("akt", "atk", "tak", "kat", "kta", "tka")
 ODD = ("error", "zero", "extra", "truncate")
 AMPLITUDES = {"rsqrt_dim": Fraction(1), "sqrt_2_over_dim": Fraction(2)}  # the square root of this / dim
 WIDTHS = ("floor", "ceil")

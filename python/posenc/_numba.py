@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _formula, _tiles
+from . import _formula, _tiles, _turns
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._formula import GRID
@@ -21,6 +21,7 @@ from ._half import to_odd
 from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
 from ._reference import rows_float32 as rows_float32_for_sure
+from ._turns import Run
 
 REACH = 48  # rows turned from an anchor, on either side, if they are not too wide
 DIRECT_ELEMENTS = 2**20  # at a time: a call costs little beside them, and is over soon enough for Ctrl-C
@@ -269,3 +270,31 @@ def embed(
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
     _tiles.merge(x, out, parts, scale)
+
+
+@compiled
+def turn_rows(x, out, rows, cos, sin, count, step, inverse):  # type: ignore[no-untyped-def]
+    """Turn one run of pairs of x (L, dim) by rows (L, dim)."""
+    for i in range(len(rows)):
+        if np.isnan(rows[i, 0]):
+            continue
+        for j in range(count):
+            a, b = cos + j * step, sin + j * step
+            u, v, c, s = x[i, a], x[i, b], rows[i, a], rows[i, b]
+            if inverse:
+                out[i, a], out[i, b] = u * c + v * s, v * c - u * s
+            else:
+                out[i, a], out[i, b] = u * c - v * s, v * c + u * s
+
+
+def rotate(
+    x: NDArray[Any], out: NDArray[Any], rows: NDArray[Any], pairs: Sequence[Run], inverse: bool, threads: int
+) -> None:
+    """Write `x`, turned by `rows`, to `out`, which may be `x` (see `_turns`); always on one thread."""
+    if x.itemsize == 2:
+        _turns.turn(x, out, rows, pairs, inverse, _turns.TILE_ELEMENTS)
+        return
+    for index in np.ndindex(*x.shape[:-2]):
+        here = rows[index[: rows.ndim - 2]]
+        for run in pairs:
+            turn_rows(x[index], out[index], here, run.cos, run.sin, run.number, run.step, inverse)

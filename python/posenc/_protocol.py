@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ._encoding import Spectrum
+    from ._turns import Run
 
 
 class Backend(Protocol):
@@ -45,6 +46,17 @@ class Backend(Protocol):
         self, x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int
     ) -> None:
         """Write the bitwise or of rows of `parts`, or x * scale plus that, to `out`."""
+
+    def rotate(
+        self,
+        x: NDArray[Any],
+        out: NDArray[Any],
+        rows: NDArray[Any],
+        pairs: Sequence[Run],
+        inverse: bool,
+        threads: int,
+    ) -> None:
+        """Write `x`, turned by `rows`, to `out`, which may be `x`: see `_turns`."""
 
     def small_calls(self) -> SmallCalls:
         """What does the calls that need no explanation, if it is the default backend."""

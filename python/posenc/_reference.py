@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _tiles
+from . import _tiles, _turns
 from ._cache import Cache
 from ._encoding import Spectrum
 from ._exact import exact
@@ -29,6 +29,7 @@ from ._formula import (
 )
 from ._half import to_odd
 from ._protocol import NoSmallCalls
+from ._turns import Run
 
 TURN_ELEMENTS = 2**18  # 2 MiB of turns; those of wider rows are not kept
 
@@ -85,7 +86,7 @@ def rows_float64(spectrum: Spectrum, positions: NDArray[np.float64]) -> NDArray[
     anchors, which = np.unique(np.abs(positions) - turns, return_inverse=True)
     first = pairs(spectrum, anchors)[which]
     if len(positions) >= GRID and GRID * spectrum.dim <= TURN_ELEMENTS:
-        second = _turns[spectrum][turns.astype(np.intp)]
+        second = _kept[spectrum][turns.astype(np.intp)]
     else:
         second = pairs(spectrum, turns)
     result = np.empty_like(first)
@@ -99,7 +100,7 @@ def _make_turns(spectrum: Spectrum) -> NDArray[np.complex128]:
     return pairs(spectrum, np.arange(GRID, dtype=np.float64))
 
 
-_turns: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_turns)
+_kept: Cache[Spectrum, NDArray[np.complex128]] = Cache(_make_turns)
 
 
 def rows_float32(
@@ -187,3 +188,10 @@ def embed(
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
     _tiles.merge(x, out, parts, scale)
+
+
+def rotate(
+    x: NDArray[Any], out: NDArray[Any], rows: NDArray[Any], pairs: Sequence[Run], inverse: bool, threads: int
+) -> None:
+    """Write `x`, turned by `rows`, to `out`, which may be `x` (see `_turns`); always on one thread."""
+    _turns.turn(x, out, rows, pairs, inverse, _turns.TILE_ELEMENTS)

@@ -231,3 +231,25 @@ def embedded(name: str, wanted: Any, got: Any) -> Exception:
     kind = TypeError if name == "dtype" else ValueError
     source = "table" if name == "dtype" else "ids, and D of table"
     return kind(f"out: expected the {name} of {source}, {wanted}, got {got}; `out=None` makes a new array")
+
+
+# ---- rotations ------------------------------------------------------------------------------------------------------
+
+
+def no_rotation() -> TypeError:
+    return TypeError(
+        "encoding: expected an Encoding, or the name of one, got None (NoneType); rotations have no default: "
+        "`encoding='rope_hf'` turns halves, as Hugging Face's models do, `encoding='rope_meta'` adjacent columns"
+    )
+
+
+def scaled_rotation(amplitude: float | str) -> ValueError:
+    return ValueError(
+        f"inverse: expected False with an encoding whose amplitude is not 1, got True with {amplitude!r}, as it is not "
+        "clear what becomes of the factor: use `encoding=encoding.replace(amplitude=1.0)`, and divide to undo, or "
+        "multiply for a gradient"
+    )
+
+
+def rotation_flag(value: object) -> TypeError:
+    return TypeError(f"inverse: expected True or False, got {_validate.shown(value)}; use `inverse=bool(inverse)`")

@@ -170,6 +170,8 @@ def _refuse_strange(x: Any, name: str) -> None:
         raise TypeError(f"{name}: expected a tensor on the CPU, got one on device {x.device}; {_ways.elsewhere(name)}")
     if x.is_nested:
         each = f"{ {'x': 'posenc.add_', 'out': 'posenc.fill_'}.get(name) }(part)"
+        if isinstance(name, _ways.Turned):
+            each = "posenc.rotate_(part, encoding)"
         way = f"take its parts, `for part in {name}.unbind(): {each}`" if name in ("x", "out") else "pad it"
         raise TypeError(f"{name}: expected a dense tensor, got a nested one; {way}")
     if x.layout != torch.strided:
@@ -180,7 +182,7 @@ def _refuse_strange(x: Any, name: str) -> None:
         raise TypeError(f"{own} zeros that torch keeps without any; use `{name} = {name}.clone()`")
     if _has_tangent(x):
         if name == "x":
-            way = "`x = posenc.add(x)` has one"
+            way = f"`x = {_ways.new(name)}` has one"
         elif name == "out":
             way = _ways.instead(name)
         else:

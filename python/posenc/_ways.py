@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 from ._dtypes import FLOATS, is_bfloat16
 
 FILES = ("h5py", "zarr", "netCDF4", "tensorstore")  # whose arrays lie in files: a slice is read, changed, written back
+
+
+class Turned(str):
+    """The name of an array that is turned, not added to: other verbs are its ways out."""
+
+
+TURNED = Turned("x")
 TOO_COARSE = "; half precision can't tell one position from the next"
 
 
@@ -24,8 +31,15 @@ def rows(name: str, dtype: str = "dtype") -> str:
     return f"posenc.encode({name}.shape[-2], {name}.shape[-1], dtype={name}.{dtype})"
 
 
+def new(name: str) -> str:
+    """The code that makes a new array of what `x` can't be in place."""
+    return "posenc.rotate(x, encoding)" if isinstance(name, Turned) else "posenc.add(x)"
+
+
 def instead(name: str) -> str:
     """For tensors whose memory can't be read or written here, but which can be added and copied to."""
+    if isinstance(name, Turned):
+        return "use `import posenc.torch; x = posenc.torch.rotate(x, encoding)`"
     if name == "x":
         return "use `import posenc.torch; x = posenc.torch.add(x)`"
     if name == "out":
@@ -41,8 +55,10 @@ def elsewhere(name: str) -> str:
 def training(name: str, write: bool) -> str:
     """For tensors that require grad."""
     if not write:
-        return f"leave out= away, `posenc.{'embed(ids, table)' if name == 'table' else 'add(x)'}`"
+        return f"leave out= away, `{'posenc.embed(ids, table)' if name == 'table' else new(name)}`"
     outside = "; outside of training, say to initialise a parameter, call it within torch.no_grad()"
+    if isinstance(name, Turned):
+        return f"in a forward pass use `x = {new(name)}`, which is differentiable{outside}"
     if name == "x":
         return f"in a forward pass use `x = posenc.add(x)`, or `x = x + {rows('x')}`, which are differentiable{outside}"
     if name == "out":
@@ -52,12 +68,14 @@ def training(name: str, write: bool) -> str:
 
 def copy(name: str, made: str) -> str:
     """For arrays that can be read only, whose copy is `made` so."""
-    new = "make a new one, `x = posenc.add(x)`, or " if name == "x" else ""
-    return f"{new}write to a copy, `{name} = {made}`"
+    another = f"make a new one, `x = {new(name)}`, or " if name == "x" else ""
+    return f"{another}write to a copy, `{name} = {made}`"
 
 
 def immutable(name: str) -> str:
     """For the arrays of JAX and TensorFlow, whose dtypes have names that `encode` takes."""
+    if isinstance(name, Turned):
+        return f"use `x = {new(name)}`, which is an array of NumPy"
     if name == "x":
         return f"use `x = x + {rows('x', 'dtype.name')}`"
     return f"make a new one, `{name} = {rows(name, 'dtype.name')}`"
@@ -65,18 +83,21 @@ def immutable(name: str) -> str:
 
 def lazy(name: str) -> str:
     """For dask's arrays."""
-    new = f"x = x + {rows('x')}" if name == "x" else f"{name} = {rows(name)}"
-    return f"posenc.dask works lazily; or make a new one, `{new}`"
+    if isinstance(name, Turned):
+        return "compute it, `x = np.asarray(x)`; or turn its blocks one by one"
+    another = f"x = x + {rows('x')}" if name == "x" else f"{name} = {rows(name)}"
+    return f"posenc.dask works lazily; or make a new one, `{another}`"
 
 
 def back(name: str, library: str, takes: bool) -> str:
     """For what NumPy gets a copy of, of the class of a `library`; `takes` tells whether it has items to set."""
     if name == "x" and not takes:
-        return "make a new array, `x = posenc.add(x)`"
+        return f"make a new array, `x = {new(name)}`"
     if name == "x" and library in FILES:
-        return "read a part, change it and write it back, `block = x[:]; posenc.add_(block); x[:] = block`"
+        verb = "rotate_(block, encoding)" if isinstance(name, Turned) else "add_(block)"
+        return f"read a part, change it and write it back, `block = x[:]; posenc.{verb}; x[:] = block`"
     if name == "x":
-        return "make a new array, `x = posenc.add(x)`; `x[:] = posenc.add(x)` writes it back"
+        return f"make a new array, `x = {new(name)}`; `x[:] = {new(name)}` writes it back"
     if library in FILES:
         return f"write the rows to it, `{name}[:] = {rows(name)}`"
     return f"write to a copy, `{name} = np.array({name})`"

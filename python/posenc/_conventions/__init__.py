@@ -5,6 +5,7 @@ Options bear the names of the originals' own arguments, and have their defaults.
 
 from .layout import convert_layout_
 from .lookup import ROWS, get_encoding, list_encodings, resolve
+from .rope_parameters import from_rope_parameters
 from .row import Row
 
-__all__ = ["ROWS", "Row", "convert_layout_", "get_encoding", "list_encodings", "resolve"]
+__all__ = ["ROWS", "Row", "convert_layout_", "from_rope_parameters", "get_encoding", "list_encodings", "resolve"]

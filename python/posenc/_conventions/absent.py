@@ -13,8 +13,8 @@ BIASES = "alibi bloom mpt t5 mt5 byt5 flant5 longt5 ul2 t5x swin beit deberta ke
 
 WHAT = {
     ROTARY: (
-        "{name!r} is rotary: it turns queries and keys, and is not added. Its sines, then its cosines, are "
-        "posenc.encode(length, head_dim, encoding=posenc.Encoding(layout='concatenated', base=theta))"
+        "{name!r} is rotary: it turns queries and keys, and is not added. The names that begin with rope_ are those of "
+        "encodings to turn by; with halves as pairs, as in Hugging Face's models, posenc.rotate_(q, 'rope_hf')"
     ),
     LEARNED: (
         "the positions of {name!r} are learned: there is nothing to compute, the checkpoint has them. Add its table: "

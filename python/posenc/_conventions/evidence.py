@@ -54,6 +54,36 @@ TRANSFORMERS = {
     "xlm": "xlm create_sinusoidal_embeddings",
     "xlnet": "xlnet XLNetModel.relative_positional_encoding",
 }
+# The same of transformers, of what turns queries and keys.
+ROTARY = {
+    "rope_cohere": "cohere apply_rotary_pos_emb",
+    "rope_deepseek": "deepseek_v2 apply_rotary_emb",
+    "rope_dinov3": "dinov3_vit DINOv3ViTRopePositionEmbedding",
+    "rope_dynamic": "ROPE_INIT_FUNCTIONS of that name",
+    "rope_esm2": "esm apply_rotary_pos_emb",
+    "rope_gemma4": "ROPE_INIT_FUNCTIONS, proportional",
+    "rope_gemma4_vision": "gemma4 Gemma4VisionRotaryEmbedding",
+    "rope_glm": "glm apply_rotary_pos_emb",
+    "rope_gptj": "gptj apply_rotary_pos_emb",
+    "rope_hf": "llama apply_rotary_pos_emb",
+    "rope_kimi_vision": "kimi_k25 Kimi_K25VisionRotaryEmbedding",
+    "rope_linear": "ROPE_INIT_FUNCTIONS of that name",
+    "rope_llama": "llama apply_rotary_pos_emb",
+    "rope_llama3": "ROPE_INIT_FUNCTIONS of that name",
+    "rope_llama4_vision": "llama4 Llama4VisionRotaryEmbedding",
+    "rope_loftr": "efficientloftr EfficientLoFTRRotaryEmbedding",
+    "rope_longrope": "ROPE_INIT_FUNCTIONS of that name",
+    "rope_mistral": "mistral apply_rotary_pos_emb",
+    "rope_mrope": "qwen2_vl Qwen2VLRotaryEmbedding, qwen3_vl Qwen3VLTextRotaryEmbedding",
+    "rope_nanochat": "nanochat apply_rotary_pos_emb",
+    "rope_neox": "gpt_neox apply_rotary_pos_emb",
+    "rope_phi": "phi apply_rotary_pos_emb",
+    "rope_pixtral": "pixtral PixtralVisionRotaryEmbedding",
+    "rope_qwen2_vl_vision": "qwen2_vl Qwen2VLVisionRotaryEmbedding",
+    "rope_roformer": "roformer RoFormerSelfAttention.apply_rotary_position_embeddings",
+    "rope_sam2": "sam2_video Sam2VideoVisionRotaryEmbedding",
+    "rope_yarn": "ROPE_INIT_FUNCTIONS of that name",
+}
 DIFFUSERS = {
     "auraflow": "the Timesteps of AuraFlowTransformer2DModel",
     "cogvideox": "the positions of CogVideoXPatchEmbed",
@@ -62,9 +92,18 @@ DIFFUSERS = {
     "diffusers_3d": "get_3d_sincos_pos_embed",
     "diffusers_dit": "CombinedTimestepLabelEmbeddings",
     "gligen": "get_fourier_embeds_from_boundingbox",
+    "rope_allegro": "get_3d_rotary_pos_embed_allegro and AllegroAttnProcessor2_0's apply_rotary_emb",
+    "rope_cogvideox": "get_3d_rotary_pos_embed",
+    "rope_flux": "FluxPosEmbed",
+    "rope_hunyuan_video": "HunyuanVideoRotaryPosEmbed",
+    "rope_qwen_image": "get_1d_rotary_pos_embed as QwenEmbedRope lays it out",
+    "rope_wan": "WanRotaryPosEmbed",
 }
 OTHERS = {
     "positional_encodings": "positional-encodings 6.0.3, PositionalEncoding1D, 2D and 3D",
+    "rope_lucidrains": "rotary-embedding-torch 0.9.1, RotaryEmbedding",
+    "rope_ntk": "x-transformers 2.31.10, RotaryEmbedding with base_rescale_factor",
+    "rope_x_transformers": "x-transformers 2.31.10, RotaryEmbedding and apply_rotary_pos_emb",
     "x_transformers": "x-transformers 2.31.0, ScaledSinusoidalEmbedding",
 }
 
@@ -148,6 +187,9 @@ READ = {
     "pytorch": "pytorch/examples@77f55b912142 word_language_model/model.py:65-105",
     "rel_conformer": f"{ESPNET} RelPositionalEncoding; NVIDIA/NeMo@8cfedd720346 "
     "nemo/collections/asr/parts/submodules/multi_head_attention.py:1056-1100",
+    "rope_eva": "huggingface/pytorch-image-models@a383d77e3476 timm/layers/pos_embed_sincos.py RotaryEmbeddingCat",
+    "rope_meta": "meta-llama/llama3@453ae54806ac llama/model.py apply_rotary_emb",
+    "rope_vit_axial": "naver-ai/rope-vit@6268ea994ca7 deit/models_v2_rope.py compute_axial_cis",
     "score_sde": "yang-song/score_sde@0acb9e0ea3b8 models/layers.py:450-464",
     "seamless": "facebookresearch/fairseq2@027bdebca4b9 src/fairseq2/models/nllb/factory.py:105",
     "simple_vit": "lucidrains/vit-pytorch@69d24fe9e302 vit_pytorch/simple_vit.py:12-21",
@@ -177,6 +219,7 @@ PAPER = {"paper": "arXiv:1706.03762, section 3.5", "nerf_paper": "arXiv:2003.089
 
 EVIDENCE = {
     **{name: Evidence("ran", f"transformers 5.23.0, {what}") for name, what in TRANSFORMERS.items()},
+    **{name: Evidence("ran", f"transformers 5.23.0, {what}") for name, what in ROTARY.items()},
     **{name: Evidence("ran", f"diffusers 0.42.0, {what}") for name, what in DIFFUSERS.items()},
     **{name: Evidence("ran", what) for name, what in OTHERS.items()},
     **{name: Evidence("read", where) for name, where in READ.items()},

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _validate
 from .._encoding import LARGEST_AXES, LARGEST_DIM, LAYOUTS, PAPER, Encoding
-from . import absent, concatenated, interleaved, several_axes
+from . import absent, concatenated, interleaved, rotary, several_axes
 from .row import Row
 
 
@@ -32,10 +32,10 @@ COUNTS = {
     **dict.fromkeys(("n_head", "dim", "num_bands"), (1, LARGEST_DIM)),
     **dict.fromkeys(("axes", "input_dims"), (1, LARGEST_AXES)),
     **dict.fromkeys(("padding_idx", "_legacy_pad_idx"), (0, 2**53)),
-    "base_size": (1, 2**53),
+    **dict.fromkeys(("base_size", "original", "max_position_embeddings", "pt", "ft"), (1, 2**53)),
     "num_freqs": (1, 64),
 }
-SIZES = ("shape", "grid_size", "max_resolution")
+SIZES = ("shape", "grid_size", "max_resolution", "axes_dim", "sections")
 
 
 class Summary(NamedTuple):
@@ -48,7 +48,7 @@ class Summary(NamedTuple):
     where: str
 
 
-ROWS = [*interleaved.ROWS, *concatenated.ROWS, *several_axes.ROWS]
+ROWS = [*interleaved.ROWS, *concatenated.ROWS, *several_axes.ROWS, *rotary.ROWS]
 _rows = {name: row for row in ROWS for name in row.names}
 _names = {absent.spelled(name): name for name in _rows}
 

@@ -22,7 +22,7 @@ from . import table
 HELP = "what encodings there are, what each computes, and its traps"
 
 # Options without a default, as examples have them.
-EXAMPLES = {"dim": 8, "seq_len": 512}
+EXAMPLES: dict[str, Any] = {"dim": 8, "seq_len": 512, "factors": (1.0, 1.5, 2.0, 4.0)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

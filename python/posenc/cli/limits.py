@@ -33,6 +33,7 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
         "encode": {"y.fill(1)": _fill_other, "memset": _memset},
         "add": {"x *= a": _multiply},
         "scale_add": {"x *= a": _multiply},
+        "rotate": {"x *= a": _multiply},
         "add_new": {"y = x * a": _multiply_to_other},
         "embed": {"np.take, mode=clip": _take},
         "embed_new": {"np.take, mode=clip": _take},

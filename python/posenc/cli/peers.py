@@ -27,6 +27,8 @@ def peers(workload: Workload) -> list[Entrant]:
     op = workload.op
     if op in LOOKS_UP:
         return _embedders(workload)
+    if op == "rotate":
+        return _rotators(workload)
     if workload.held == TORCH:
         return [Entrant("peer", "torch add_ table", _torch_add)]
     if workload.at == GRIDS:
@@ -79,6 +81,17 @@ def peers(workload: Workload) -> list[Entrant]:
         Entrant("peer", "torch x + table", _torch_add_new),
         package,
     ]
+
+
+def _rotators(workload: Workload) -> list[Entrant]:
+    """Transformers' eager function for halves, Meta's for adjacent pairs; each has a ready table, as posenc has not."""
+    if workload.encoding == "rope_hf":
+        return [Entrant("peer", "torch rotate_half", _torch_rotate_half)]
+    if workload.encoding != "rope_meta":
+        return []
+    if workload.dtype in ("float16", "bfloat16"):  # torch has no complex numbers of these
+        return [Entrant("peer", "torch complex, in float32", _torch_complex)]
+    return [Entrant("peer", "torch complex mul_", _torch_complex_in_place)]
 
 
 def _embedders(workload: Workload) -> list[Entrant]:
@@ -342,3 +355,45 @@ def _package_add(arena: Arena) -> Call:
     module, encoder, x = _package(arena)
     summer = module.Summer(encoder)
     return lambda: summer(x).reshape(arena.memory.shape)
+
+
+def _torch_rotate_half(arena: Arena) -> Call:
+    """As transformers' apply_rotary_pos_emb; the table in the dtype of the queries, as its models have it."""
+    x, half = tensor(arena.memory), arena.dim // 2
+    cos, sin = (tensor(np.tile(part, 2)) for part in np.split(arena.table, 2, axis=-1))
+    cat = torch().cat
+
+    def rotate() -> Any:
+        turned = cat((-x[..., half:], x[..., :half]), -1)
+        return x * cos + turned * sin
+
+    return rotate
+
+
+def _complex_table(arena: Arena) -> Any:
+    table = posenc.encode(
+        arena.length, arena.dim, start=arena.workload.start, encoding=arena.workload.encodes, dtype=np.float32
+    )
+    return torch().view_as_complex(tensor(table).unflatten(-1, (-1, 2)))
+
+
+def _torch_complex(arena: Arena) -> Call:
+    """As Meta's apply_rotary_emb."""
+    x, table, module = tensor(arena.memory), _complex_table(arena), torch()
+
+    def rotate() -> Any:
+        product = module.view_as_complex(x.float().unflatten(-1, (-1, 2))) * table
+        return module.view_as_real(product).flatten(-2).type_as(x)
+
+    return rotate
+
+
+def _torch_complex_in_place(arena: Arena) -> Call:
+    x, table, module = tensor(arena.memory), _complex_table(arena), torch()
+    pairs = module.view_as_complex(x.unflatten(-1, (-1, 2)))
+
+    def rotate() -> Any:
+        pairs.mul_(table)
+        return x
+
+    return rotate

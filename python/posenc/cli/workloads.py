@@ -30,6 +30,7 @@ OPS = {
     "add_new": "posenc.add(x)",
     "embed": "posenc.embed(ids, table, out=x, x_scale='sqrt_dim')",
     "embed_new": "posenc.embed(ids, table, x_scale='sqrt_dim')",
+    "rotate": "posenc.rotate_(x, encoding)",
     "encode": "posenc.encode(L, D)",
     "first": "posenc.fill_(x, encoding=posenc.Encoding(...)), one that has never been used before",
 }
@@ -169,7 +170,7 @@ class Workload:
     @property
     def twin(self) -> tuple[str, Workload] | None:
         """A plainer thing done to the same array, by which this one is judged, and a word for it."""
-        if self.call:
+        if self.call or self.op == "rotate":  # which has no plainer encoding
             return None
         if self.axes == 1 and not self.of_the_paper:
             return "paper", replace(self, encoding="", settings=())
@@ -313,6 +314,15 @@ GROUPS = {
             Workload("embed", (batch, 1, 768), vocabulary=30_000, start=1000, call=True, note="decoding")
             for batch in (1, 8)
         ),
+    ],
+    # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
+    "rotate": [
+        *(
+            Workload("rotate", (1, 32, 4096, 128), dtype=dtype, encoding=name, note="queries of 32 heads")
+            for dtype in ("float32", "bfloat16")
+            for name in ("rope_hf", "rope_meta")
+        ),
+        Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
     ],
     "first": [Workload("first", (64, 1024), note="what the first call costs, and none after it")],
 }
@@ -581,6 +591,8 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         return _first_calls(arena, keywords)
     if not workload.of_the_paper:
         keywords["encoding"] = workload.encodes
+    elif workload.op == "rotate":  # has no default
+        keywords["encoding"] = posenc.Encoding()
     if workload.seq_axis != -2:
         keywords["seq_axis"] = workload.seq_axis
     if workload.start:
@@ -595,7 +607,11 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         return partial(posenc.encode, given if each else arena.length, arena.dim, **keywords)
     if workload.op == "scale_add":
         keywords["x_scale"] = "sqrt_dim"
-    functions: dict[str, Callable[..., Any]] = {"fill": posenc.fill_, "add_new": posenc.add}
+    functions: dict[str, Callable[..., Any]] = {
+        "fill": posenc.fill_,
+        "add_new": posenc.add,
+        "rotate": posenc.rotate_,
+    }
     does = functions.get(workload.op, posenc.add_)
     if workload.op in LOOKS_UP:
         keywords |= {"x_scale": "sqrt_dim"} | ({"out": x} if workload.op == "embed" else {})
@@ -658,6 +674,8 @@ class Judge:
         where |= {"encoding": workload.encodes, "backend": REFERENCE}
         if workload.op in MAKES:
             posenc.fill_(lend(self.expected), **where)
+        elif workload.op == "rotate":
+            posenc.rotate_(lend(self.expected), **where | {"encoding": workload.encodes or posenc.Encoding()})
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)

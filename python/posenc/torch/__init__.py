@@ -22,7 +22,7 @@ if not hasattr(_torch.library, "register_vmap"):
         f"posenc.torch: expected torch 2.5 or newer, got {_torch.__version__}; `pip install --upgrade torch`"
     )
 
-from ._functions import add, embed, encode
+from ._functions import add, embed, encode, rotate
 from ._module import PositionalEncoding
 
-__all__ = ["PositionalEncoding", "add", "embed", "encode"]
+__all__ = ["PositionalEncoding", "add", "embed", "encode", "rotate"]

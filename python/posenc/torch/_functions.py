@@ -196,6 +196,67 @@ def _last(values: torch.Tensor) -> torch.Tensor:
     return values if values.ndim < 2 else values.movedim(0, -1)
 
 
+def rotate(
+    x: torch.Tensor,
+    encoding: str | Encoding,
+    *,
+    start: Numbers = 0,
+    positions: Numbers | None = None,
+    mask: Numbers | None = None,
+    inverse: bool = False,
+) -> torch.Tensor:
+    """Return `x` with its pairs of columns turned: differentiable, compiled without breaking the graph, exported.
+
+    Parameters
+    ----------
+    x : tensor of shape (..., L, D); float32, float64, float16 or bfloat16
+        Queries or keys (B, H, L, D), on any device.
+    encoding : str or Encoding
+        Which pairs, and at which frequencies: "rope_hf" and others that `posenc.list_encodings` lists.
+    start, positions, mask
+        As for `add`. Positions (B, 1, L), and starts (B, 1), are the same for all heads.
+    inverse : bool, default False
+        Turn back.
+
+    Returns
+    -------
+    tensor of the shape and dtype of `x`
+        As `posenc.rotate` makes it, bit for bit in eager calls on the CPU. The gradient of `x` is that of the result,
+        turned back.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `posenc.rotate`; also if positions require grad.
+
+    Examples
+    --------
+    >>> import torch, posenc.torch
+    >>> q = torch.ones(1, 2, 2, 4, requires_grad=True)
+    >>> y = posenc.torch.rotate(q, "rope_hf")
+    >>> y[0, 0, 1]
+    tensor([-0.3012,  0.9900,  1.3818,  1.0100], grad_fn=<SelectBackward0>)
+    >>> y[..., :2].sum().backward()
+    >>> q.grad[0, 0, 1]
+    tensor([ 0.5403,  0.9999, -0.8415, -0.0100])
+    """
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}; posenc.rotate takes other arrays")
+    if isinstance(positions, torch.Tensor) and positions.requires_grad and torch.is_grad_enabled():
+        raise _graph.trained("positions")
+    if direct(x, *[given for given in (start, positions, mask) if isinstance(given, torch.Tensor)]):
+        return posenc.rotate(
+            x,
+            encoding,
+            start=start,
+            positions=positions,
+            mask=mask,
+            inverse=inverse,
+            threads=threads(x.numel()),
+        )
+    return _graph.rotate(x, start, positions, mask, encoding, inverse)
+
+
 def embed(
     ids: Numbers,
     table: torch.Tensor,

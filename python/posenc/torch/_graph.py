@@ -23,20 +23,8 @@ EXPECTED = "float32, float64, float16 or bfloat16"
 def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, encoding: Any) -> torch.Tensor:
     """Return x * x_scale + PE for `x` (..., *sequence, D), as `posenc.add` computes it, bit for bit."""
     floats(x.dtype, "x.dtype")
-    text, axes = _ops.described(encoding)
-    given = None if positions is None else numbers(positions, "positions")
-    width = _sequence_axes(x.shape, axes, given)
-    scale = factor(x_scale, x.shape[-1], x.dtype)
-    real = None if mask is None else truths(mask, x.shape, width, x.device)
-    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    if given is None:
-        rows = _counted(x.shape, start, text, axes, kind, x.device)
-    else:
-        refuse_start(start)
-        given = _rows_of(given, x.shape, axes)
-        if real is not None:
-            given = _visible(given, real, axes)
-        rows = encode(given, x.shape[-1], 0, text, axes, kind, x.device)
+    scale = factor(x_scale, x.shape[-1], x.dtype) if len(x.shape) else None
+    rows, real = _beside(x, start, positions, mask, encoding)
     half = x.dtype in HALVES
     total = x.float() if half else x
     if scale is not None:
@@ -45,6 +33,46 @@ def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, en
     if half:
         total = total.to(x.dtype)  # rounded once
     return total if real is None else torch.where(real.unsqueeze(-1), total, x)
+
+
+def rotate(x: torch.Tensor, start: Any, positions: Any, mask: Any, encoding: Any, inverse: bool) -> torch.Tensor:
+    """Return `x` (..., *sequence, D), turned as `posenc.rotate` turns it, bit for bit."""
+    floats(x.dtype, "x.dtype")
+    rows, real = _beside(x, start, positions, mask, encoding)
+    half = x.dtype in HALVES
+    wide = x.float() if half else x
+    runs, order = _ops.paired(encoding, int(x.shape[-1]), inverse)
+    columns, alone = [], 2 * sum(number for _, _, number, _ in runs)
+    for cos, sin, number, step in runs:
+        reach = (number - 1) * step + 1
+        u, v = wide[..., cos : cos + reach : step], wide[..., sin : sin + reach : step]
+        c, s = rows[..., cos : cos + reach : step], rows[..., sin : sin + reach : step]
+        columns += [u * c + v * s, v * c - u * s] if inverse else [u * c - v * s, v * c + u * s]
+    if alone < len(order):
+        columns.append(wide[..., torch.tensor(order[alone:], device=x.device)].expand(*columns[0].shape[:-1], -1))
+    place = [0] * len(order)
+    for j, column in enumerate(order):
+        place[column] = j
+    total = torch.cat(columns, -1)[..., torch.tensor(place, device=x.device)]
+    if half:
+        total = total.to(x.dtype)  # rounded once
+    return total if real is None else torch.where(real.unsqueeze(-1), total, x)
+
+
+def _beside(x: torch.Tensor, start: Any, positions: Any, mask: Any, encoding: Any) -> tuple[Any, Any]:
+    """The rows that belong to `x`, which broadcast to it, and which of them are real."""
+    text, axes = _ops.described(encoding)
+    given = None if positions is None else numbers(positions, "positions")
+    width = _sequence_axes(x.shape, axes, given)
+    real = None if mask is None else truths(mask, x.shape, width, x.device)
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    if given is None:
+        return _counted(x.shape, start, text, axes, kind, x.device), real
+    refuse_start(start)
+    given = _rows_of(given, x.shape, axes)
+    if real is not None:
+        given = _visible(given, real, axes)
+    return encode(given, x.shape[-1], 0, text, axes, kind, x.device), real
 
 
 def encode(where: Any, dim: int, start: Any, text: str, axes: int, dtype: torch.dtype, device: Any) -> torch.Tensor:

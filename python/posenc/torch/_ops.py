@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .. import _api, _conventions
+from .. import _api, _conventions, _refusals, _turns
 from .._encoding import Encoding, spectra
 from . import _tables
 
@@ -34,6 +34,24 @@ def described(encoding: Any) -> tuple[str, int]:
     """What the op takes for an encoding, and over how many axes that is."""
     rule = _conventions.resolve(encoding)
     return repr(rule), rule.axes
+
+
+def paired(encoding: Any, dim: int, inverse: Any) -> tuple[tuple[tuple[int, int, int, int], ...], tuple[int, ...]]:
+    """The runs of pairs of columns (see `_turns`), and all columns: cosines and sines of each run, then the others."""
+    if encoding is None:
+        raise _refusals.no_rotation()
+    if not isinstance(inverse, bool):
+        raise _refusals.rotation_flag(inverse)
+    rule = _conventions.resolve(encoding)
+    if inverse and rule.amplitude != 1.0:
+        raise _refusals.scaled_rotation(rule.amplitude)
+    runs = _turns.runs(rule, dim)
+    columns = [column for run in runs for part in run.columns for column in range(dim)[part]]
+    others = sorted(set(range(dim)) - set(columns))
+    return tuple(tuple(run) for run in runs), (*columns, *others)  # type: ignore[misc]
+
+
+paired._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as described
 
 
 # Dynamo calls it and takes the result for a constant. This is all that torch.compiler.assume_constant_result does, but

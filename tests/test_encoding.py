@@ -458,7 +458,7 @@ def test_widths_that_do_not_fit(parameters: dict, dim: int, text: str) -> None:
         ({"axes": 2, "axis_widths": (1,)}, ValueError, "axis_widths: expected 2 integers, one per axis, got 1"),
         ({"axes": 2, "axis_widths": (1, 0)}, ValueError, "axis_widths: expected at least 1, got 0"),
         ({"axes": 2, "axis_widths": (0.5, 0.5)}, TypeError, "axis_widths: expected an integer, got 0.5 (float)"),
-        ({"axes": 2, "nesting": "aaa"}, ValueError, "nesting: expected one of akt, atk, tak, kat, kta, got 'aaa'"),
+        ({"axes": 2, "nesting": "aaa"}, ValueError, "nesting: expected one of akt, atk, tak, kat, kta, tka, got 'aaa'"),
         (
             {"axes": 2, "nesting": "tak", "layout": "concatenated"},
             ValueError,

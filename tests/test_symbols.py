@@ -100,7 +100,7 @@ def test_isa_levels_share_no_code(build, level, optimisation, tmp_path):
     # Lower-case letters are local symbols, except for these three, which are weak or unique.
     shared = [line.split(maxsplit=2)[1:] for line in symbols if re.match(r"\w+ [A-Zuvw] ", line)]
     name = level.removeprefix("level_")
-    functions = [f"T posenc::{what}_{name}(" for what in ("merge", "prepare", "run")]
+    functions = [f"T posenc::{what}_{name}(" for what in ("merge", "prepare", "run", "turn")]
     found = sorted(" ".join(symbol) for symbol in shared)
     assert len(found) == len(functions), f"symbols that the linker may merge with another level's: {found}"
     assert all(symbol.startswith(name) for symbol, name in zip(found, functions, strict=True)), found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -391,7 +392,11 @@ def test_opcheck(arguments: tuple[Any, ...]) -> None:
 
 def test_encodings_survive_as_text() -> None:
     names = {row.name for row in posenc.list_encodings()} - {"lingvo_linear", "sam2_1d"}  # which need options
-    encodings = {posenc.get_encoding(name) for name in names}
+    encodings = set()
+    for name in names:
+        with contextlib.suppress(TypeError):  # those that need options
+            encodings.add(posenc.get_encoding(name))
+    assert len(encodings) > 60
     encodings.add(posenc.Encoding(frequencies=[[1.0, 0.1], [3.0, 1e-100]], axes=2, axis_order=(1, 0)))
     for encoding in encodings:
         text, axes = _ops.described(encoding)

@@ -235,7 +235,7 @@ def rotate(
     >>> q = torch.ones(1, 2, 2, 4, requires_grad=True)
     >>> y = posenc.torch.rotate(q, "rope_hf")
     >>> y[0, 0, 1]
-    tensor([-0.3012,  0.9900,  1.3818,  1.0100], grad_fn=<SelectBackward0>)
+    tensor([-0.3012,  0.9900,  1.3818,  1.0099], grad_fn=<SelectBackward0>)
     >>> y[..., :2].sum().backward()
     >>> q.grad[0, 0, 1]
     tensor([ 0.5403,  0.9999, -0.8415, -0.0100])

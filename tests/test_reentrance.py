@@ -144,10 +144,12 @@ want = posenc.encode(2**20, 33, start=0.5)
 out = np.empty_like(want)
 tasks = lambda: len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
 caught, before = 0, tasks()
-for i in range(6):
+for i in range(100):  # until a call was still at work, on whatever machine
+    if i >= 6 and caught:
+        break
     out[...] = np.nan
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * i)
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * (i % 6) + 0.0001 * (i // 6))
         posenc.fill_(out, start=0.5, threads=threads)
         signal.pause()
     except Stop:

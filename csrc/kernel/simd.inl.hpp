@@ -247,7 +247,7 @@ Narrowed narrow_rearranged(f64s a, f64s b) {
     const __m512i high = (__m512i)_mm512_shuffle_ps(x, y, 0xdd), low = (__m512i)_mm512_shuffle_ps(x, y, 0x88);
     const __m512i first_bits = _mm512_set1_epi32(static_cast<int>(0xc0000000));
     const __m512i value = _mm512_ternarylogic_epi32(_mm512_shldi_epi32(high, low, 3), high, first_bits, 0xd8);
-    return {(f32s)value, (i32s)_mm512_slli_epi32(low, 3)};
+    return {(f32s)value, (i32s)((u32s)low << 3)};
 }
 #else
 void rearrange(f64s&, f64s&) {}

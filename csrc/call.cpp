@@ -18,6 +18,20 @@ namespace {
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
+// Rows of float32 that the workspace of a call needs room for beyond what a table's has, so that all `arrays` can have
+// them added one after the other; 0: it is faster to make them again for each.
+std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows, std::size_t arrays) {
+    const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
+    const std::ptrdiff_t next = is_half ? 2 : 4;
+    if (target.operation != Operation::add || target.element == Element::f64 || target.cells != 1 ||
+        arrays < (is_half ? kSharingHalves : kSharingArrays) || target.to.column_stride != next ||
+        target.from.column_stride != next) {
+        return 0;
+    }
+    const std::size_t most = kSharedTableBytes / (table.columns * sizeof(float));
+    return std::min(rows, most);
+}
+
 // A grid of pieces: groups, times parts of each group's arrays, times parts of their rows.
 struct Pieces {
     const Call& call;
@@ -27,13 +41,11 @@ struct Pieces {
         const std::size_t columns = call.table.table().columns * call.target.cells;
         arrays = call.groups == 1 ? call.target.count : 1;
         const std::size_t elements = arrays * call.groups * call.rows * columns;
-        std::size_t most =
-            threads > 1 ? std::min(kPieceElements, elements / (kPiecesPerThread * threads) + 1) : kPieceElements;
         const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
         shared_rows = rows_to_share(call.table.table(), call.target, call.rows, arrays);
-        if (shared_rows != 0) {  // pieces of many arrays, since each makes the rows
-            most *= kSharedPieces;
-        }
+        // Of many arrays, if they share rows, since each piece makes them.
+        const std::size_t largest = shared_rows != 0 ? kSharedPieces * kPieceElements : kPieceElements;
+        const std::size_t most = threads > 1 ? std::min(largest, elements / (kPiecesPerThread * threads) + 1) : largest;
         row_step = std::clamp<std::size_t>(most / columns, std::min(call.rows, least), call.rows);
         if (call.target.operation == Operation::embed && arrays >= kEmbedShared) {  // which share a tile at a time
             row_step = std::min(row_step, embedded_rows(call.table.table(), call.target.element));

@@ -145,21 +145,6 @@ struct Target {
     std::size_t shared_rows = 0;  // of float32, that the workspace has room for if they are more than the table's
 };
 
-// Rows of float32 that the workspace of a call needs room for beyond what a table's has, so that all `arrays` can have
-// them added one after the other; 0: it is faster to make them again for each.
-[[maybe_unused]] static std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows,
-                                                  std::size_t arrays) {
-    const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
-    const std::ptrdiff_t next = is_half ? 2 : 4;
-    if (target.operation != Operation::add || target.element == Element::f64 || target.cells != 1 ||
-        arrays < (is_half ? kSharingHalves : kSharingArrays) || target.to.column_stride != next ||
-        target.from.column_stride != next) {
-        return 0;
-    }
-    const std::size_t most = kSharedTableBytes / (table.columns * sizeof(float));
-    return rows < most ? rows : most;
-}
-
 // The rows of a tile, which arrays share, of what an element is computed in.
 [[maybe_unused]] static std::size_t embedded_rows(const Table& table, Element element) {
     return table.shared_rows * (element == Element::f64 ? 1 : sizeof(double) / sizeof(float));

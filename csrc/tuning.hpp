@@ -9,8 +9,7 @@
 namespace posenc {
 
 // ---- calls (call.cpp) ----
-// Elements of a piece: the time between two looks at signals. Chosen: 0.6 to 1.7 ms of
-// float32 at 10 to 27 GB/s.
+// Elements of a piece: the time between two looks at signals. Chosen: 0.6 to 1.7 ms of float32 at 10 to 27 GB/s.
 constexpr std::size_t kPieceElements = std::size_t{1} << 22;
 // Elements from which on another thread is worth starting. Chosen by the time of a start, some 30 us. Measured:
 // nothing.
@@ -23,14 +22,13 @@ constexpr std::size_t kPiecesPerThread = 4;
 constexpr std::size_t kMostArrays = 4096;
 
 // ---- small calls (bindings.cpp) ----
-// Elements up to which a call is made without looking at signals. Chosen: 50 us
-// or so. Measured: nothing.
+// Elements up to which a call is made without looking at signals. Chosen: 50 us or so. Measured: nothing.
 constexpr std::size_t kSmallElements = std::size_t{1} << 18;
-// Elements up to which a call keeps the GIL: about a microsecond, not worth letting other threads
-// run. Measured: nothing.
+// Elements up to which a call keeps the GIL: about a microsecond, not worth letting other threads run. Measured:
+// nothing.
 constexpr std::size_t kTinyElements = std::size_t{1} << 12;
-// Bytes of what small calls remember: encodings, and their tables. Chosen: some hundred widths of a model's
-// size. Measured: nothing.
+// Bytes of what small calls remember: encodings, and their tables. Chosen: some hundred widths of a model's size.
+// Measured: nothing.
 constexpr std::size_t kMemoBytes = std::size_t{4} << 20;
 
 // ---- memory (memory.cpp) ----
@@ -58,7 +56,7 @@ constexpr std::size_t kLinePeriod = 4;
 // Bytes of rows to prefetch ahead down a strip. Measured on Zen 4, add in DRAM, GB/s of 96, 160, 224 and 320 KiB: D =
 // 512 18.5, 20.1, 20.6 and 19.7; D = 768 18.0, 22.6, 21.5 and 21.6.
 constexpr std::size_t kAheadBytes = std::size_t{192} << 10;
-// Columns of a tile: its start, 4 x 8 KiB, stays in the first level. Measured: nothing.
+// Columns of a tile. Of its start, 36 KiB, what a strip needs is read once per strip. Measured: nothing.
 constexpr std::size_t kBlock = 1024;
 // Rows from which on a strip beats single rows. Chosen by counting operations. Measured: nothing.
 constexpr std::size_t kRun = 6;
@@ -66,7 +64,7 @@ constexpr std::size_t kRun = 6;
 constexpr std::size_t kSteppedRun = 24;
 // Tiles whose anchor is rotated from the one before, until one is evaluated again. Chosen by the bound of its error.
 constexpr std::size_t kRotations = 4;
-// Bytes of rows that several arrays share: they stay in the second level.
+// Bytes of rows that several arrays share: they stay in the second level. Measured: nothing.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
 // Bytes of ready float32 rows that many arrays have added one after the other, and how many arrays, of float32 and of
 // 16 bits, make that worth it: for fewer, rows are made again for each. All rows of a sequence, if they fit: memory is
@@ -75,7 +73,7 @@ constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
 constexpr std::size_t kSharedTableBytes = std::size_t{2} << 20;
 constexpr std::size_t kSharingArrays = 12;
 constexpr std::size_t kSharingHalves = 3;
-// How much larger their pieces are: each makes the rows. Chosen: 10 ms of them.
+// How much larger their pieces are: each makes the rows. Chosen: 3 to 7 ms of float32.
 constexpr std::size_t kSharedPieces = 4;
 // Bytes to prefetch ahead where ready rows are added. Measured on Zen 4, GB/s of none, 1 and 4 KiB: bfloat16 15.0, 17.5
 // and 22.8; float64, 128 MiB, of none and 8 KiB: 10 and 18.

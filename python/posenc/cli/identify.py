@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,9 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path, tensor = split(args.path)
     try:
-        rows = rows_of(posenc.files.load(path, tensor))
-        api: Any = posenc
-        matches = api.identify(rows)
+        matches = posenc.identify(posenc.files.load(path, tensor))
     except (TypeError, ValueError) as error:
         print(f"posenc: {error}", file=sys.stderr)
         return 1
@@ -40,15 +37,22 @@ def run(args: argparse.Namespace) -> int:
             {
                 "name": match.name,
                 "encoding": repr(match.encoding),
-                "start": float(match.start),
-                "max_error": float(match.max_error),
+                "start": np.asarray(match.start, float).tolist(),
+                "max_error": match.max_error,
             }
             for match in matches
         ]
         print(json.dumps(found, indent=2))
     elif matches:
         lines = [
-            table.Row((match.name, f"{match.start:g}", f"{match.max_error:.3g}", repr(match.encoding)))
+            table.Row(
+                (
+                    match.name,
+                    ",".join(f"{start:g}" for start in np.atleast_1d(match.start)),
+                    f"{match.max_error:.3g}",
+                    repr(match.encoding),
+                )
+            )
             for match in matches
         ]
         table.show(("name", "start", "max error", "encoding"), 1, [lines])
@@ -62,10 +66,3 @@ def split(text: str) -> tuple[str, str | None]:
     """A file, and the tensor in it."""
     found = re.fullmatch(r"(.*?\.(?:safetensors|npy)):(.+)", text, re.S)
     return (text, None) if found is None or Path(text).exists() else (found[1], found[2])
-
-
-def rows_of(array: Any) -> Any:
-    """A table as checkpoints have it, (1, L, D) or (L, 1, D), as (L, D)."""
-    if array.ndim > 2 and array.size and sum(n > 1 for n in array.shape[:-1]) <= 1:
-        return np.reshape(array, (-1, array.shape[-1]))
-    return array

@@ -76,9 +76,9 @@ def filled(out: Any) -> Operands:
     return Operands("out", view.shape, view.dtype, None, view, out)
 
 
-def updated(x: Any) -> Operands:
+def updated(x: Any, name: str = "x") -> Operands:
     """Of a verb that changes `x`."""
-    view = _validate.writable(x, "x")
+    view = _validate.writable(x, name)
     return Operands("x", view.shape, view.dtype, view, view, x)
 
 
@@ -102,8 +102,7 @@ def created(shape: tuple[int, ...], dtype: np.dtype[Any], own: Any) -> Operands:
 
 def turned_in_place(x: Any, inverse: Any) -> Operands:
     """Of a verb that turns `x`."""
-    view = _validate.writable(x, _ways.TURNED)
-    return Operands("x", view.shape, view.dtype, view, view, x, turn=_sense(inverse))
+    return updated(x, _ways.TURNED)._replace(turn=_sense(inverse))
 
 
 def turned(x: Any, out: Any, inverse: Any, gradient: bool = False) -> Operands:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _frequencies, _validate
+from ._arrays import LARGEST as LARGEST_POSITION
 
 if TYPE_CHECKING:
     from ._encoding import Encoding
 
 LARGEST_DIM = 2**20
 LARGEST_AXES = 32  # NumPy's arrays have few more
-LARGEST_OFFSET = 2.0**53
 
 LAYOUTS = {"interleaved": "akt", "concatenated": "atk"}
 NESTINGS = ("akt", "atk", "tak", "kat", "kta", "tka")
@@ -24,7 +24,13 @@ ODD = ("error", "zero", "extra", "truncate")
 AMPLITUDES = {"rsqrt_dim": Fraction(1), "sqrt_2_over_dim": Fraction(2)}  # the square root of this / dim
 WIDTHS = ("floor", "ceil")
 
-SMALLEST, LARGEST = "2**-560", "2**24"  # of _frequencies, as messages name them
+
+def power(number: float) -> str:
+    """A power of two, as messages name it."""
+    return f"2**{math.frexp(number)[1] - 1}"
+
+
+SMALLEST, LARGEST = power(_frequencies.SMALLEST_FREQUENCY), power(_frequencies.LARGEST_FREQUENCY)
 
 
 def one_of(value: Any, name: str, known: Collection[str]) -> str:
@@ -70,7 +76,7 @@ def not_zero(value: Any, name: str) -> float:
 
 def offset(value: Any, name: str) -> float:
     number = finite(value, name)
-    if abs(number) > LARGEST_OFFSET:
+    if abs(number) > LARGEST_POSITION:
         raise ValueError(f"{name}: expected at most 2**53 in magnitude, got {number}")
     return number
 
@@ -79,10 +85,11 @@ def amplitude(value: Any) -> float | str:
     if isinstance(value, str):
         return one_of(value, "amplitude", AMPLITUDES)
     number = not_zero(value, "amplitude")
-    if not _frequencies.SMALLEST_AMPLITUDE <= abs(number) <= _frequencies.LARGEST_AMPLITUDE:
+    least, most = _frequencies.SMALLEST_AMPLITUDE, _frequencies.LARGEST_AMPLITUDE
+    if not least <= abs(number) <= most:
         raise ValueError(
-            f"amplitude: expected a magnitude from 2**-256 to 2**127, got {number}; multiply the result of an encoding "
-            "with amplitude 1 instead"
+            f"amplitude: expected a magnitude from {power(least)} to {power(most)}, got {number}; multiply the result "
+            "of an encoding with amplitude 1 instead"
         )
     return number
 

@@ -17,6 +17,11 @@ def widen(x: NDArray[Any]) -> NDArray[np.float32]:
     return x.astype(np.float32)
 
 
+def widest(x: NDArray[Any]) -> NDArray[np.float64]:
+    """The numbers of a view of any dtype in float64."""
+    return np.asarray(widen(x) if x.dtype == np.uint16 else x, np.float64)
+
+
 def narrow(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
     """`values` rounded to `dtype`, which is float16 or uint16. A NaN stays one, and is quiet."""
     if dtype != np.uint16:

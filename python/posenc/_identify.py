@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _api, _arrays, _conventions, _encoding
 from ._dtypes import BFLOAT16
 from ._encoding import Encoding
+from ._half import widest
 
 # How far a value may be from the formula's: what a float32 recipe makes of the angle at position p, and of its sine.
 PER_POSITION = 4e-7
@@ -114,16 +115,10 @@ def read(table: Any) -> Table:
             f"table: expected shape (L, D) with at least 1 row and 1 channel, got shape {view.shape}; {way}"
         )
     sizes = tuple(n for n in view.shape[:-1] if n != 1)
-    values = _widened(view).reshape(-1, view.shape[-1])
+    values = widest(view).reshape(-1, view.shape[-1])
     if not np.isfinite(values).all():
         raise ValueError("table: expected finite numbers, got NaN or infinity; `table[:n]` are the first rows")
     return Table(values, sizes, _rounding(view, values))
-
-
-def _widened(view: NDArray[Any]) -> NDArray[np.float64]:
-    if view.dtype == BFLOAT16:
-        return (view.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return view.astype(np.float64)
 
 
 def _rounding(view: NDArray[Any], values: NDArray[np.float64]) -> float:
@@ -157,7 +152,7 @@ class Table:
         if not len(self.real) or (len(self.sizes) > 1 and len(self.sizes) != encoding.axes):
             return None
         first, last = self.real[0], self.real[-1]
-        axes = [_Axis(encoding, dim, axis, spectrum) for axis, spectrum in enumerate(spectra)]
+        axes = [_Axis(spectrum) for spectrum in spectra]
         best = None
         for begin in itertools.product(*[self.positions(axis, first) for axis in axes]):
             if len(axes) == 1:
@@ -201,7 +196,7 @@ class Table:
 class _Axis:
     """One axis of an encoding at one width: its columns, and what they tell."""
 
-    def __init__(self, encoding: Encoding, dim: int, axis: int, spectrum: _encoding.Spectrum) -> None:
+    def __init__(self, spectrum: _encoding.Spectrum) -> None:
         self.amplitude = spectrum.amplitude
         self.offset = spectrum.offset
         self.columns = np.flatnonzero(spectrum.source >= 0)

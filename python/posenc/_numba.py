@@ -18,9 +18,10 @@ from ._cache import Cache
 from ._encoding import Spectrum
 from ._formula import GRID
 from ._half import to_odd
-from ._protocol import NoSmallCalls
 from ._reference import angle_bounds, nearest, weights
+from ._reference import merge as merge
 from ._reference import rows_float32 as rows_float32_for_sure
+from ._reference import small_calls as small_calls
 from ._turns import Run
 
 REACH = 48  # rows turned from an anchor, on either side, if they are not too wide
@@ -233,10 +234,6 @@ def rows(
         out[doubtful] = values if factor is None else out[doubtful] * factor + values
 
 
-def small_calls() -> NoSmallCalls:
-    return NoSmallCalls()
-
-
 def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
     """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
     _tiles.fill(rows, out, spectrum, positions, DIRECT_ELEMENTS)
@@ -265,11 +262,6 @@ def embed(
 ) -> None:
     """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
     _tiles.embed(add, ids, table, out, spectrum, positions, scale)
-
-
-def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
-    """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
-    _tiles.merge(x, out, parts, scale)
 
 
 @compiled

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _encoding, _half, _positions
+from . import _arrays, _encoding, _positions
 from ._api import encode
 from ._dtypes import BFLOAT16
 from ._encoding import Encoding
+from ._half import widest
 
 BLOCK = 2**18  # elements that are made at a time
 
@@ -141,8 +142,8 @@ class Line(NamedTuple):
         """The least distance of two rows that are `offset` apart."""
         best = math.inf
         for first, last in self.blocks(self.size - offset):
-            there = wide(self.rows(first + offset, last + offset))
-            there -= wide(self.rows(first, last))
+            there = widest(self.rows(first + offset, last + offset))
+            there -= widest(self.rows(first, last))
             best = min(best, float(np.einsum("ij,ij->i", there, there).min()))
         return math.sqrt(best)
 
@@ -181,11 +182,6 @@ def reduced(
     step = max(1, BLOCK // dim)
     parts = [function(positions[first : first + step]) for first in range(0, len(positions), step)]
     return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def wide(rows: NDArray[Any]) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = np.asarray(_half.widen(rows) if rows.dtype == BFLOAT16 else rows, np.float64)
-    return values
 
 
 def precision(dtype: Any) -> tuple[float, float]:

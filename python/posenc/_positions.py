@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _validate, _ways
+from ._arrays import LARGEST as LARGEST
 from ._backend import chosen as _chosen
 from ._blocks import blocks
 
-LARGEST = 2**53
 CHECKED = 2**16  # elements that are looked at together
 
 

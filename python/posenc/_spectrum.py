@@ -247,7 +247,7 @@ def doubles_of(encoding: Encoding, numbers: _frequencies.Numbers, axis: int, rad
 
 def _check_progression(encoding: Encoding, width: int, first: float, growth: float, count: int) -> None:
     """Refuse a base that leads beyond the domain at this width; exponents of two, to one or so."""
-    if first + growth > 24.0 + 1.0:
+    if first + growth > math.log2(_frequencies.LARGEST_FREQUENCY) + 1.0:
         raise _too_fast()
     if first + growth < math.log2(_frequencies.SMALLEST_FREQUENCY) - 4.0:
         raise _too_slow(encoding, width, count)

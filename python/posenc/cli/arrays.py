@@ -74,9 +74,8 @@ def lend(memory: NDArray[Any]) -> Any:
 
 def tensor(memory: NDArray[Any]) -> Any:
     """The same memory as a torch tensor."""
-    if memory.dtype == _arrays.BFLOAT16:
-        return torch().from_numpy(memory.view(np.int16)).view(torch().bfloat16)
-    return torch().from_numpy(memory)
+    torch()
+    return _arrays.tensor(memory)
 
 
 def memory_of(result: Any) -> NDArray[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from posenc import _backend, info
+from posenc.cli.entrants import Entrant, ours, twins
 from posenc.cli.limits import limits
 from posenc.cli.peers import peers
-from posenc.cli.workloads import GROUPS, Entrant, Workload, ours, twins
+from posenc.cli.workloads import GROUPS, Workload
 
 
 def select(*ops: str) -> list[Workload]:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from posenc.cli.arena import Arena
 from posenc.cli.arrays import Unavailable
-from posenc.cli.bench import OURS, examine
 from posenc.cli.cases import isa_restored
+from posenc.cli.contest import OURS, examine
+from posenc.cli.entrants import Entrant
+from posenc.cli.judge import Judge
 from posenc.cli.limits import limits
 from posenc.cli.timing import measure
-from posenc.cli.workloads import Arena, Entrant, Judge, Workload
+from posenc.cli.workloads import Workload
 
 from .cases import entrants
 

@@ -22,7 +22,7 @@ import posenc
 import pytest
 from posenc import _backend
 from posenc._protocol import NoSmallCalls
-from posenc.cli import COMMANDS, bench, compare, info, main, table, timing, truth
+from posenc.cli import COMMANDS, compare, info, main, table, timing, truth
 from posenc.cli.cases import recipe
 
 from . import truth as mpmath_truth
@@ -36,7 +36,7 @@ ESCAPE = "\x1b"
 def least_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sample each, and few elements: enough to see that it works."""
     monkeypatch.setattr(compare, "QUICK_EFFORT", (0.0, 1))
-    monkeypatch.setattr("posenc.cli.workloads.EXACT_ELEMENTS", 100)
+    monkeypatch.setattr("posenc.cli.judge.EXACT_ELEMENTS", 100)
 
 
 class Terminal(io.StringIO):
@@ -248,7 +248,7 @@ def test_a_failing_backend_does_not_stop_the_others(
 def test_a_sample_of_rows_is_enough_to_notice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("posenc.cli.workloads.CHECKED_ELEMENTS", 2000)
+    monkeypatch.setattr("posenc.cli.judge.CHECKED_ELEMENTS", 2000)
     arguments = ["compare", "--quick", "--json", "--shape", "1000x16", "--backend", AVAILABLE[0]]
     assert main(arguments) == 0
     spoil(monkeypatch, AVAILABLE[0], "add", nudge)
@@ -358,7 +358,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "measure", interrupt)
+    monkeypatch.setattr("posenc.cli.contest.measure", interrupt)
     assert main(TINY) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "posenc: interrupted\n")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-if not (ROOT / "bench").is_dir():
-    pytest.skip("the repository's bench/ is not here", allow_module_level=True)
-spec = importlib.util.spec_from_file_location("history", ROOT / "bench" / "history.py")
-assert spec is not None
-assert spec.loader is not None
-history = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(history)
+from .scripts import ROOT, script
+
+history = script("bench/history.py")
 
 
 def row(case: str, seconds: float, share: float | None, **others: Any) -> dict[str, Any]:

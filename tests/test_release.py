@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-TOOL = ROOT / "tools" / "release.py"
-if not TOOL.exists():
-    pytest.skip("the repository's tools/ is not here", allow_module_level=True)
-spec = importlib.util.spec_from_file_location("release", TOOL)
-assert spec is not None
-assert spec.loader is not None
-release = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(release)
+from .scripts import ROOT, script
+
+release = script("tools/release.py")
 
 TAGS = ["cp311", "cp314", "cp314t"]
 PLATFORMS = [  # as auditwheel, delocate and pip call them

@@ -10,11 +10,15 @@ from typing import Any
 from posenc import _backend
 
 from . import machine, table
+from .arena import REFERENCE
 from .arrays import DTYPES, parse_shape
-from .bench import Row, bench, implementations
+from .bench import implementations
 from .cases import DECODING_POSITION
+from .contest import Row, bench
+from .entrants import Entrant
+from .judge import EXACT_ELEMENTS
 from .peers import peers
-from .workloads import EXACT_ELEMENTS, REFERENCE, Entrant, Workload
+from .workloads import Workload
 
 HELP = "every backend on real shapes: speed, error, agreement"
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .arena import Arena
 from .arrays import lend, tensor
 from .cases import Array
-from .workloads import Arena, Entrant, Workload
+from .entrants import Entrant
+from .workloads import Workload
 
 FACTOR = 1.0001
 

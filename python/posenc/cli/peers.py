@@ -15,9 +15,11 @@ import numpy as np
 
 import posenc
 
+from .arena import Arena
 from .arrays import Unavailable, lend, tensor, torch
 from .cases import Array, recipe
-from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Arena, Entrant, Workload
+from .entrants import Entrant
+from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Workload
 
 Call = Callable[[], Any]
 

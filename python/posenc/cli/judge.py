@@ -1,0 +1,149 @@
+"""Whether a result is right: it has the bits of the NumPy backend, and elements are near the real numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import posenc
+
+from . import truth
+from .arena import REFERENCE, Arena
+from .arrays import has_nan, lend, memory_of, widened
+from .cases import some_rows
+from .entrants import Entrant
+from .timing import Task
+from .workloads import GRIDS, MAKES
+
+CHECKED_ELEMENTS = 2**19
+EXACT_ELEMENTS = 400
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of a result: why it is wrong, or `absent`, and its largest errors against the real numbers."""
+
+    problem: str | None
+    max_ulp: float | None = None
+    max_error: float | None = None
+    absent: bool = False
+    equal: float | None = None  # the fraction of elements with the right bits
+
+
+class Judge:
+    """Knows what must come out of an arena: the numpy backend's bits, and some real numbers."""
+
+    def __init__(self, arena: Arena) -> None:
+        self.arena = arena
+        arena.prepare()
+        workload, rows, random = arena.workload, arena.rows, np.random.default_rng(0)
+        where: dict[str, Any] = {"positions": arena.positions, "mask": arena.mask}
+        if arena.axes > 1:  # whole images: the first and the last
+            self.sample: tuple[Any, ...] = (np.array([0, -1]), ...) if rows.ndim - 1 > arena.axes else (...,)
+        else:
+            chosen = some_rows(arena.length, CHECKED_ELEMENTS * arena.length // rows.size, random)
+            self.sample = (..., chosen, slice(None))
+            where = {name: value if value is None else value[..., chosen] for name, value in where.items()}
+        self.expected = np.array(arena.before(self.sample), order="C")
+        if workload.at == GRIDS:
+            where["positions"] = arena.positions[self.sample]
+        where |= {"encoding": workload.encodes, "backend": REFERENCE}
+        if workload.op in MAKES:
+            posenc.fill_(lend(self.expected), **where)
+        elif workload.op == "rotate":
+            posenc.rotate_(lend(self.expected), **where | {"encoding": workload.encodes or posenc.Encoding()})
+        else:
+            posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
+        self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)
+        self.exact = (
+            self._exact() if workload.of_the_paper and truth.available() else []
+        )  # the real numbers are known of the paper's only
+
+    @cached_property
+    def twin(self) -> Judge:
+        return Judge(self.arena.twin)
+
+    def __call__(self, entrant: Entrant, task: Task) -> Finding:
+        """Run `task` once and look at its result."""
+        if entrant.kind == "twin":
+            return self.twin(replace(entrant, kind="posenc"), task)
+        arena = self.arena
+        if task.setup is not None:
+            task.setup()
+        arena.prepare()
+        try:
+            result = memory_of(task.call())
+        except Exception as error:  # any: the others are still worth timing
+            return Finding(f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        if entrant.kind == "limit":
+            return Finding(None)
+        if entrant.tidy is not None:
+            result = entrant.tidy(result)
+        if result.shape[-2:] != arena.memory.shape[-2:] or result.dtype != arena.memory.dtype:
+            return Finding(f"returned {result.dtype} of shape {result.shape}")
+        result = arena.with_channels_last(np.broadcast_to(result, arena.memory.shape))
+        written = result[self.sample]
+        if has_nan(result):
+            return Finding("left elements unwritten, or wrote NaN")
+        bits = f"u{written.itemsize}"
+        equal = float(np.mean(np.ascontiguousarray(written).view(bits) == self.expected.view(bits)))
+        max_ulp = max_error = None
+        if self.exact:
+            values = widened(result[self.elements])
+            errors = [abs(Decimal(float(v)) - value) for v, (value, _) in zip(values, self.exact, strict=True)]
+            max_ulp = float(max(error / ulp for error, (_, ulp) in zip(errors, self.exact, strict=True)))
+            max_error = float(max(errors))
+        problem = None
+        if entrant.kind == "posenc":
+            if equal < 1.0:
+                problem = f"differs from the {REFERENCE} backend"
+            elif self.exact and max_ulp is not None and max_error is not None and not self._true(max_ulp, max_error):
+                problem = f"up to {max_ulp:.3g} ulp from the real number"
+        else:
+            allowed = self._allowed(entrant)
+            off = float(np.max(np.abs(widened(written).astype(np.float64) - widened(self.expected))))
+            if off > allowed:
+                problem = f"off by {off:.2g}, where {allowed:.2g} is allowed"
+        return Finding(problem, max_ulp, max_error, equal=equal)
+
+    def _true(self, max_ulp: float, max_error: float) -> bool:
+        """Whether errors are those of a correctly rounded encoding, and of one rounded sum; a product adds its own."""
+        op, kind = self.arena.workload.op, self.arena.memory.dtype
+        if op not in (*MAKES, "add", "add_new"):
+            return True
+        if kind == np.float64:
+            return max_error <= (1e-15 if op in MAKES else 2e-15)
+        return max_ulp <= (0.51 if op in MAKES else 1.01)
+
+    def _allowed(self, entrant: Entrant) -> float:
+        """How far from what is expected a peer may be: what its angles explain, and two roundings to 16 bits."""
+        allowed = entrant.tolerance(float(np.max(np.abs(self.arena.positions)))) * self.arena.scale
+        if self.arena.memory.itemsize == 2:
+            largest = float(np.max(np.abs(widened(self.expected))))
+            allowed += 2 * float(truth.ulp(Decimal(largest), self.arena.memory.dtype))
+        return allowed
+
+    def _exact(self) -> list[tuple[Decimal, Decimal]]:
+        """The values of some elements, and the unit in which the error of each is counted."""
+        arena, places = self.arena, self.elements[:-1]
+        kind, wide = arena.memory.dtype, widened(arena.memory[:0]).dtype
+        scale = Decimal(float(wide.type(arena.scale)))
+        positions = np.broadcast_to(arena.positions, arena.rows.shape[:-1])[places]
+        real = np.broadcast_to(True if arena.mask is None else arena.mask, arena.rows.shape[:-1])[places]
+        before = widened(arena.before(self.elements))
+        exact = []
+        for position, column, old, alive in zip(positions, self.elements[-1], before, real, strict=True):
+            value = truth.encoding(float(position), int(column), arena.dim) if alive else Decimal(0)
+            ulp = truth.ulp(value, kind)
+            if arena.workload.op not in MAKES:
+                term = Decimal(float(old)) * (scale if alive else 1)
+                value += term
+                ulp = max(ulp, truth.ulp(value, kind))
+                if scale != 1:  # the product is rounded, too
+                    ulp = max(ulp, truth.ulp(term, wide))
+            exact.append((value, ulp))
+        return exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import inspect
 import io
 import re
 import shlex
@@ -41,27 +42,7 @@ def test_docstrings_of_pictures() -> None:
     test_docstrings(plot)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Encoding",
-        "add",
-        "add_",
-        "convert_layout_",
-        "embed",
-        "encode",
-        "fill_",
-        "from_rope_parameters",
-        "get_encoding",
-        "grid",
-        "identify",
-        "info",
-        "list_encodings",
-        "positions_from_mask",
-        "rotate",
-        "rotate_",
-    ],
-)
+@pytest.mark.parametrize("name", sorted({*posenc.__all__} - {"BackendError", "Match", "get_num_threads"}))
 def test_there_is_an_example(name: str) -> None:
     assert ">>>" in getattr(posenc, name).__doc__
 
@@ -155,3 +136,32 @@ def test_links_within_the_repository(page: Path) -> None:
         target = page.parent / name if name else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+# Lists that repeat what the code has.
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
+def test_the_reference_has_all_functions_and_keywords() -> None:
+    page = (ROOT / "docs" / "reference" / "functions.md").read_text("utf-8")
+    functions = {name for name in posenc.__all__ if inspect.isfunction(getattr(posenc, name))}
+    assert set(re.findall(r"autofunction:: (\w+)", page)) == functions
+    verbs = (posenc.fill_, posenc.add_, posenc.add, posenc.embed, posenc.rotate_, posenc.rotate, posenc.encode)
+    parameters = [one for verb in verbs for one in inspect.signature(verb).parameters.values()]
+    keywords = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY} - {"out", "dtype"}
+    assert set(re.findall(r"^\| `(\w+)=` \|", page, re.M)) == keywords
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
+def test_the_reference_has_all_environment_variables() -> None:
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text("utf-8")
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "python").rglob("*.py"))
+    read = set(re.findall(r'environ\.get\("(POSENC_\w+)"', sources))
+    assert set(re.findall(r"^\| `(\w+)`", page, re.M)) == read | {"POSENC_REQUIRE_NATIVE"}
+
+
+@pytest.mark.skipif(not (ROOT / "CONTRIBUTING.md").exists(), reason="CONTRIBUTING.md is not here")
+@pytest.mark.parametrize("files", ["python/posenc/_[!_]*.py", "tools/*.py"])
+def test_the_map_has_all_modules(files: str) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert not [path.name for path in ROOT.glob(files) if path.name not in text]

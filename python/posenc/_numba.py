@@ -7,6 +7,7 @@ round for sure is left to the reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numba
@@ -19,7 +20,6 @@ from ._encoding import Spectrum
 from ._formula import GRID
 from ._half import to_odd
 from ._reference import angle_bounds, nearest, weights
-from ._reference import merge as merge
 from ._reference import rows_float32 as rows_float32_for_sure
 from ._reference import small_calls as small_calls
 from ._turns import Run
@@ -234,34 +234,10 @@ def rows(
         out[doubtful] = values if factor is None else out[doubtful] * factor + values
 
 
-def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
-    """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
-    _tiles.fill(rows, out, spectrum, positions, DIRECT_ELEMENTS)
-
-
-def add(
-    x: NDArray[Any],
-    out: NDArray[Any],
-    spectrum: Spectrum,
-    positions: NDArray[np.float64],
-    scale: float,
-    threads: int,
-) -> None:
-    """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
-    _tiles.add(rows, x, out, spectrum, positions, scale, DIRECT_ELEMENTS)
-
-
-def embed(
-    ids: NDArray[np.int64],
-    table: NDArray[Any],
-    out: NDArray[Any],
-    spectrum: Spectrum,
-    positions: NDArray[np.float64],
-    scale: float,
-    threads: int,
-) -> None:
-    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
-    _tiles.embed(add, ids, table, out, spectrum, positions, scale)
+fill = partial(_tiles.fill, rows, direct_elements=DIRECT_ELEMENTS)
+add = partial(_tiles.add, rows, direct_elements=DIRECT_ELEMENTS)
+embed = partial(_tiles.embed, add)
+merge = _tiles.merge
 
 
 @compiled

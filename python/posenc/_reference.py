@@ -7,6 +7,7 @@ the one concession to speed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -155,39 +156,10 @@ def small_calls() -> NoSmallCalls:
     return NoSmallCalls()
 
 
-def fill(out: NDArray[Any], spectrum: Spectrum, positions: NDArray[np.float64], threads: int) -> None:
-    """Write the encoding of `positions` (see `_tiles`) to `out`; always on one thread."""
-    _tiles.fill(rows, out, spectrum, positions)
-
-
-def add(
-    x: NDArray[Any],
-    out: NDArray[Any],
-    spectrum: Spectrum,
-    positions: NDArray[np.float64],
-    scale: float,
-    threads: int,
-) -> None:
-    """Write x * scale + encoding to `out`, which may be `x`; always on one thread."""
-    _tiles.add(rows, x, out, spectrum, positions, scale)
-
-
-def embed(
-    ids: NDArray[np.int64],
-    table: NDArray[Any],
-    out: NDArray[Any],
-    spectrum: Spectrum,
-    positions: NDArray[np.float64],
-    scale: float,
-    threads: int,
-) -> None:
-    """Write table[ids] * scale + encoding to `out`, and zeros where an id is negative; always on one thread."""
-    _tiles.embed(add, ids, table, out, spectrum, positions, scale)
-
-
-def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
-    """Write the rows that `parts` have together, or x * scale + them (see `_tiles`); always on one thread."""
-    _tiles.merge(x, out, parts, scale)
+fill = partial(_tiles.fill, rows)
+add = partial(_tiles.add, rows)
+embed = partial(_tiles.embed, add)
+merge = _tiles.merge
 
 
 def rotate(

@@ -1,6 +1,7 @@
 """How the Python backends walk an array: a tile of rows is made once, then written to every sequence that shares it.
 
-Not a backend. What a backend brings is `rows`; see `Rows`.
+Not a backend. What a backend brings is `rows`, see `Rows`; its other functions are those here. They take `threads` as a
+backend does, and always run on one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def fill(
     out: NDArray[Any],
     spectrum: Spectrum,
     positions: NDArray[np.float64],
+    threads: int,
     direct_elements: int = TILE_ELEMENTS,
 ) -> None:
     """Write rows; `direct_elements` at a time where they can be made in place."""
@@ -75,6 +77,7 @@ def add(
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,
+    threads: int,
     direct_elements: int = TILE_ELEMENTS,
 ) -> None:
     """Write x * scale + rows; `out` may be `x`."""
@@ -102,6 +105,7 @@ def embed(
     spectrum: Spectrum,
     positions: NDArray[np.float64],
     scale: float,
+    threads: int,
 ) -> None:
     """Write table[ids] * scale + rows, and rows of zeros where an id is negative; `add` is a backend's."""
     parts = [*blocks(ids.shape, max(1, TILE_ELEMENTS // spectrum.dim))]
@@ -111,12 +115,12 @@ def embed(
         here = x[index]
         here[real] = table[ids[index][real]]
         here[~real] = 0
-    add(x, out, spectrum, positions, scale, 1)
+    add(x, out, spectrum, positions, scale, threads)
     for index in parts:
         out[index][ids[index] < 0] = 0
 
 
-def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float) -> None:
+def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
     """Write rows (or x * scale + rows) to `out` (..., n_1, ..., n_k, dim): the bitwise or of a row of each part.
 
     `parts` are k arrays (n_i, dim), of the dtype of `out` or, for sums, of the one to compute in.

@@ -28,11 +28,11 @@ SLOWER = 1.1  # times as long: told at the end
 Make = Callable[[Any, Any], Callable[[], Any]]
 
 
-def _on(shape: tuple[int, ...], verb: str, **keywords: Any) -> Make:
+def _on(shape: tuple[int, ...], verb: str, dtype: str = "float32", **keywords: Any) -> Make:
     def make(posenc: Any, np: Any) -> Callable[[], Any]:
-        x = np.zeros(shape, keywords.get("dtype", np.float32))
+        x = np.zeros(shape, importlib.import_module("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype)
         does = getattr(posenc, verb)
-        ready = {name: value(np) if callable(value) else value for name, value in keywords.items() if name != "dtype"}
+        ready = {name: value(np) if callable(value) else value for name, value in keywords.items()}
         return lambda: does(x, **ready)
 
     return make
@@ -43,14 +43,6 @@ def _moving(shape: tuple[int, int], verb: str) -> Make:
         x, does = np.zeros(shape, np.float32), getattr(posenc, verb)
         starts = itertools.cycle(range(1000, 1000 + 8 * shape[0], shape[0]))
         return lambda: does(x, start=next(starts))
-
-    return make
-
-
-def _bfloat16(shape: tuple[int, ...], verb: str) -> Make:
-    def make(posenc: Any, np: Any) -> Callable[[], Any]:
-        x, does = np.zeros(shape, importlib.import_module("ml_dtypes").bfloat16), getattr(posenc, verb)
-        return lambda: does(x)
 
     return make
 
@@ -71,13 +63,13 @@ CASES: dict[str, Make] = {
     "fill 8192x512 at linspace": _on((8192, 512), "fill_", positions=lambda np: np.linspace(0.0, 1000.0, 8192)),
     "fill 16384x512 float64": _on((16384, 512), "fill_", dtype="float64"),
     "fill 16384x512 float16": _on((16384, 512), "fill_", dtype="float16"),
-    "fill 16384x512 bfloat16": _bfloat16((16384, 512), "fill_"),
+    "fill 16384x512 bfloat16": _on((16384, 512), "fill_", dtype="bfloat16"),
     "fill 16384x513": _on((16384, 513), "fill_"),
     "add 512x512, moving start": _moving((512, 512), "add_"),
     "add 4096x512, moving start": _moving((4096, 512), "add_"),
     "add 131072x512": _on((131072, 512), "add_"),
     "add 32x512x768": _on((32, 512, 768), "add_"),
-    "add 32x512x768 bfloat16": _bfloat16((32, 512, 768), "add_"),
+    "add 32x512x768 bfloat16": _on((32, 512, 768), "add_", dtype="bfloat16"),
     "add 8x512x4096, channels first": _on((8, 512, 4096), "add_", channel_axis=1, seq_axis=-1),
     "add 8x256x64x64, rows first": _on((8, 256, 64, 64), "add_", channel_axis=1, seq_axis=0),
     "add 8x512x8x512, heads": _on((8, 512, 8, 512), "add_", seq_axis=1),

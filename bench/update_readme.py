@@ -18,6 +18,7 @@ from typing import Any
 
 from posenc.cli.arrays import memory_dtype
 from posenc.cli.table import duration, three_digits
+from posenc.cli.workloads import OPS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -54,17 +55,7 @@ SHOWN = (
     "first 64x1024",
 )
 
-# The function, and its arguments but for those that say where rows stand.
-CALLS = {
-    "fill": ("fill_", ["x"]),
-    "encode": ("encode", ["L", "D"]),
-    "add": ("add_", ["x"]),
-    "scale_add": ("add_", ["x", 'x_scale="sqrt_dim"']),
-    "add_new": ("add", ["x"]),
-    "embed": ("embed", ["ids", "table", "out=x", 'x_scale="sqrt_dim"']),
-    "embed_new": ("embed", ["ids", "table", 'x_scale="sqrt_dim"']),
-    "first": ("fill_", ["x", "encoding=Encoding(...)"]),
-}
+# What arguments say where rows stand.
 PLACES = {
     "packed": ["cu_seqlens=c"],
     "packed 20 to 200": ["cu_seqlens=c"],
@@ -153,8 +144,8 @@ def _cells(group: Sequence[dict[str, Any]]) -> list[str]:
     where += [f"of {ours['vocabulary']}"] if ours.get("vocabulary") else []
     where += [f"{ours['ids']} ids"] if ours.get("ids") else []
     where += [f"at {ours['at']}"] if ours["at"] and ours["at"] not in PLACES else []
-    function, arguments = CALLS[ours["op"]]
-    arguments = arguments + PLACES.get(ours["at"], [])
+    function, *arguments = (word.replace("'", '"').replace("posenc.", "") for word in OPS[ours["op"]])
+    arguments += PLACES.get(ours["at"], [])
     arguments += [f'encoding="{ours["encoding"]}"'] if ours["encoding"] else []
     arguments += ["start=p"] if ours.get("moving") else []
     arguments += [f"seq_axis={ours['seq_axis']}"] if ours.get("seq_axis", -2) != -2 else []

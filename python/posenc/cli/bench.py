@@ -37,7 +37,8 @@ LEFT = ("case", "who")
 HEADER = (*LEFT, "median", "spread", "GB/s", "% limit", "vs peer", "vs twin", "max ulp")
 ABSENT = "-"
 NOTES = {
-    "case": f"\n{'':9}".join(f"{name:<9} {call}" for name, call in OPS.items()),
+    "case": f"\n{'':9}".join(f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items())
+    + ", one that has never been used before",
     "who": "posenc's backends (with the ISA level and threads, if more than one), then limits, then peers",
     "median": "time of one call; spread: from the lower to the upper quartile of its samples, in percent of the median",
     "GB/s": "10^9 bytes of the array per second; for an update, too, its bytes are counted once",

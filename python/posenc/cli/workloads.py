@@ -10,17 +10,17 @@ import posenc
 
 from .arrays import DTYPES, memory_dtype
 
-# What a user writes, in a word. `add_new` and `encode` make a new array.
+# What a user writes for an operation, a word: the function and its arguments. `add_new` and `encode` make a new array.
 OPS = {
-    "fill": "posenc.fill_(x)",
-    "add": "posenc.add_(x)",
-    "scale_add": "posenc.add_(x, x_scale='sqrt_dim')",
-    "add_new": "posenc.add(x)",
-    "embed": "posenc.embed(ids, table, out=x, x_scale='sqrt_dim')",
-    "embed_new": "posenc.embed(ids, table, x_scale='sqrt_dim')",
-    "rotate": "posenc.rotate_(x, encoding)",
-    "encode": "posenc.encode(L, D)",
-    "first": "posenc.fill_(x, encoding=posenc.Encoding(...)), one that has never been used before",
+    "fill": ("fill_", "x"),
+    "add": ("add_", "x"),
+    "scale_add": ("add_", "x", "x_scale='sqrt_dim'"),
+    "add_new": ("add", "x"),
+    "embed": ("embed", "ids", "table", "out=x", "x_scale='sqrt_dim'"),
+    "embed_new": ("embed", "ids", "table", "x_scale='sqrt_dim'"),
+    "rotate": ("rotate_", "x", "encoding"),
+    "encode": ("encode", "L", "D"),
+    "first": ("fill_", "x", "encoding=posenc.Encoding(...)"),
 }
 MAKES = ("fill", "encode", "first")  # these take nothing from x
 LOOKS_UP = ("embed", "embed_new")  # these take it from a table of embeddings

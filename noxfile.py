@@ -51,7 +51,7 @@ def oldest(session: nox.Session) -> None:
     """The lower bounds of the dependencies are true."""
     extras = PROJECT["project"]["optional-dependencies"]
     bounds = PROJECT["project"]["dependencies"] + extras["numba"]
-    bounds += [bound for bound in extras["test"] if bound.startswith("ml_dtypes")]  # a newer one wants a newer NumPy
+    bounds += [bound for bound in extras["files"] if bound.startswith("ml_dtypes")]  # a newer one wants a newer NumPy
     install(session, ".[test]")
     session.install(*(bound.partition(";")[0].replace(">=", "==") + ".*" for bound in bounds))
     pytest(session)
@@ -160,8 +160,8 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def mutations(session: nox.Session) -> None:
     """Each of some forty faults, put into a copy of the tree, is seen by a test. Takes an hour."""
-    extras = PROJECT["project"]["optional-dependencies"]
-    session.install("pip", *PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *extras["test"])
+    install(session, ".[test]")
+    session.install("pip", *PROJECT["build-system"]["requires"])
     session.run("python", "-m", "tests.mutations", *session.posargs)
 
 

@@ -59,25 +59,21 @@ ROWS = [
         ("rope_ntk",),
         "NTK-aware scaling: base * factor^(dim / (dim - 2))",
         "lucidrains/x-transformers x_transformers/x_transformers.py RotaryEmbedding",
-        lambda dim, base=10000.0, factor=8.0, layout="concatenated": ntk(dim, base, factor, layout),
+        ntk,
         ("diffusers' ntk_factor multiplies the base by itself, without an exponent: give base=.",),
     ),
     Row(
         ("rope_dynamic",),
         "Dynamic NTK scaling, at one length",
         f"{ROTARY_UTILS} _compute_dynamic_ntk_parameters",
-        lambda dim, seq_len=None, base=10000.0, factor=8.0, max_position_embeddings=2048, layout="concatenated": (
-            dynamic(dim, seq_len, base, factor, max_position_embeddings, layout)
-        ),
+        dynamic,
         ("seq_len is the largest position of a call, plus 1; up to max_position_embeddings nothing is scaled.", KEYS),
     ),
     Row(
         ("rope_llama3",),
         "Llama 3.1's scaling: slow frequencies divided by factor, fast ones kept",
         f"{ROTARY_UTILS} _compute_llama3_parameters",
-        lambda dim, base=500000.0, factor=8.0, low=1.0, high=4.0, original=8192, layout="concatenated": llama3(
-            dim, base, factor, low, high, original, layout
-        ),
+        llama3,
         (DIM, "layout='interleaved' for Meta's own weights.", "Llama 3.2 has factor=32."),
     ),
     Row(
@@ -95,9 +91,7 @@ ROWS = [
         ("rope_longrope",),
         "LongRoPE: every frequency divided by a factor of its own, times an attention factor",
         f"{ROTARY_UTILS} _compute_longrope_parameters",
-        lambda dim, factors, base=10000.0, factor=1.0, original=4096, attention_factor=None, layout="concatenated": (
-            longrope(dim, factors, base, factor, original, attention_factor, layout)
-        ),
+        longrope,
         (
             DIM,
             "factors are the model's short_factor, or its long_factor for contexts longer than original.",
@@ -109,7 +103,7 @@ ROWS = [
         ("rope_gemma4",),
         "Gemma 4's full attention: halves of all columns, of which only the first frequencies turn",
         f"{ROTARY_UTILS} _compute_proportional_rope_parameters",
-        lambda dim, partial=0.25, base=1e6, factor=1.0: proportional(dim, partial, base, factor),
+        proportional,
         (DIM, "A view of a quarter of the columns is something else: pairs are dim / 2 columns apart."),
     ),
     Row(

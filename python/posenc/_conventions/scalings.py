@@ -61,7 +61,7 @@ def doubles(frequencies: Sequence[Decimal]) -> list[float]:
 
 
 @precisely
-def ntk(dim: int, base: float, factor: float, layout: str) -> Encoding:
+def ntk(dim: int, base: float = 10000.0, factor: float = 8.0, layout: str = "concatenated") -> Encoding:
     """Base * factor^(dim / (dim - 2)): the last frequency is that of linear scaling, the first stays."""
     scaled = number(base, "base")
     if even(dim) > 2:
@@ -70,13 +70,28 @@ def ntk(dim: int, base: float, factor: float, layout: str) -> Encoding:
 
 
 @precisely
-def dynamic(dim: int, seq_len: int | None, base: float, factor: float, most: int, layout: str) -> Encoding:
-    length, s = max(seq_len or 0, most), number(factor, "factor")
-    return ntk(dim, base, float(s * length / most - (s - 1)), layout)
+def dynamic(
+    dim: int,
+    seq_len: int | None = None,
+    base: float = 10000.0,
+    factor: float = 8.0,
+    max_position_embeddings: int = 2048,
+    layout: str = "concatenated",
+) -> Encoding:
+    length, s = max(seq_len or 0, max_position_embeddings), number(factor, "factor")
+    return ntk(dim, base, float(s * length / max_position_embeddings - (s - 1)), layout)
 
 
 @precisely
-def llama3(dim: int, base: float, factor: float, low: float, high: float, original: int, layout: str) -> Encoding:
+def llama3(
+    dim: int,
+    base: float = 500000.0,
+    factor: float = 8.0,
+    low: float = 1.0,
+    high: float = 4.0,
+    original: int = 8192,
+    layout: str = "concatenated",
+) -> Encoding:
     s, first, last = number(factor, "factor"), number(low, "low"), number(high, "high")
     if not first < last:
         raise ValueError(f"high: expected more than low, {low}, got {high}")
@@ -134,11 +149,11 @@ def yarn(
 def longrope(
     dim: int,
     factors: Sequence[float],
-    base: float,
-    factor: float,
-    original: int,
-    attention_factor: float | None,
-    layout: str,
+    base: float = 10000.0,
+    factor: float = 1.0,
+    original: int = 4096,
+    attention_factor: float | None = None,
+    layout: str = "concatenated",
 ) -> Encoding:
     divisors = [number(f, "factors") for f in factors]
     if len(divisors) != even(dim) // 2:
@@ -153,7 +168,7 @@ def longrope(
 
 
 @precisely
-def proportional(dim: int, partial: float, base: float, factor: float) -> Encoding:
+def proportional(dim: int, partial: float = 0.25, base: float = 1e6, factor: float = 1.0) -> Encoding:
     """All columns take part, those of the last frequencies by the angle 0."""
     turned = int(number(partial, "partial") * dim / 2)
     if turned > even(dim) // 2:

@@ -119,7 +119,7 @@ def test_rows(ax: Any) -> None:
     for line, columns, row in zip(points, [range(0, 8, 2), range(1, 8, 2)] * 3, [0, 0, 1, 1, 2, 2], strict=True):
         x, y = line.get_data()
         np.testing.assert_array_equal(x, columns)
-        np.testing.assert_allclose((row - y) * 2.3, table[row, list(columns)], atol=1e-6)  # upwards is positive
+        np.testing.assert_allclose((row - y) * 2.3, table[row, list(columns)], rtol=0, atol=1e-6)  # upwards is positive
     assert ax.yaxis_inverted()
 
 
@@ -128,9 +128,11 @@ def test_similarity(ax: Any) -> None:
     alike, apart = ax.lines[:2]
     offsets = np.arange(-19, 20)
     np.testing.assert_array_equal(alike.get_xdata(), offsets)
-    np.testing.assert_allclose(alike.get_ydata() * 32, properties.similarity(offsets, 64), atol=1e-6)
+    np.testing.assert_allclose(alike.get_ydata() * 32, properties.similarity(offsets, 64), rtol=0, atol=1e-6)
     rows = posenc.encode(20, 64, dtype="float64")
-    np.testing.assert_allclose(apart.get_ydata()[19:], np.linalg.norm(rows - rows[0], axis=-1) / np.sqrt(32), atol=1e-4)
+    np.testing.assert_allclose(
+        apart.get_ydata()[19:], np.linalg.norm(rows - rows[0], axis=-1) / np.sqrt(32), rtol=0, atol=1e-4
+    )
 
 
 def test_wavelengths(ax: Any) -> None:

@@ -151,12 +151,10 @@ class Workload:
             return None
         if self.axes == 1 and not self.of_the_paper:
             return "paper", replace(self, encoding="", settings=())
-        if self.at in (*COUNTED, GRIDS):
+        if self.at in (*COUNTED, GRIDS, LINSPACE):
             return "plain", replace(self, at="")
         if self.moving:
             return "repeated", replace(self, moving=False)
-        if self.at == LINSPACE:
-            return "plain", replace(self, at="")
         if self.at not in ("", REALS):
             return REALS, replace(self, at=REALS)
         return None

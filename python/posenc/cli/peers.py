@@ -51,14 +51,9 @@ def peers(workload: Workload) -> list[Entrant]:
         recipes = [one for one in recipes if one.make is not _torch_compiled]
     package = Entrant("peer", "positional-encodings", _package_add, tolerance=_single)
     if op in MAKES:
-        if (
-            not workload.of_the_paper or op == "first" or not workload.plain_layout
-        ):  # of a batch, a ready table can be copied
-            return (
-                [Entrant("peer", "np.copyto table", _numpy_copy)]
-                if op == "fill" and not (workload.axes == 1 and workload.plain_layout)
-                else []
-            )
+        if not workload.of_the_paper or op == "first" or not workload.plain_layout:
+            batch = op == "fill" and not (workload.axes == 1 and workload.plain_layout)
+            return [Entrant("peer", "np.copyto table", _numpy_copy)] if batch else []  # a ready table can be copied
         return recipes if workload.dtype in ("float16", "bfloat16") else [f64_recipe, *recipes]
     if workload.at in COUNTED:
         looked_up = [

@@ -390,7 +390,7 @@ def compare(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The site builds without a warning, and every block of code on its pages and in the README runs."""
     group(session, "docs")
-    install(session, ".[test,plot]")
+    install(session, ".[test,plot,dask]")
     session.run("python", "-m", "sphinx", "--fail-on-warning", "--keep-going", "docs", "docs/_build/html")
     pages = ["tests/test_docs.py", "tests/test_plot.py", "tests/test_cli_encodings.py"]
     pytest(session, "-m", "slow or not slow", *pages)

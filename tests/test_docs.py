@@ -15,7 +15,7 @@ from pathlib import Path
 import posenc
 import pytest
 from posenc import _api, _backend, _encoding, _grid, _identify, _notation, _positions, _threads, plot, properties
-from posenc._conventions import layout, lookup
+from posenc._conventions import ROWS, layout, lookup
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -56,7 +56,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = blocks(page, "python", "pycon")
+    code = blocks(page, "python")
     imported = {name for _, block in code for name in re.findall(r"^[>.]* *(?:import|from) (\w+)", block, re.M)}
     for package in imported - sys.stdlib_module_names:
         pytest.importorskip(package, reason=f"{package} is not installed")
@@ -82,6 +82,21 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("posenc ")
 ]
+
+# What is shown and not run here: tables of words, what git would say, what makes the site's own parts. The commands of
+# the README that install and test are run by .ci/run.
+SHOWN = ("text", "diff", "{")
+ELSEWHERE = ('pip install ".[', "python -m pytest ")
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_block_is_left_out(page: Path) -> None:
+    languages = re.findall(r"^```(.+)$", page.read_text("utf-8"), re.M)
+    fences = len(re.findall(r"^ *(?:```|~~~)", page.read_text("utf-8"), re.M))
+    assert fences == 2 * len(languages), "a fence without a language, or within a list, where nothing runs it"
+    assert not [name for name in languages if name not in ("python", "sh") and not name.startswith(SHOWN)]
+    lines = "".join(block for _, block in blocks(page, "sh")).splitlines()
+    assert all(line.startswith(("posenc ", *ELSEWHERE)) for line in lines)
 
 
 @pytest.mark.slow
@@ -138,7 +153,25 @@ def test_links_within_the_repository(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
+def test_the_site_has_all_pages() -> None:
+    docs = ROOT / "docs"
+    trees = re.findall(r"^```{toctree}\n(.*?)^```", (docs / "index.md").read_text("utf-8"), re.M | re.S)
+    entries = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    listed = {path for entry in entries for path in docs.glob(f"{entry}.md")}
+    pages = {page for page in docs.rglob("*.md") if not page.relative_to(docs).parts[0].startswith("_")}
+    assert listed == pages - {docs / "index.md"}
+
+
 # Lists that repeat what the code has.
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/conventions/index.md"])
+def test_pages_count_the_conventions(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    assert set(re.findall(r"(\d+) names", text)) == {str(len(posenc.list_encodings()))}
+    assert set(re.findall(r"(\d+) public conventions", text)) == {str(len(ROWS))}
 
 
 @pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")

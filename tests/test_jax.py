@@ -1,9 +1,8 @@
-"""JAX: encodings within and outside of jit, and when its arrays share NumPy's memory. The page: docs/how-to/jax.md."""
+"""JAX: encodings within and outside of jit, and when its arrays share NumPy's memory."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ jax = pytest.importorskip("jax", reason="jax is not installed")
 jnp = jax.numpy
 
 LENGTH, DIM = 7, 16
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "jax.md"
 
 
 def add(x: Any) -> Any:
@@ -75,12 +73,3 @@ def test_a_copy_shares_nothing() -> None:
     copied = jnp.array(array, copy=True).block_until_ready()  # which goes on in the background otherwise
     posenc.add_(array)
     assert (copied == 0).all()
-
-
-@pytest.mark.skipif(not PAGE.exists(), reason="docs are not here")
-def test_the_page() -> None:
-    names: dict[str, Any] = {}
-    blocks = re.findall(r"^```py\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, PAGE.name, "exec"), names)

@@ -11,8 +11,6 @@ import math
 import pickle
 import threading
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import posenc
@@ -300,27 +298,3 @@ def test_docstrings(module: Any) -> None:
         failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert not failed, report.getvalue()
     assert tried
-
-
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "how-to" / "replace-the-tutorials-module.md"
-
-
-def blocks(page: Path) -> Iterator[str]:
-    inside: list[str] | None = None
-    for line in page.read_text("utf-8").splitlines():
-        if line.startswith("```"):
-            if inside:
-                yield "\n".join(inside)
-            inside = [] if line == "```py" else None
-        elif inside is not None:
-            inside.append(line)
-
-
-@pytest.mark.skipif(not PAGE.exists(), reason="docs are not here")
-def test_pages() -> None:
-    names: dict[str, Any] = {}
-    found = list(blocks(PAGE))
-    assert found
-    for block in found:
-        exec(compile(block, PAGE.name, "exec"), names)

@@ -40,8 +40,8 @@ def recipe(positions: np.ndarray, dim: int) -> np.ndarray:
 def error_against_position(ax: Any) -> None:
     """By how much float32 tables are off: the usual recipe, the same with 16-bit positions, and posenc."""
     positions = np.unique(np.logspace(0, 9, 700).round())
-    # The largest error among neighbours, as single positions scatter.
-    crowd = (positions[:, None] + np.arange(64)).reshape(-1)
+    # The largest error up to the next of them, as single positions scatter.
+    crowd = np.linspace(positions, positions * 10 ** (9 / 699), 64, endpoint=False, axis=1).round().reshape(-1)
     truth = posenc.encode(crowd, 128, dtype="float64")
     short = _half.widen(_half.narrow(crowd.astype(np.float32), np.dtype(np.uint16)))
     curves = {
@@ -61,16 +61,15 @@ def error_against_position(ax: Any) -> None:
 def told_apart(ax: Any) -> None:
     """The least distance of two rows among the first ones, by width and dtype."""
     lengths = [2**n for n in range(2, 13)]
-    for dtype, colour, marker in (("float32", 0, "o"), ("bfloat16", 1, "s")):
-        for dim, style in ((2, "--"), (64, "-")):
+    # The curves of the two dtypes lie on each other, but for two columns: rings, and what is within them.
+    for dtype, look in (("float32", {"marker": "o", "ms": 9, "mfc": "none"}), ("bfloat16", {"marker": "s", "ms": 4})):
+        for dim, colour in ((64, posenc.plot.COLOURS[0]), (2, posenc.plot.COLOURS[1])):
             least = [posenc.properties.min_distance(length, dim, dtype=dtype) for length in lengths]
-            label = f"{dtype}, {dim} columns"
-            colours = posenc.plot.COLOURS
-            ax.plot(lengths, least, color=colours[colour], marker=marker, ms=4, ls=style, lw=1.4, label=label)
+            ax.plot(lengths, least, color=colour, ls="-", lw=1.2, label=f"{dtype}, {dim} columns", **look)
+    ax.set(xscale="log", yscale="log", xlabel="rows", ylabel="least distance of two of them", ylim=(2e-5, 4))
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="rows", ylabel="least distance of two of them")
-    ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, frameon=False, ncols=2)
+    ax.text(2**8.9, 1e-3, "0 in bfloat16:\nsome rows are equal", fontsize=8, ha="right")
+    ax.legend(fontsize=8, frameon=False, loc="lower left")
 
 
 PICTURES: dict[str, Callable[[Any], Any]] = {

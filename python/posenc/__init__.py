@@ -50,6 +50,6 @@ with _contextlib.suppress(ImportError):
 def __getattr__(name: str) -> _Any:
     if name == "__version__":
         return _version()
-    if name in ("plot", "properties"):  # at first use: matplotlib is imported inside
+    if name in ("dask", "files", "plot", "properties", "torch"):  # at first use, as they import what need not be there
         return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

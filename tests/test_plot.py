@@ -238,6 +238,9 @@ def test_in_a_terminal(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (["rows", "-o", "x.abc"], "-o: expected a file name that ends in one of"),
         (["rows", "--dim", "9999999"], "--dim: expected at most"),
         (["rows", "--dim", "0"], "dim: expected at least 1"),
+        (["rows", "--columns", "1"], "--columns: expected none with rows, got [1]; leave it out"),
+        (["similarity", "--start", "0"], "--start: expected none with similarity, got 0.0; leave it out"),
+        (["heatmap", "--length", "3x5"], "length: expected an integer, got (3, 5); `length=5`, or an encoding over 2"),
     ],
 )
 def test_command_refuses(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:

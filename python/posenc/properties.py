@@ -208,7 +208,8 @@ def arguments(length: Any, dim: Any, encoding: Any) -> tuple[int, Encoding, tupl
         sizes = (_validate.integer(length, "length", minimum=1),) * which.axes
     if len(sizes) != which.axes:
         one = "an integer" if which.axes == 1 else f"an integer or the sizes of {which.axes} axes"
-        raise ValueError(f"length: expected {one}, got {length}")
+        way = f"`length={max(sizes, default=1)}`, or an encoding over {len(sizes)} axes"
+        raise ValueError(f"length: expected {one}, got {length}; {way}")
     return width, which, sizes
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         + ", and 14 along each of several axes",
     )
     parser.add_argument("--dim", type=int, default=64, help="number of columns; default 64")
-    parser.add_argument("--start", type=float, default=0.0, help="the first position, of heatmap, waves and rows")
+    parser.add_argument("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
     parser.add_argument("--columns", type=_columns, help="which columns of heatmap and waves, such as 0,1,8,9")
     parser.add_argument("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
 
@@ -60,16 +61,18 @@ def run(args: argparse.Namespace) -> int:
     plt = figure.pyplot("posenc plot", draw_to_files=args.output is not None)
     if args.output:
         figure.check(args.output, "-o")
-    options: dict[str, Any] = {"start": args.start} if args.kind in ("heatmap", "waves", "rows") else {}
-    if args.columns and args.kind in ("heatmap", "waves"):
-        options["columns"] = args.columns
+    draw = getattr(plot, args.kind)
+    given: dict[str, Any] = {"start": args.start, "columns": args.columns}
+    options = {name: value for name, value in given.items() if value is not None}
     try:
+        for name in sorted(options.keys() - inspect.signature(draw).parameters.keys()):
+            raise ValueError(f"--{name}: expected none with {args.kind}, got {options[name]}; leave it out")
         axes = _conventions.resolve(args.encoding).axes
         length = args.length or (LENGTHS[args.kind] if axes == 1 else min(14, LENGTHS[args.kind]))
         if args.dim > LARGEST_DIM:
             raise ValueError(f"--dim: expected at most {LARGEST_DIM}, got {args.dim}")
         drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")
-        getattr(plot, args.kind)(length, args.dim, encoding=args.encoding, ax=ax, **options)
+        draw(length, args.dim, encoding=args.encoding, ax=ax, **options)
     except (TypeError, ValueError) as error:
         print(f"posenc: {error}", file=sys.stderr)
         return 1

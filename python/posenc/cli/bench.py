@@ -18,7 +18,7 @@ from posenc import _backend, _conventions, _encoding, _threads
 from . import files, machine, table
 from .arena import REFERENCE
 from .arrays import DTYPES, parse_shape
-from .contest import OURS, Row, bench
+from .contest import Row, bench, by_case, untimed
 from .entrants import Entrant, ours
 from .judge import EXACT_ELEMENTS
 from .peers import peers
@@ -60,10 +60,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases",
         type=_several([*GROUPS, "all"]),
-        help=f"groups of named cases: of {','.join(GROUPS)}, or all; default core, and what --op and --dtype ask for",
+        help=f"groups of named cases, with commas between: of {', '.join(GROUPS)}, or all; default core, and what --op "
+        "and --dtype ask for",
     )
-    parser.add_argument("--op", type=_several(OPS), help=f"of {','.join(OPS)}; default all")
-    parser.add_argument("--dtype", type=_several(DTYPES), help=f"of {','.join(DTYPES)}")
+    parser.add_argument("--op", type=_several(OPS), help=f"of {', '.join(OPS)}; default all")
+    parser.add_argument("--dtype", type=_several(DTYPES), help=f"of {', '.join(DTYPES)}")
     parser.add_argument(
         "--encodings",
         type=lambda text: text.split(","),
@@ -72,7 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape", action="append", type=parse_shape, help="instead of the named cases: 8x512x768 (repeatable)"
     )
-    parser.add_argument("--backend", type=_several(_backend.MODULES), help=f"of {','.join(_backend.MODULES)}")
+    parser.add_argument("--backend", type=_several(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
     parser.add_argument("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
     parser.add_argument("--threads", type=_counts, default=[1], help="such as 1,2; default 1")
     parser.add_argument(
@@ -219,7 +220,7 @@ def _several(names: Collection[str]) -> Callable[[str], list[str]]:
         chosen = text.split(",")
         for name in chosen:
             if name not in names:
-                raise argparse.ArgumentTypeError(f"expected some of {','.join(names)}, got {name!r}")
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(names)}, got {name!r}")
         return list(dict.fromkeys(chosen))
 
     return parse
@@ -259,11 +260,7 @@ def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:
 
 def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    groups: dict[Workload, list[Row]] = {}
-    for row in rows:
-        if row.timing is not None or (row.entrant.kind in OURS and not row.finding.absent):
-            groups.setdefault(row.workload, []).append(row)
-    lines = [_lines(group) for group in groups.values()]
+    lines = [_lines(group) for group in by_case(row for row in rows if row.shown)]
     # Columns in which there is nothing are left out.
     full = [i for i in range(len(HEADER)) if any(line.cells[i] != ABSENT for group in lines for line in group)]
     header = [HEADER[i] for i in full]
@@ -273,13 +270,7 @@ def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     for name, note in NOTES.items():
         if name in header or name not in HEADER:
             print(f"{name:<9}{note}")
-    print(END_NOTE)
-    problems: dict[tuple[str, str | None], list[str]] = {}
-    for row in rows:
-        if row.finding.problem is not None:
-            problems.setdefault((str(row.entrant), row.finding.problem), []).append(str(row.workload))
-    for (who, problem), cases in problems.items():
-        print(f"Not timed: {who}: {problem} ({', '.join(cases)})")
+    print(END_NOTE, *untimed(rows), sep="\n")
 
 
 def _lines(group: Sequence[Row]) -> list[table.Row]:

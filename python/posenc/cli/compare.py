@@ -14,7 +14,7 @@ from .arena import REFERENCE
 from .arrays import DTYPES, parse_shape
 from .bench import implementations
 from .cases import DECODING_POSITION
-from .contest import Row, bench
+from .contest import Row, bench, by_case, untimed
 from .entrants import Entrant
 from .judge import EXACT_ELEMENTS
 from .peers import peers
@@ -95,11 +95,8 @@ def cases(args: argparse.Namespace) -> list[Workload]:
 
 def grouped(rows: Sequence[Row]) -> list[list[tuple[Row, float | None]]]:
     """The rows of each case, and how many times as fast as the slowest they are."""
-    groups: dict[Workload, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.workload, []).append(row)
     result = []
-    for group in groups.values():
+    for group in by_case(rows):
         slowest = max((row.timing.median for row in group if row.timing), default=0.0)
         result.append([(row, slowest / row.timing.median if row.timing else None) for row in group])
     return result
@@ -107,17 +104,10 @@ def grouped(rows: Sequence[Row]) -> list[list[tuple[Row, float | None]]]:
 
 def show(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    table.show(HEADER, 1, [lines(group) for group in grouped(rows)])
-    print("\n" + NOTES)
-    for name in _backend.MODULES:
-        reason = _backend.why_not(name)
-        if reason is not None:
-            print(f"\nNot compared: {name}: {reason}")
-    for problem in dict.fromkeys(row.finding.problem for row in rows):
-        who = [f"{row.entrant}, {row.workload}" for row in rows if row.finding.problem == problem]
-        if problem is not None:
-            absent = all(row.finding.absent for row in rows if row.finding.problem == problem)
-            print(f"\n{'Not compared' if absent else 'FAILED'}: {problem}\n  " + "\n  ".join(who))
+    table.show(HEADER, 1, [lines(group) for group in grouped([row for row in rows if row.shown])])
+    away = [(name, _backend.why_not(name)) for name in _backend.MODULES]
+    said = [*(f"Not timed: {name}: {reason}" for name, reason in away if reason), *untimed(rows)]
+    print("\n" + NOTES + "\n" * bool(said), *said, sep="\n")
 
 
 def lines(group: Sequence[tuple[Row, float | None]]) -> list[table.Row]:
@@ -126,8 +116,6 @@ def lines(group: Sequence[tuple[Row, float | None]]) -> list[table.Row]:
     first = group[0][0].workload
     result = [table.Row([f"{first.op} {first.shape_text} {first.dtype}", *[""] * (len(HEADER) - 1)])]
     for row, speedup in group:
-        if row.finding.absent:
-            continue
         cells = [f"  {row.entrant}", "FAILED", "-", "-", "-"]
         if row.timing is not None and speedup is not None:
             spread = f"{row.timing.spread:.0%}" if len(row.timing.samples) > 1 else "-"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from .timing import Task, Timing, measure
 from .workloads import Workload
 
 OURS = ("posenc", "twin")
+WIDTH = 80  # of what is said below a table
 
 
 @dataclass
@@ -43,6 +45,11 @@ class Row:
     def sound(self) -> bool:
         """Whether nothing is wrong with posenc here: it has the bits, or could not take part."""
         return self.entrant.kind not in OURS or self.finding.problem is None or self.finding.absent
+
+    @property
+    def shown(self) -> bool:
+        """Whether it stands in a table: it was timed, or posenc is wrong here."""
+        return self.timing is not None or not self.sound
 
     def record(self) -> dict[str, Any]:
         """What goes into the JSON document."""
@@ -159,3 +166,25 @@ def _relate(group: Sequence[Row]) -> None:
 
 def _same(one: Entrant, other: Entrant) -> bool:
     return (one.name, one.isa, one.threads) == (other.name, other.isa, other.threads)
+
+
+def by_case(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each case."""
+    groups: dict[Workload, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.workload, []).append(row)
+    return list(groups.values())
+
+
+def untimed(rows: Sequence[Row]) -> Iterator[str]:
+    """Who was not timed in which cases, and why: a paragraph for each reason and its cases."""
+    cases: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if row.finding.problem is not None:
+            what = "Not timed" if row.sound else "FAILED"
+            cases.setdefault((what, row.finding.problem, str(row.entrant)), []).append(str(row.workload))
+    who: dict[tuple[str, str, str], list[str]] = {}
+    for (what, problem, name), where in cases.items():
+        who.setdefault((what, problem, ", ".join(where)), []).append(name)
+    for (what, problem, listed), names in who.items():
+        yield textwrap.fill(f"{what}: {', '.join(names)}: {problem} ({listed})", WIDTH, subsequent_indent="  ")

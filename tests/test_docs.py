@@ -153,6 +153,12 @@ def test_links_within_the_repository(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_definition_lists_are_not_used(page: Path) -> None:
+    """Neither the site nor GitHub knows them: both would show the colons."""
+    assert not re.findall(r"^: ", page.read_text("utf-8"), re.M)
+
+
 @pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
 def test_the_site_has_all_pages() -> None:
     docs = ROOT / "docs"

@@ -283,4 +283,4 @@ def test_bench_says_that_matplotlib_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main([*TINY, "--plot", "speed.png"]) == 1
-    assert "--plot needs matplotlib" in capsys.readouterr().err
+    assert "--plot: expected matplotlib to be installed" in capsys.readouterr().err

@@ -180,7 +180,7 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "posenc.plot: needs matplotlib; `pip install 'posenc[plot]'`\n"
+    assert done.stdout == "posenc.plot: expected matplotlib to be installed, got none; `pip install 'posenc[plot]'`\n"
 
 
 # ---- the command ----

@@ -14,11 +14,17 @@ from ._encoding import Encoding
 from ._grid import grid
 
 
-def target(ax: Any) -> Any:
+def matplotlib(who: str = "posenc.plot") -> Any:
+    """The package, or what to do where it is not."""
     try:
-        importlib.import_module("matplotlib")
+        return importlib.import_module("matplotlib")
     except ImportError as error:
-        raise ImportError("posenc.plot: needs matplotlib; `pip install 'posenc[plot]'`") from error
+        way = "`pip install 'posenc[plot]'`"
+        raise ImportError(f"{who}: expected matplotlib to be installed, got none; {way}") from error
+
+
+def target(ax: Any) -> Any:
+    matplotlib()
     if ax is None:
         return importlib.import_module("matplotlib.pyplot").gca()
     if not hasattr(ax, "imshow") or not hasattr(ax, "set_xlabel"):

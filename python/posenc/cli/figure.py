@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from posenc import _backend
+from posenc import _backend, _pictures
 from posenc.plot import COLOURS, GREY  # grey is for those who are not posenc
 
 from .arrays import memory_dtype
@@ -19,9 +19,9 @@ DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 def pyplot(who: str = "--plot", *, draw_to_files: bool = True) -> Any:
     """Matplotlib, drawing to files only unless told otherwise."""
     try:
-        matplotlib: Any = importlib.import_module("matplotlib")
-    except ImportError:
-        raise _backend.BackendError(f"{who} needs matplotlib (pip install 'posenc[plot]')") from None
+        matplotlib = _pictures.matplotlib(who)
+    except ImportError as error:
+        raise _backend.BackendError(str(error)) from None
     if draw_to_files:
         matplotlib.use("Agg")
     return importlib.import_module("matplotlib.pyplot")

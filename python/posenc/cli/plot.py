@@ -58,7 +58,7 @@ def _columns(text: str) -> list[int]:
 def run(args: argparse.Namespace) -> int:
     from posenc import _conventions, plot
 
-    plt = figure.pyplot("posenc plot", draw_to_files=args.output is not None)
+    plt = figure.pyplot("plot", draw_to_files=args.output is not None)
     if args.output:
         figure.check(args.output, "-o")
     draw = getattr(plot, args.kind)

@@ -381,8 +381,8 @@ def test_bases_that_lead_out_of_the_domain(parameters: dict) -> None:
         ({"axes": 2}, 7, "a multiple of 2 channels for 2 axes, got 7"),
         ({"axes": 3, "axis_widths": (2, 1, 1), "tile": 2}, 12, "a multiple of 8 channels for 3 axes in proportions (2"),
         ({"axes": 3, "axis_widths": "floor"}, 5, "at least 6 channels, got 5"),
-        ({"frequencies": [1, 2]}, 6, "a width of K = 2 frequencies, got 6, whose K is 3"),
-        ({"frequencies": [1, 2], "odd": "zero"}, 3, "a width of K = 2 frequencies, got 3, whose K is 1"),
+        ({"frequencies": [1, 2]}, 6, "a width of 4, for 2 frequencies, got 6"),
+        ({"frequencies": [1, 2], "odd": "zero"}, 3, "a width of 4, for 2 frequencies, got 3"),
         ({"freq_shift": 2}, 4, "freq_shift below K = 2.0, got 2.0"),
     ],
 )

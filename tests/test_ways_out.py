@@ -207,7 +207,7 @@ def test_there_is_a_way_out(shape: tuple[int, ...], keywords: dict[str, Any]) ->
         (posenc.Encoding(odd="error", tile=3), 7, "got 7; 6 or 12 channels would do"),
         (posenc.Encoding(axes=3, axis_widths=(2, 1, 1)), 30, "got 30; 28 or 32 channels would do"),
         (posenc.Encoding(axes=2, axis_widths="floor"), 3, "got 3; 4 channels would do"),
-        (posenc.Encoding(frequencies=[1.0, 0.1]), 8, "got 8, whose K is 4; 4 channels would do"),
+        (posenc.Encoding(frequencies=[1.0, 0.1]), 8, "got 8; 4 channels would do"),
         (posenc.Encoding(), 2**20 + 1, "got 1048577; 1048576 channels would do"),
     ],
 )

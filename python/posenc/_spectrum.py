@@ -226,7 +226,7 @@ def numbers_of(encoding: Encoding, width: int, axis: int) -> _frequencies.Number
     explicit = _fields.explicit(encoding, axis)
     if len(explicit) != count:
         raise ValueError(
-            f"encoding: expected a width of K = {len(explicit)} frequencies, got {width}, whose K is {count}"
+            f"encoding: expected a width of {2 * len(explicit)}, for {len(explicit)} frequencies, got {width}"
         )
     return _frequencies.Numbers(count, {}, scale, explicit)
 

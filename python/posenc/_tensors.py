@@ -103,6 +103,10 @@ def read(x: Any, name: str) -> NDArray[Any]:
     torch = _torch()
     with torch._C.DisableTorchFunctionSubclass():
         _refuse_strange(x, name)
+        if x.dtype == torch.bfloat16 and name == "mask":
+            raise TypeError(
+                f"mask: expected True or False, or 1 or 0, got {x.dtype}; choose where to cut, as `mask = mask > 0.5`"
+            )
         if x.dtype == torch.bfloat16:
             raise TypeError(
                 f"{name}: expected integers or float32 or float64 numbers, got {x.dtype}{_ways.TOO_COARSE}: make them "
@@ -140,9 +144,20 @@ def _to_floats(x: Any, name: str) -> str:
     return f"convert it, `{name} = {name}.to(torch.{'float64' if wide else 'float32'})`"
 
 
+def refuse_trace() -> None:
+    """Refuse to be recorded by torch.jit.trace, which takes what posenc writes for a constant."""
+    if _torch()._C._get_tracing_state() is not None:
+        raise RuntimeError(
+            "posenc: expected eager execution, torch.compile or torch.export, got torch.jit.trace, which would keep "
+            "what it sees computed for every input; use `torch.export.export(model, arguments)`, and posenc.torch in "
+            "the model"
+        )
+
+
 def _refuse_strange(x: Any, name: str) -> None:
     """Refuse a tensor that is not, as it stands, one block of this machine's memory."""
     torch = _torch()
+    refuse_trace()
     if torch.nn.parameter.is_lazy(x):
         raise ValueError(
             f"{name}: expected a tensor with memory of its own, got {type_name(x)}; run its module once, or give it a "

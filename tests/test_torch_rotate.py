@@ -93,6 +93,7 @@ def test_gradients_by_differences(call: str, route: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_transforms(dtype: Any) -> None:
     """Of both functions: posenc.rotate is differentiable within them, and refuses to be batched."""
     x, tangent = noise(dtype), noise(dtype).flip(0)

@@ -178,8 +178,8 @@ bool Torch::is_tensor(PyObject* object) noexcept {
     return tensor != nullptr && (Py_TYPE(object) == tensor || Py_TYPE(object) == parameter_);
 }
 
-// Modes see every operation on tensors, as those that trace, fake or count do; also the default device's. torch.jit.trace
-// is none of them.
+// Modes see every operation on tensors, as those that trace, fake or count do; also the default device's.
+// torch.jit.trace is none of them.
 bool Torch::has_modes() {
     PyObject* const tracing = PyObject_CallNoArgs(tracing_);
     Py_XDECREF(tracing);

@@ -132,7 +132,8 @@ class _Turn(NamedTuple):
         """The same bits in operations of torch, for what a transform has wrapped (vmap, forward mode ...)."""
         axis = _validate.integer(self.where.channel_axis, "channel_axis")
         dim = change.shape[axis]
-        cos, sin = [], []
+        cos: list[int] = []
+        sin: list[int] = []
         for run in _turns.runs(_conventions.resolve(self.how.encoding), dim):
             for columns, part in zip((cos, sin), run.columns, strict=True):
                 columns += range(dim)[part]

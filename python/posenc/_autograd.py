@@ -39,6 +39,8 @@ class _Add(torch.autograd.Function):  # type: ignore[misc]
 
 def _scaled(ctx: Any, change: Any) -> Any:
     """What a change of the sum is for one of `x`, and the other way round: both are linear."""
+    if ctx.scale == 1.0:
+        return change
     product = change * ctx.scale
     return product if ctx.scaled is None else torch.where(ctx.scaled, product, change)
 

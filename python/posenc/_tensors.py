@@ -7,7 +7,10 @@ grad, carries a tangent, is a lazy negation): none of these may be written behin
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import mmap
+import os
 import sys
 from typing import Any
 
@@ -16,6 +19,10 @@ from numpy.typing import NDArray
 
 from . import _ways
 from ._dtypes import BFLOAT16, EXPECTED, FLOATS, type_name
+
+# Bytes of a new tensor from which on huge pages are asked for; NumPy has the same. On Zen 4 under Linux a sum of 48 MiB
+# takes 30 ms into new pages of 4 KiB, 11 ms into those of 2 MiB, and 8 ms into memory that has been touched before.
+HUGE = 4 * 2**20
 
 
 def is_tensor(x: Any) -> bool:
@@ -66,12 +73,38 @@ def empty_like(x: Any, shape: tuple[int, ...] | None = None) -> Any:
     with torch._C.DisableTorchFunctionSubclass():
         try:
             if shape is not None:
-                return torch.empty(shape, dtype=x.dtype, device="cpu")
-            return torch.empty_like(x.detach(), device="cpu")
+                made = torch.empty(shape, dtype=x.dtype, device="cpu")
+            else:
+                made = torch.empty_like(x.detach(), device="cpu")
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from None
             raise
+        size = made.numel() * made.element_size()
+        if size >= HUGE:
+            _advise(made.data_ptr(), size)
+        return made
+
+
+@functools.cache
+def _madvise() -> Any:
+    """The system's `madvise`, where there is one that knows of huge pages, and nobody told NumPy not to use it."""
+    if not hasattr(mmap, "MADV_HUGEPAGE") or os.environ.get("NUMPY_MADVISE_HUGEPAGE", "1") == "0":
+        return None
+    try:
+        call = ctypes.CDLL(None).madvise
+    except (AttributeError, OSError):
+        return None
+    call.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    return call
+
+
+def _advise(address: int, size: int) -> None:
+    """Ask for huge pages, as NumPy does for its arrays and torch for none; a system that has none says no."""
+    madvise = _madvise()
+    if madvise is not None:
+        first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
+        madvise(first, address + size - first, mmap.MADV_HUGEPAGE)
 
 
 def view(x: Any, name: str, write: bool) -> NDArray[Any]:

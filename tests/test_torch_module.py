@@ -236,6 +236,7 @@ def test_tables_of_the_same_encoding(name: str) -> None:
     assert not load(name, table(encoding="whisper"), encoding="whisper")
     assert not load(name, pe[:1])
     assert not load(name, torch.nn.Parameter(pe))
+    assert not load(name, pe.to_sparse())
     assert not load(name, pe.to("meta"))
 
 

@@ -159,6 +159,25 @@ def test_new_tensors_have_the_strides_that_torch_gives(backend: str) -> None:
         assert torch.equal(got, x + torch.from_numpy(posenc.encode(*x.shape[-2:])))
 
 
+@pytest.mark.skipif(
+    not np.from_dlpack(torch.zeros(1)).flags.writeable, reason="this torch does not tell NumPy what may be written"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_storages_may_still_be_resized(dtype: Any, backend: str) -> None:
+    """As FSDP frees those of parameters, and fills them again."""
+    x = ones(dtype=dtype)
+    table = torch.nn.Parameter(ones(dtype=dtype))
+    made = [
+        posenc.add_(x, backend=backend),
+        posenc.add(x, backend=backend),
+        posenc.rotate(x, "rope_hf", backend=backend),
+        posenc.embed(torch.tensor([1, 0]), table, backend=backend),
+        table,
+    ]
+    for tensor in made:
+        tensor.untyped_storage().resize_(0)
+
+
 def mapping_flags(address: int) -> list[str]:
     """What Linux notes of the mapping of an address: "hg" is that huge pages were asked for."""
     within = False

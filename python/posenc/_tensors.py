@@ -7,6 +7,7 @@ grad, carries a tangent, is a lazy negation): none of these may be written behin
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import mmap
@@ -157,8 +158,15 @@ def written(x: Any) -> None:
 
 def _numpy(plain: Any, name: str) -> NDArray[Any]:
     torch = _torch()
+    bits = plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain
+    if bits.numel() and bits.dtype != torch.bool:
+        # FSDP frees and fills again what it gathered; a storage that `numpy()` has seen may not be resized any more.
+        with contextlib.suppress(BufferError, RuntimeError, TypeError, ValueError):
+            lent: NDArray[Any] = np.from_dlpack(bits)
+            if lent.flags.writeable:  # older NumPy says that nothing is
+                return lent
     try:
-        array: NDArray[Any] = (plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain).numpy()
+        array: NDArray[Any] = bits.numpy()
     except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(
             f"{name}: expected a tensor that NumPy can view, got {type_name(plain)} of {plain.dtype}: {error}; "

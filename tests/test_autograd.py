@@ -65,6 +65,13 @@ def test_gradients_by_differences(call: str) -> None:
     assert torch.autograd.gradgradcheck(function, leaf())
 
 
+def test_a_gradient_that_stays_as_it_is_is_not_copied() -> None:
+    x, above = leaf(torch.float32), torch.ones(SHAPE)
+    for mask in (None, MASK):
+        (gradient,) = torch.autograd.grad(posenc.add(x, mask=mask), x, above)
+        assert gradient.data_ptr() == above.data_ptr()
+
+
 def test_rounding_of_the_factor_is_that_of_the_sum() -> None:
     # In bfloat16 the product is computed in float32 and rounded once: with 1.3 rounded to bfloat16 it would be another.
     x = torch.ones(2, 4, dtype=torch.bfloat16, requires_grad=True)

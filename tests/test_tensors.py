@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import posenc
 import pytest
+from posenc import _tensors
 
 from .ways import follow, follow_all, ways
 
@@ -155,6 +157,67 @@ def test_new_tensors_have_the_strides_that_torch_gives(backend: str) -> None:
         got = posenc.add(x, backend=backend)
         assert got.stride() == torch.empty_like(x).stride()
         assert torch.equal(got, x + torch.from_numpy(posenc.encode(*x.shape[-2:])))
+
+
+@pytest.mark.skipif(
+    not np.from_dlpack(torch.zeros(1)).flags.writeable, reason="this torch does not tell NumPy what may be written"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_storages_may_still_be_resized(dtype: Any, backend: str) -> None:
+    """As FSDP frees those of parameters, and fills them again."""
+    x = ones(dtype=dtype)
+    table = torch.nn.Parameter(ones(dtype=dtype))
+    made = [
+        posenc.add_(x, backend=backend),
+        posenc.add(x, backend=backend),
+        posenc.rotate(x, "rope_hf", backend=backend),
+        posenc.embed(torch.tensor([1, 0]), table, backend=backend),
+        table,
+    ]
+    for tensor in made:
+        tensor.untyped_storage().resize_(0)
+
+
+def mapping_flags(address: int) -> list[str]:
+    """What Linux notes of the mapping of an address: "hg" is that huge pages were asked for."""
+    within = False
+    for line in Path("/proc/self/smaps").read_text("ascii", errors="replace").splitlines():
+        first, _, rest = line.partition(" ")
+        if "-" in first and not first.endswith(":"):
+            low, high = (int(part, 16) for part in first.split("-"))
+            within = low <= address < high
+        elif within and first == "VmFlags:":
+            return rest.split()
+    return []
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists() or not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="there are no huge pages to ask for, or nothing tells",
+)
+def test_large_new_tensors_ask_for_huge_pages() -> None:
+    x = torch.zeros(64, 2**17, requires_grad=True)  # 32 MiB, the most that the allocator ever takes from its heap
+    made = {
+        "add": posenc.add(x),
+        "add, without gradient": posenc.add(x.detach()),
+        "rotate": posenc.rotate(x, "rope_hf"),
+        "embed": posenc.embed(torch.arange(64), x),
+        "encode": posenc.encode(64, 2**17, dtype=torch.float32),
+    }
+    for name, tensor in made.items():
+        middle = tensor.data_ptr() + tensor.nbytes // 2
+        assert "hg" in mapping_flags(middle), name
+
+
+def test_nobody_is_asked_for_huge_pages_that_numpy_must_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMPY_MADVISE_HUGEPAGE", "0")
+    _tensors._madvise.cache_clear()
+    try:
+        assert _tensors._madvise() is None
+        large = torch.zeros(16, 2**17)
+        assert torch.equal(posenc.add(large), posenc.add_(large))
+    finally:
+        _tensors._madvise.cache_clear()
 
 
 def test_subclasses_that_have_memory_are_written(backend: str) -> None:

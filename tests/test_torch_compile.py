@@ -46,6 +46,15 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+STARTS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda x, start: posenc.torch.add(x, start=start, x_scale="sqrt_dim"),
+    "rotate": lambda x, start: posenc.torch.rotate(x, "rope_hf", start=start),
+    "image": lambda x, start: posenc.torch.add(x[None], start=start, encoding="mae"),
+    "image, one axis": lambda x, start: posenc.torch.add(x[None], start=(2, start), encoding="mae"),
+    "embed": lambda x, start: posenc.torch.embed((x[..., 0].abs() * 3).long(), TABLE, start=start),
+}
+
+
 def inputs(dtype: Any = torch.float32) -> list[Any]:
     generator = torch.Generator().manual_seed(0)
     return [torch.rand(3, length, 8, generator=generator).to(dtype) - 0.25 for length in LENGTHS]
@@ -67,6 +76,18 @@ def test_starts_of_decoding() -> None:
     for start in (2, 3, 4, 100, 10**6):
         assert torch.equal(compiled(x, start), posenc.add(x, start=start))
     assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("call", STARTS)
+def test_one_graph_for_all_starts(call: str, dynamic: bool | None) -> None:
+    for starts in ((0, 1, 2, 100, -3), (0.5, 7.0, -3.25, 1e6, 2.0), [torch.tensor(n) for n in (0, 1, 5, 100, -3)]):
+        torch._dynamo.reset()
+        counter = pytest.importorskip("torch._dynamo.testing").CompileCounterWithBackend("aot_eager")
+        compiled = torch.compile(STARTS[call], fullgraph=True, dynamic=dynamic, backend=counter)
+        for x, start in zip(inputs(), starts, strict=True):
+            assert torch.equal(compiled(x, start), STARTS[call](x, start))
+        assert counter.frame_count <= 2
 
 
 def test_another_encoding_is_another_graph() -> None:
@@ -162,7 +183,16 @@ def test_export(strict: bool) -> None:
 
 def test_trace_is_refused() -> None:
     module = posenc.torch.PositionalEncoding(8, batch_first=True).eval()
-    for function in (module, posenc.torch.add, lambda x: posenc.torch.encode(5, 8) + x):
+    for function in (
+        module,
+        posenc.torch.add,
+        lambda x: posenc.torch.encode(5, 8) + x,
+        lambda x: posenc.torch.rotate(x, "rope_hf"),
+        posenc.add,
+        lambda x: posenc.add_(x * 1),
+        lambda x: posenc.rotate(x, "rope_hf"),
+        lambda x: posenc.fill_(x * 1, start=3, backend="numpy"),
+    ):
         with (
             pytest.warns(DeprecationWarning, match=r"torch\.jit\.trace"),
             pytest.raises(RuntimeError, match=r"got torch\.jit\.trace.*`torch\.export\.export"),

@@ -14,6 +14,8 @@ import posenc.torch  # noqa: E402
 from posenc import _threads  # noqa: E402
 from posenc.torch import _functions, _ops  # noqa: E402
 
+from .ways import ways  # noqa: E402
+
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 LENGTH = 5
 REAL = [[1, 0, 1, 1, 0], [0, 1, 1, 1, 1]]
@@ -185,6 +187,9 @@ def test_ids_are_checked() -> None:
             posenc.torch.embed(torch.tensor(wrong), table.detach())
     with pytest.raises(IndexError, match=r"^ids: expected ids of the 9 rows of table, .* ids\[0, 1\] = 9"):
         posenc.torch.embed(torch.tensor([[0, 9]]), table)
+    for ids in (None, "abc", [[0], [1, 2]]):
+        with pytest.raises(TypeError, match=r"^ids: expected a tensor, or what torch makes one of"):
+            posenc.torch.embed(ids, table)
     for ids in (torch.tensor([0.0]), torch.tensor([True])):
         with pytest.raises(TypeError, match=r"^ids: expected integers, got torch"):
             posenc.torch.embed(ids, table)
@@ -209,6 +214,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Any, str]] = {
     "half start": ({"start": torch.tensor(1.0).half()}, TypeError, "start"),
     "far start": ({"start": 2**53}, ValueError, "start"),
     "mask of floats": ({"mask": torch.zeros(LENGTH)}, TypeError, "mask"),
+    "mask of bfloat16": ({"mask": torch.zeros(LENGTH).bfloat16()}, TypeError, "mask"),
     "mask of another length": ({"mask": torch.zeros(LENGTH - 1, dtype=torch.int)}, ValueError, "mask"),
     "word": ({"x_scale": "2"}, ValueError, "x_scale"),
     "true scale": ({"x_scale": True}, TypeError, "x_scale"),
@@ -222,6 +228,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Any, str]] = {
     "ragged positions": ({"positions": [[1], [2, 3]]}, (TypeError, ValueError), "positions"),
     "times": ({"positions": np.arange(LENGTH).astype("M8[s]")}, TypeError, "positions"),
     "text for a mask": ({"mask": "abc"}, TypeError, "mask"),
+    "a start for each cell": ({"encoding": "mae", "start": torch.zeros(2, 2)}, ValueError, "(start|x)"),
     "one grid": ({"encoding": "mae"}, ValueError, "x"),
     "no coordinates": ({"encoding": "mae", "positions": torch.zeros(LENGTH)}, ValueError, "positions"),
     "three coordinates": ({"encoding": "mae", "positions": torch.zeros(LENGTH, 3)}, ValueError, "positions"),
@@ -243,8 +250,13 @@ def test_refused_arrays(route: str) -> None:
         posenc.torch.add(np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"^x: expected at least 2 dim.*`x\[None\]`"):
         posenc.torch.add(torch.ones(3))
-    with pytest.raises(TypeError, match=r"^dtype: expected float32, .* got torch\.int32"):
-        posenc.torch.encode(3, 4, dtype=torch.int32)
+    for dtype, text in (
+        (torch.int32, r"torch\.int32"),
+        (np.float32, "<class 'numpy"),
+        ("float32", "'float32'"),
+    ):
+        with pytest.raises(TypeError, match=rf"^dtype: expected float32, .* got {text}.*; use `dtype=torch\.float32`"):
+            posenc.torch.encode(3, 4, dtype=dtype)
     with pytest.raises(TypeError, match=r"^positions: expected an integer, or .*at least 1 dim"):
         posenc.torch.encode(torch.tensor(3), 4)
     with pytest.raises(ValueError, match=r"^positions: expected at least 0"):
@@ -259,6 +271,34 @@ def test_refused_arrays(route: str) -> None:
         posenc.torch.add(torch.empty(3, 0))
     with pytest.raises(ValueError, match=r"^x: expected at least 2 dim"):
         posenc.torch.add(torch.empty(()))
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
+def test_nested_tensors() -> None:
+    parts = [noise(3, 8), noise(5, 8).requires_grad_()]
+    ids = torch.nested.nested_tensor([torch.tensor([0, 1]), torch.tensor([2])], layout=torch.jagged)
+    with pytest.raises(TypeError, match=r"^ids: expected a dense tensor, got a nested one"):
+        posenc.torch.embed(ids, noise(3, 8))
+    with pytest.raises(TypeError, match=r"^positions: expected a dense tensor, got a nested one"):
+        posenc.torch.encode(ids, 8)
+    module = posenc.torch.PositionalEncoding(8, 0.0, batch_first=True)
+    for layout in (torch.strided, torch.jagged):
+        for function, plain in {
+            posenc.torch.add: posenc.add,
+            module: posenc.add,
+            lambda x: posenc.torch.rotate(x, "rope_hf"): lambda x: posenc.rotate(x, "rope_hf"),
+        }.items():
+            nested = torch.nested.as_nested_tensor(parts, layout=layout)
+            with pytest.raises(TypeError, match=r"^x: expected a dense tensor, got a nested one") as error:
+                function(nested)
+            (code,) = ways(str(error.value))
+            parts[1].grad = None
+            scope = {"x": nested, "torch": torch, "posenc": posenc, "encoding": "rope_hf"}
+            exec(code, scope)
+            for got, part in zip(scope["x"].unbind(), parts, strict=True):
+                same(got.detach(), plain(part).detach())
+            scope["x"].unbind()[1].sum().backward()
+            assert parts[1].grad.any()
 
 
 # ---- autograd, transforms, modes ------------------------------------------------------------------------------------
@@ -278,6 +318,7 @@ def test_gradients_by_differences(call: str, route: str) -> None:
     assert torch.autograd.gradgradcheck(function, x)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_transforms() -> None:
     x = noise(2, LENGTH, 8)
     add = posenc.torch.add
@@ -301,6 +342,17 @@ def test_transforms() -> None:
     same(value, posenc.add(x, x_scale=3.0))
     same(tangent, 3.0 * x)
     assert torch.func.jacrev(add)(x[0, :2, :3]).shape == (2, 3, 2, 3)
+
+
+@pytest.mark.thread_unsafe(reason="one forward mode of autograd for all threads")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:Attempted to insert:UserWarning")
+@pytest.mark.parametrize("keywords", [{}, {"positions": noise(LENGTH), "mask": torch.tensor(REAL[0])}])
+def test_linearize(keywords: dict[str, Any]) -> None:
+    """Which computes rows of known positions beforehand, below autograd and within its forward mode."""
+    x = noise(2, LENGTH, 8)
+    value, change = torch.func.linearize(lambda x: posenc.torch.add(x, **keywords), x)
+    same(value, posenc.add(x, **keywords))
+    same(change(x), x)
 
 
 @pytest.mark.thread_unsafe(reason="torch traces in one thread at a time")

@@ -13,6 +13,7 @@ import threading
 import warnings
 from typing import Any
 
+import numpy as np
 import posenc
 import pytest
 
@@ -157,20 +158,27 @@ def test_refusals() -> None:
         ((8, 0.1, 5.5), {}, TypeError, "max_len"),
         ((8,), {"batch_first": 1}, TypeError, "batch_first"),
         ((8,), {"batch_first": None}, TypeError, "batch_first"),
-        ((8,), {"scale": "dim"}, ValueError, "x_scale"),
-        ((8,), {"scale": float("inf")}, ValueError, "x_scale"),
+        ((8, "0.1"), {}, TypeError, "dropout"),
+        ((8, True), {}, TypeError, "dropout"),
+        ((8, None), {}, TypeError, "dropout"),
+        ((8, 1.5), {}, ValueError, "dropout"),
+        ((8, float("nan")), {}, ValueError, "dropout"),
+        ((8,), {"scale": "dim"}, ValueError, "scale"),
+        ((8,), {"scale": float("inf")}, ValueError, "scale"),
+        ((8,), {"scale": torch.ones((), requires_grad=True)}, ValueError, "scale"),
         ((8,), {"encoding": "no such name"}, ValueError, "encoding"),
         ((7,), {"encoding": "whisper"}, ValueError, "encoding"),
         ((8,), {"encoding": "mae", "batch_first": False}, ValueError, "batch_first"),
     ):
-        with pytest.raises(error, match=f"^{name}: expected "):
+        with pytest.raises(error, match=f"^{name}: expected ") as caught:
             PositionalEncoding(*arguments, **{"batch_first": True} | keywords)
-    with pytest.raises(ValueError, match="dropout"):
-        PositionalEncoding(8, 1.5, batch_first=True)
+        assert "x_scale" not in str(caught.value)
+    PositionalEncoding(np.int64(8), np.float32(0.5), np.int64(5000), batch_first=True)
     with pytest.raises(ValueError, match=r"^x: expected 8 channels in the last dimension, got shape \(2, 8, 5\); "):
         PositionalEncoding(8, batch_first=True)(noise(2, 8, 5))
-    with pytest.raises(TypeError, match=r"^x: expected a torch\.Tensor"):
-        PositionalEncoding(8, batch_first=True)(noise(2, 5, 8).numpy())
+    for x in (noise(2, 5, 8).numpy(), noise(2, 5, 8).tolist(), None):
+        with pytest.raises(TypeError, match=r"^x: expected a torch\.Tensor"):
+            PositionalEncoding(8, batch_first=True)(x)
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------
@@ -226,6 +234,7 @@ def test_tables_of_the_same_encoding(name: str) -> None:
     assert not load(name, table(encoding="whisper"), encoding="whisper")
     assert not load(name, pe[:1])
     assert not load(name, torch.nn.Parameter(pe))
+    assert not load(name, pe.to_sparse())
     assert not load(name, pe.to("meta"))
 
 

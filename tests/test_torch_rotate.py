@@ -79,6 +79,79 @@ def test_a_tensor_that_requires_grad_is_not_turned_in_place() -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.thread_unsafe(reason="one forward mode of autograd for all threads")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_gradients_by_differences(call: str, route: str) -> None:
+    x = noise(torch.float64)[:, :, :, :8].contiguous().requires_grad_()
+    options = CALLS[call] | ({"encoding": posenc.Encoding(axes=2)} if call == "axes" else {})
+    if call == "axes":
+        options["positions"] = np.ones((5, 2))
+    function = lambda x: posenc.torch.rotate(x, **options)  # noqa: E731
+    every = {"check_forward_ad": True, "check_batched_grad": True, "check_batched_forward_grad": True}
+    assert torch.autograd.gradcheck(function, x, **every)
+    assert torch.autograd.gradgradcheck(function, x, check_batched_grad=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_transforms(dtype: Any) -> None:
+    """Of both functions: posenc.rotate is differentiable within them, and refuses to be batched."""
+    x, tangent = noise(dtype), noise(dtype).flip(0)
+    for keywords in (
+        {"encoding": "rope_meta", "start": 3},
+        {"encoding": "rope_hf", "mask": POSITIONS % 3 > 0, "positions": POSITIONS},
+    ):
+        want = posenc.rotate(tangent, **keywords)
+        for rotate in (posenc.rotate, posenc.torch.rotate):
+            function = lambda x, rotate=rotate, keywords=keywords: rotate(x, **keywords)  # noqa: E731
+            assert torch.equal(torch.func.jvp(function, (x,), (tangent,))[1], want)
+            above = torch.stack([tangent, x])
+            leaf = x.clone().requires_grad_()
+            one_by_one = [torch.autograd.grad(function(leaf), leaf, each)[0] for each in above]
+            (batched,) = torch.autograd.grad(function(leaf), leaf, above, is_grads_batched=True)
+            assert torch.equal(batched, torch.stack(one_by_one))
+            assert torch.equal(torch.vmap(lambda t, f=function: torch.func.vjp(f, x)[1](t)[0])(above), batched)
+    batch = torch.stack([x, tangent])
+    got = torch.vmap(lambda x: posenc.torch.rotate(x, "rope_hf", start=2))(batch)
+    assert torch.equal(got, posenc.rotate(batch, "rope_hf", start=2))
+
+
+@pytest.mark.parametrize("axes", [{"channel_axis": 1}, {"channel_axis": -2, "seq_axis": 0}, {"seq_axis": 1}])
+def test_batched_gradients_along_other_axes(axes: dict[str, int]) -> None:
+    x = torch.arange(3.0 * 4 * 6).reshape(3, 4, 6).requires_grad_()
+    above = torch.stack([x.detach() + 1.0, 2.0 - x.detach()])
+    function = lambda x: posenc.rotate(x, "rope_hf", start=5, **axes)  # noqa: E731
+    (batched,) = torch.autograd.grad(function(x), x, above, is_grads_batched=True)
+    assert torch.equal(batched, torch.stack([torch.autograd.grad(function(x), x, each)[0] for each in above]))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("call", "dtype"),
+    [
+        *(("halves", dtype) for dtype in DTYPES),
+        *((call, torch.bfloat16) for call in ("pairs", "amplitude", "positions")),
+        *((call, torch.float32) for call in ("inverse", "tiles", "axes")),
+    ],
+    ids=str,
+)
+def test_bits_of_inductor(call: str, dtype: Any) -> None:
+    """Of results and gradients, at lengths that one graph serves: products and sums are not contracted."""
+    lengths = (5,) if "positions" in CALLS[call] else (5, 30, 7)
+    compiled = torch.compile(lambda x: posenc.torch.rotate(x, **CALLS[call]), fullgraph=True)
+    for length in lengths:
+        x = torch.randn(2, 3, length, 16, generator=torch.Generator().manual_seed(length)).to(dtype)
+        above = x.flip(0)
+        got, want = x.clone().requires_grad_(), x.clone().requires_grad_()
+        results = compiled(got), posenc.torch.rotate(want, **CALLS[call])
+        assert torch.equal(*results)
+        for result in results:
+            result.backward(above)
+        assert torch.equal(got.grad, want.grad)
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_compiled(call: str) -> None:
     compiled = torch.compile(lambda x: posenc.torch.rotate(x, **CALLS[call]), fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(noise()), posenc.rotate(noise(), **CALLS[call]))

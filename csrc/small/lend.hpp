@@ -48,7 +48,7 @@ private:
     PyTypeObject *parameter_ = nullptr, *dtype_ = nullptr;
     PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
              *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr,
-             *function_modes_ = nullptr, *dispatch_modes_ = nullptr;
+             *function_modes_ = nullptr, *dispatch_modes_ = nullptr, *tracing_ = nullptr;
     std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
     const dlpack::ExchangeApi* api_ = nullptr;
     std::atomic<PyTypeObject*> tensor_{nullptr};

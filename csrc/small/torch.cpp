@@ -139,6 +139,7 @@ bool Torch::find_alone() {
     forward_ = attribute(module, {"autograd", "forward_ad"});
     function_modes_ = attribute(module, {"_C", "_len_torch_function_stack"});
     dispatch_modes_ = attribute(module, {"_C", "_len_torch_dispatch_stack"});
+    tracing_ = attribute(module, {"_C", "_get_tracing_state"});
     empty_like_ = attribute(module, {"empty_like"});
     empty_ = attribute(module, {"empty"});
     PyObject* const dtype = attribute(module, {"dtype"});
@@ -154,8 +155,8 @@ bool Torch::find_alone() {
     const bool complete = tensor != nullptr && parameter != nullptr && keys_ != nullptr && grad_enabled_ != nullptr &&
                           inference_ != nullptr && count_ != nullptr && forward_ != nullptr && empty_ != nullptr &&
                           empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr &&
-                          function_modes_ != nullptr && dispatch_modes_ != nullptr && api != nullptr &&
-                          api->borrow != nullptr;
+                          function_modes_ != nullptr && dispatch_modes_ != nullptr && tracing_ != nullptr &&
+                          api != nullptr && api->borrow != nullptr;
     if (!complete) {
         // Half-imported modules have not got everything yet.
         PyObject* const spec = attribute(module, {"__spec__", "_initializing"});
@@ -178,7 +179,14 @@ bool Torch::is_tensor(PyObject* object) noexcept {
 }
 
 // Modes see every operation on tensors, as those that trace, fake or count do; also the default device's.
+// torch.jit.trace is none of them.
 bool Torch::has_modes() {
+    PyObject* const tracing = PyObject_CallNoArgs(tracing_);
+    Py_XDECREF(tracing);
+    if (tracing != Py_None) {
+        PyErr_Clear();
+        return true;
+    }
     for (PyObject* const count : {function_modes_, dispatch_modes_}) {
         PyObject* const modes = PyObject_CallNoArgs(count);
         const bool none = modes != nullptr && PyLong_AsLong(modes) == 0;

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _apply, _lookup, _validate
+from . import _apply, _conventions, _lookup, _turns, _validate
 from ._apply import How
 from ._where import Where
 
@@ -39,6 +39,8 @@ class _Add(torch.autograd.Function):  # type: ignore[misc]
 
 def _scaled(ctx: Any, change: Any) -> Any:
     """What a change of the sum is for one of `x`, and the other way round: both are linear."""
+    if ctx.scale == 1.0:
+        return change
     product = change * ctx.scale
     return product if ctx.scaled is None else torch.where(ctx.scaled, product, change)
 
@@ -108,36 +110,79 @@ def embed(call: Callable[..., Any], ids: Any, table: Any, x_scale: Any, **keywor
     return _Embed.apply(table, _Rows(call, ids, x_scale, keywords), scale)
 
 
+class _Turn(NamedTuple):
+    """What `posenc.rotate` was asked for: a turn of pairs of columns, or back, which is its transpose."""
+
+    inverse: bool
+    where: Where
+    how: How
+
+    @property
+    def transposed(self) -> _Turn:
+        return self._replace(inverse=not self.inverse)
+
+    def rotate(self, x: Any, gradient: bool) -> Any:
+        """`x`, turned by posenc. As a gradient, it may be turned back where an amplitude forbids an inverse."""
+        operands = _apply.turned(x, None, self.inverse, gradient and self.inverse)
+        return _apply.apply(operands, self.where, self.how)
+
+    def change(self, change: Any) -> Any:
+        """What the turn makes of a gradient or a tangent."""
+        return _Rotate.apply(change, self, True) if _has_memory(change) else self._by_torch(change)
+
+    def _by_torch(self, change: Any) -> Any:
+        """The same bits in operations of torch, for what a transform has wrapped (vmap, forward mode ...)."""
+        axis = _validate.integer(self.where.channel_axis, "channel_axis")
+        dim = change.shape[axis]
+        cos: list[int] = []
+        sin: list[int] = []
+        for run in _turns.runs(_conventions.resolve(self.how.encoding), dim):
+            for columns, part in zip((cos, sin), run.columns, strict=True):
+                columns += range(dim)[part]
+        partner = np.arange(dim)
+        partner[cos + sin] = sin + cos
+        # What becomes of ones in the columns of sines, and of ones in all others, are the two factors of each column.
+        wide = np.float64 if change.dtype == torch.float64 else np.float32
+        of_sines = np.isin(np.arange(dim), sin).reshape(-1, *[1] * (-axis - 1 if axis < 0 else change.ndim - axis - 1))
+        ones = np.broadcast_to(of_sines.astype(wide), change.shape)
+        a, b = self.rotate(1 - ones, True), self.rotate(ones, True)
+        own, other = (torch.from_numpy(np.where(of_sines, *pair)) for pair in ((b, a), (a, b)))
+        kind = own.dtype
+        beside = change.to(kind).index_select(axis, torch.from_numpy(partner))
+        return (change.to(kind) * own + beside * other).to(change.dtype)
+
+
 class _Rotate(torch.autograd.Function):  # type: ignore[misc]
-    """The turn of pairs, which is linear: turned back, times the amplitude, is its transpose."""
+    """The turn of pairs, which is linear."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Any, forth: Callable[[Any], Any], back: Callable[[Any], Any]) -> Any:
-        return forth(x)
+    def forward(x: Any, turn: _Turn, gradient: bool) -> Any:
+        return turn.rotate(x, gradient)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        _, ctx.forth, ctx.back = inputs
+        _, ctx.turn, _ = inputs
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> tuple[Any, None, None]:
-        return _Rotate.apply(gradient, ctx.back, ctx.forth), None, None
+        return ctx.turn.transposed.change(gradient), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Any, *_: None) -> Any:
-        return ctx.forth(tangent)
+        return ctx.turn.change(tangent)
+
+
+def _has_memory(x: Any) -> bool:
+    """Whether `x` is no wrapper of a transform: the older vmap's, of batched gradients, have no other mark."""
+    try:
+        x.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
 
 
 def rotate(x: Any, inverse: Any, where: Where, how: How) -> Any:
     """`posenc.rotate`, with a gradient for `x`."""
-
-    def forth(plain: Any) -> Any:
-        return _apply.apply(_apply.turned(plain, None, inverse), where, how)
-
-    def back(plain: Any) -> Any:
-        gradient = not inverse  # of a turn back, amplitude 1, it is a turn
-        return _apply.apply(_apply.turned(plain, None, False, gradient), where, how)
-
-    return _Rotate.apply(x, forth, back)
+    return _Rotate.apply(x, _Turn(inverse, where, how), False)

@@ -25,7 +25,7 @@ def take(state_dict: dict[str, Any], prefix: str, dim: int, encoding: Encoding, 
         value = state_dict.pop(f"{prefix}{name}", None)
         if not isinstance(value, torch.Tensor) or value.is_meta or name in DUMMIES:
             continue
-        plain = value.detach().cpu()
+        plain = value.detach().cpu().to_dense()
         if name in FREQUENCIES:
             text = _other_frequencies(plain, dim, encoding)
         elif dim in plain.shape:

@@ -66,6 +66,7 @@ def encode(
             [-0.3496,  0.9375]], dtype=torch.bfloat16)
     """
     kind = torch.get_default_dtype() if dtype is None else dtype
+    _graph.floats(kind, "dtype")
     given: Any = length_or_positions
     tensor = isinstance(given, torch.Tensor)
     if tensor and given.requires_grad and torch.is_grad_enabled():
@@ -76,7 +77,6 @@ def encode(
         place = given.device if tensor else torch.empty(0).device
     if place.type == "cpu" and direct(*([given] if tensor else [])):
         return posenc.encode(given, dim, start=start, encoding=encoding, dtype=kind)
-    _graph.floats(kind, "dtype")
     width: Any = dim
     if isinstance(width, np.integer):
         width = int(width)
@@ -167,8 +167,7 @@ def added(
     sequence_first: bool = False,
 ) -> torch.Tensor:
     """`add`, also for (L, ..., D), with positions and mask of shapes (L,) or (L, ...)."""
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}; posenc.add takes other arrays")
+    _refuse_other(x, "add")
     if isinstance(positions, torch.Tensor) and positions.requires_grad and torch.is_grad_enabled():
         raise _graph.trained("positions")
     if direct(x, *[given for given in (start, positions, mask) if isinstance(given, torch.Tensor)]):
@@ -189,6 +188,19 @@ def added(
     if mask is not None:
         mask = _last(mask if isinstance(mask, torch.Tensor) else torch.as_tensor(mask))
     return _graph.add(x.movedim(0, -2), start, positions, mask, x_scale, encoding).movedim(-2, 0)
+
+
+def _refuse_other(x: Any, verb: str) -> None:
+    """Refuse what is no dense tensor."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}; posenc.{verb} takes other arrays")
+    part = "part" if verb == "add" else "part, encoding"
+    _graph.dense(
+        x,
+        "x",
+        "take its parts, `x = torch.nested.as_nested_tensor([posenc.torch."
+        f"{verb}({part}) for part in x.unbind()], layout=x.layout)`",
+    )
 
 
 def _last(values: torch.Tensor) -> torch.Tensor:
@@ -240,8 +252,7 @@ def rotate(
     >>> q.grad[0, 0, 1]
     tensor([ 0.5403,  0.9999, -0.8415, -0.0100])
     """
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}; posenc.rotate takes other arrays")
+    _refuse_other(x, "rotate")
     if isinstance(positions, torch.Tensor) and positions.requires_grad and torch.is_grad_enabled():
         raise _graph.trained("positions")
     if direct(x, *[given for given in (start, positions, mask) if isinstance(given, torch.Tensor)]):
@@ -306,7 +317,8 @@ def embed(
         raise (ValueError if isinstance(table, torch.Tensor) else TypeError)(
             f"table: expected a torch.Tensor of shape (V, D), got {came}; the weight of an nn.Embedding is one"
         )
-    rows = ids if isinstance(ids, torch.Tensor) else torch.as_tensor(ids, device=table.device)
+    rows = ids if isinstance(ids, torch.Tensor) else _graph.tensor(ids, "ids").to(table.device)
+    _graph.dense(rows, "ids")
     if rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
         raise TypeError(f"ids: expected integers, got {rows.dtype}; `ids = ids.long()` if they are whole numbers")
     if not rows.ndim:

@@ -7,6 +7,7 @@ posenc itself, which Dynamo does not trace.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from . import _ops
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 HALVES = (torch.float16, torch.bfloat16)
 TOO_LARGE = (2.0 - 2.0**-24) * 2.0**127  # what float32 rounds to infinity
-EXPECTED = "float32, float64, float16 or bfloat16"
+EXPECTED = "float32, float64, float16 or bfloat16"  # of torch
 
 
 def add(x: torch.Tensor, start: Any, positions: Any, mask: Any, x_scale: Any, encoding: Any) -> torch.Tensor:
@@ -41,7 +42,8 @@ def rotate(x: torch.Tensor, start: Any, positions: Any, mask: Any, encoding: Any
     rows, real = _beside(x, start, positions, mask, encoding)
     half = x.dtype in HALVES
     wide = x.float() if half else x
-    runs, order = _ops.paired(encoding, int(x.shape[-1]), inverse)
+    dim = operator.index(x.shape[-1])  # a number, also where a graph has symbols for all sizes (`dynamic=True`)
+    runs, order = _ops.paired(encoding, dim, inverse)
     columns, alone = [], 2 * sum(number for _, _, number, _ in runs)
     for cos, sin, number, step in runs:
         reach = (number - 1) * step + 1
@@ -93,6 +95,8 @@ def _count(length: Any, start: Any) -> torch.Tensor:
     """Positions start, start + 1, ... (..., length), on the CPU or where `start` is."""
     if isinstance(start, (float, torch.SymFloat)):
         return torch.arange(length, dtype=torch.float64, device="cpu") + start
+    if isinstance(start, (int, torch.SymInt)):  # which as a tensor would be a constant of the graph
+        return torch.arange(length, dtype=torch.int64, device="cpu") + start
     first = numbers(start, "start")
     if first.is_floating_point():
         first = first.to("cpu", torch.float64)  # there may be no float64 on its device
@@ -118,6 +122,11 @@ def _counted(shape: Any, start: Any, text: str, axes: int, dtype: torch.dtype, d
     starts = start if isinstance(start, (tuple, list)) else None
     if starts is None and not isinstance(start, (int, float, torch.SymInt, torch.SymFloat)):
         start = numbers(start, "start")
+        if start.ndim > 1:
+            raise ValueError(
+                f"start: expected a number, or one for each of {axes} axes, got shape {tuple(start.shape)}; sequences "
+                "that start elsewhere have positions= of their own"
+            )
         starts = start.unbind() if start.ndim == 1 else None
     if starts is not None and len(starts) != axes:
         raise ValueError(
@@ -165,7 +174,8 @@ def _rows_of(positions: torch.Tensor, shape: Any, axes: int) -> torch.Tensor:
 
 
 def truths(mask: Any, shape: Any, width: int, device: Any) -> torch.Tensor:
-    real = mask if isinstance(mask, torch.Tensor) else _tensor(mask, "mask")
+    real = mask if isinstance(mask, torch.Tensor) else tensor(mask, "mask")
+    dense(real, "mask")
     if real.dtype != torch.bool:
         if real.is_floating_point() or real.is_complex():
             raise TypeError(
@@ -205,9 +215,10 @@ def _refused(name: str, got: Any, whole: Any) -> ValueError:
 # ---- kinds of arguments ---------------------------------------------------------------------------------------------
 
 
-def floats(dtype: torch.dtype, name: str) -> None:
-    if dtype not in FLOATS:
-        raise TypeError(f"{name}: expected {EXPECTED}, got {dtype}; convert it, `x = x.to(torch.float32)`")
+def floats(dtype: Any, name: str) -> None:
+    if not isinstance(dtype, torch.dtype) or dtype not in FLOATS:
+        way = "use `dtype=torch.float32`" if name == "dtype" else "convert it, `x = x.to(torch.float32)`"
+        raise TypeError(f"{name}: expected {EXPECTED}, got {dtype!r}; {way}")
 
 
 def numbers(value: Any, name: str) -> torch.Tensor:
@@ -217,7 +228,8 @@ def numbers(value: Any, name: str) -> torch.Tensor:
         if given.requires_grad and torch.is_grad_enabled():
             raise trained(name)
     else:
-        given = _tensor(value, name)
+        given = tensor(value, name)
+    dense(given, name)
     if given.dtype in HALVES or given.dtype == torch.bool or given.is_complex():
         raise TypeError(
             f"{name}: expected integers or float32 or float64 numbers, got {given.dtype}; half precision can't tell "
@@ -226,10 +238,15 @@ def numbers(value: Any, name: str) -> torch.Tensor:
     return given
 
 
-def _tensor(value: Any, name: str) -> torch.Tensor:
+def dense(given: torch.Tensor, name: str, way: str = "pad it, and leave rows out with mask=") -> None:
+    if given.is_nested:
+        raise TypeError(f"{name}: expected a dense tensor, got a nested one; {way}")
+
+
+def tensor(value: Any, name: str) -> torch.Tensor:
     """What is no tensor as one, in float64 if it is a list of positions."""
     try:
-        if isinstance(value, (list, tuple)) and name != "mask":
+        if isinstance(value, (list, tuple)) and name not in ("mask", "ids"):
             return torch.as_tensor(value, device="cpu", dtype=torch.float64)
         return torch.as_tensor(value, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:

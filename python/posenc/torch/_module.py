@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,10 @@ class PositionalEncoding(torch.nn.Module):  # type: ignore[misc]
                 f"batch_first: expected True for an encoding over {self.encoding.axes} axes, (B, H, W, D), got False; "
                 "posenc.add takes seq_axis="
             )
-        if max_len is not None and (isinstance(max_len, bool) or not isinstance(max_len, int)):
-            raise TypeError(f"max_len: expected an integer or None, got {max_len!r}; nothing depends on it, `None`")
+        if max_len is not None:
+            _validate.integer(max_len, "max_len")
         self._x_scale = _x_scale(scale, d_model)
-        self.dropout = torch.nn.Dropout(dropout, inplace=True)  # of what `forward` has just made
+        self.dropout = torch.nn.Dropout(_probability(dropout), inplace=True)  # of what `forward` has just made
 
     def forward(
         self, x: torch.Tensor, *, start: Numbers = 0, positions: Numbers | None = None, mask: Numbers | None = None
@@ -109,7 +110,7 @@ class PositionalEncoding(torch.nn.Module):  # type: ignore[misc]
             Within torch.jit.trace, whose graph would have the length of its example.
         """
         refuse_trace()
-        if x.ndim and x.shape[-1] != self.d_model:
+        if isinstance(x, torch.Tensor) and not x.is_nested and x.ndim and x.shape[-1] != self.d_model:
             raise ValueError(
                 f"x: expected {self.d_model} channels in the last dimension, got shape {tuple(x.shape)}; channels that "
                 "come first are moved by `x.movedim(1, -1)`"
@@ -141,9 +142,23 @@ class PositionalEncoding(torch.nn.Module):  # type: ignore[misc]
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
 
 
+def _probability(dropout: Any) -> Any:
+    """`dropout`, checked: torch takes NaN for one."""
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real):
+        raise TypeError(
+            f"dropout: expected a probability, got {dropout!r} ({type(dropout).__name__}); `dropout=0.0` drops nothing"
+        )
+    if not 0.0 <= float(dropout) <= 1.0:
+        raise ValueError(f"dropout: expected a probability from 0 to 1, got {dropout}; `dropout=0.0` drops nothing")
+    return dropout
+
+
 def _x_scale(scale: Any, dim: int) -> Any:
     """`scale`, checked, as x_scale=."""
     if scale is None:
         return 1.0
-    _validate.x_scale(scale, np.dtype(np.float32), dim)
+    try:
+        _validate.x_scale(scale, np.dtype(np.float32), dim)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("x_scale", "scale")) from None  # as it is called here
     return scale if isinstance(scale, str) else float(scale)

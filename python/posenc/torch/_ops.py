@@ -76,7 +76,8 @@ def _encode(
         return _fake(length, dim, positions, start, encoding, dtype, device)
     kind = rule(encoding)
     if positions is not None:
-        return _api.encode(positions.cpu(), dim, encoding=kind, dtype=dtype).to(device)
+        plain = positions.detach().cpu().numpy()  # below autograd, where tensors may not be asked for their tangents
+        return _api.encode(plain, dim, encoding=kind, dtype=dtype).to(device)
     if device.type == "cpu":
         return _api.encode(length, dim, start=start, encoding=kind, dtype=dtype)
     return _tables.rows(device, dtype, start, length, dim, kind)

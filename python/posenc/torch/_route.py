@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .. import _threads
+from .. import _tensors, _threads
 
 MANY = 2**18  # elements; fewer are not worth another thread
 
@@ -42,8 +42,5 @@ def threads(elements: int) -> int | None:
 
 def refuse_trace() -> None:
     """Refuse to be recorded by torch.jit.trace, which takes what posenc writes for a constant."""
-    if not torch.compiler.is_compiling() and torch.jit.is_tracing():
-        raise RuntimeError(
-            "posenc.torch: expected eager execution, torch.compile or torch.export, got torch.jit.trace, which would "
-            "keep the encoding of one length and one start; use `torch.export.export(model, arguments)`"
-        )
+    if not torch.compiler.is_compiling():
+        _tensors.refuse_trace()

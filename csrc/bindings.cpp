@@ -336,6 +336,7 @@ py::dict tuning() {
              {"shared_table_bytes", kSharedTableBytes},
              {"sharing_arrays", kSharingArrays},
              {"sharing_halves", kSharingHalves},
+             {"sharing_columns", kSharingColumns},
              {"shared_pieces", kSharedPieces},
              {"linear_ahead", kLinearAhead},
              {"turn_bytes", kTurnBytes},

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 #include <new>
+#include <span>
 #include <system_error>
 #include <thread>
 
@@ -18,31 +19,89 @@ namespace {
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
-// Rows of float32 that the workspace of a call needs room for beyond what a table's has, so that all `arrays` can have
-// them added one after the other; 0: it is faster to make them again for each.
-std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows, std::size_t arrays) {
+// How often a row of float32 has to be added to make it worth having it ready; 0: never.
+std::size_t worth_sharing(const Target& target) {
     const bool is_half = target.element == Element::f16 || target.element == Element::bf16;
     const std::ptrdiff_t next = is_half ? 2 : 4;
     if (target.operation != Operation::add || target.element == Element::f64 || target.cells != 1 ||
-        arrays < (is_half ? kSharingHalves : kSharingArrays) || target.to.column_stride != next ||
-        target.from.column_stride != next) {
+        target.to.column_stride != next || target.from.column_stride != next) {
         return 0;
     }
+    return is_half ? kSharingHalves : kSharingArrays;
+}
+
+// Whether columns are contiguous, of 4 bytes or less an element: channels before the sequence.
+bool has_columns(const Target& target) {
+    const std::ptrdiff_t next = target.element == Element::f32 ? 4 : 2;
+    return target.operation != Operation::embed && target.element != Element::f64 && target.cells == 1 &&
+           target.to.row_stride == next && target.from.row_stride == next;
+}
+
+// Rows that the workspace of a call needs room for beyond what a table's has, so that all `arrays` can have them one
+// after the other; 0: it is faster to make them again for each.
+std::size_t rows_to_share(const Table& table, const Target& target, std::size_t rows, std::size_t arrays) {
     const std::size_t most = kSharedTableBytes / (table.columns * sizeof(float));
-    return std::min(rows, most);
+    if (has_columns(target)) {
+        return arrays >= kSharingColumns && rows <= most ? rows : 0;
+    }
+    const std::size_t worth = worth_sharing(target);
+    return worth != 0 && arrays >= worth ? std::min(rows, most) : 0;
+}
+
+// Rows that a call, a batch of sequences, packed or padded, adds again and again, if they fit.
+Common rows_in_common(const Call& call, std::size_t arrays) {
+    static std::atomic<std::uint64_t> calls{0};
+    const std::size_t columns = call.table.table().columns, worth = worth_sharing(call.target);
+    if (worth == 0 || call.groups * call.rows * arrays < worth) {
+        return {};
+    }
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    std::size_t times = 0;
+    for (const double position : std::span(call.positions, call.groups * (call.starts ? 1 : call.rows))) {
+        if (std::isnan(position)) {
+            continue;
+        }
+        if (std::rint(position) != position) {
+            return {};
+        }
+        low = std::min(low, position);
+        high = std::max(high, position);
+        ++times;
+    }
+    if (times == 0) {
+        return {};
+    }
+    times *= arrays;
+    if (call.starts) {
+        high += static_cast<double>(call.rows - 1);
+        times *= call.rows;
+    }
+    const double rows = high - low + 1.0, bytes = rows * static_cast<double>(columns * sizeof(float));
+    if (bytes > static_cast<double>(kSharedTableBytes) ||
+        rows * static_cast<double>(worth) > static_cast<double>(times)) {
+        return {};
+    }
+    const std::size_t element = call.target.element == Element::f32 ? 4 : 2;
+    const bool is_past_caches = times * columns * element >= caches().last_level / 2;
+    const auto copies = is_past_caches ? static_cast<std::size_t>(static_cast<double>(kSharedTableBytes) / bytes) : 1;
+    // Where the first array's rows meet a line, values do, too.
+    const std::size_t before = (0 - reinterpret_cast<std::uintptr_t>(call.target.to.address[0])) % 64 / element;
+    return {low, static_cast<std::size_t>(rows), copies, (0 - before * sizeof(float)) % 64, ++calls};
 }
 
 // A grid of pieces: groups, times parts of each group's arrays, times parts of their rows.
 struct Pieces {
     const Call& call;
     std::size_t arrays, array_step, array_parts, row_step, row_parts, shared_rows;
+    Common common;
 
     Pieces(const Call& whole, std::size_t threads) : call(whole) {
         const std::size_t columns = call.table.table().columns * call.target.cells;
         arrays = call.groups == 1 ? call.target.count : 1;
         const std::size_t elements = arrays * call.groups * call.rows * columns;
         const std::size_t least = call.target.element == Element::f64 ? kDoubleRows : kTileRows;
-        shared_rows = rows_to_share(call.table.table(), call.target, call.rows, arrays);
+        common = rows_in_common(call, arrays);
+        shared_rows = common.rows == 0 ? rows_to_share(call.table.table(), call.target, call.rows, arrays) : 0;
         // Of many arrays, if they share rows, since each piece makes them.
         const std::size_t largest = shared_rows != 0 ? kSharedPieces * kPieceElements : kPieceElements;
         const std::size_t most = threads > 1 ? std::min(largest, elements / (kPiecesPerThread * threads) + 1) : largest;
@@ -78,6 +137,7 @@ struct Pieces {
         target.from.address += address;
         target.count = std::min(array_step, arrays - array);
         target.shared_rows = shared_rows;
+        target.common = common;
         Rows rows{nullptr, 0.0, row, std::min(row_step, call.rows - row)};
         if (call.starts) {
             rows.start = call.positions[group];
@@ -187,14 +247,22 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     const Pieces pieces(call, threads);
     return run_pieces(
         pieces.count(), pieces.elements(), threads,
-        workspace_size(table) + divide_up(pieces.shared_rows * table.columns, 2), true, poll,
-        [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); },
+        workspace_size(table) +
+            divide_up(std::max(pieces.shared_rows, pieces.common.rows * pieces.common.copies) * table.columns, 2),
+        true, poll, [&](std::size_t number, double* workspace) { pieces.run(table, kernel, number, workspace); },
         [&](std::size_t number) { return pieces.written(number); });
 }
 
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
-    const std::size_t rows = call.lengths.back(), arrays = call.target.count, outer = call.lengths.size() - 1;
-    std::size_t cells = 1;
+    const std::size_t inner = call.lengths.back(), arrays = call.target.count;
+    std::size_t outer = call.lengths.size() - 1, rows = inner, cells = 1;
+    // The last axis but one goes on where the last one ends: its rows are the same array's.
+    const bool goes_on = outer != 0 &&
+                         call.to_steps[outer - 1] == static_cast<std::ptrdiff_t>(inner) * call.target.to.row_stride &&
+                         call.from_steps[outer - 1] == static_cast<std::ptrdiff_t>(inner) * call.target.from.row_stride;
+    if (goes_on) {
+        rows *= call.lengths[--outer];
+    }
     for (std::size_t axis = 0; axis < outer; ++axis) {
         cells *= call.lengths[axis];
     }
@@ -204,33 +272,46 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const Merge kernel = active_level().merge;
     const std::size_t size = value_bytes(call.target.element, call.target.operation);
     const std::size_t row_bytes = call.columns * size;
+    const bool adds = call.target.operation == Operation::add;
+    const std::size_t most = adds ? kSharedPieces * kPieceElements : kPieceElements;
     const std::size_t row_step = std::clamp<std::size_t>(kPieceElements / call.columns, 1, rows);
+    const std::size_t height =
+        std::clamp<std::size_t>((adds ? kSharedTableBytes : kSharedBytes) / row_bytes, 1, row_step);
     const std::size_t array_step =
-        std::clamp<std::size_t>(kPieceElements / (row_step * call.columns), 1, std::min(arrays, kMostArrays));
+        std::clamp<std::size_t>(most / (row_step * call.columns), 1, std::min(arrays, kMostArrays));
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
-    const std::size_t own_size = (call.columns + 2 * array_step + 7) / 8 * 8;  // the base row and the addresses
+    const std::size_t bases = goes_on ? std::min((row_step - 1) / inner + 2, rows / inner) : 1;
+    const std::size_t base_size = divide_up(bases * row_bytes, 64) * 8,
+                      own_size = base_size + divide_up(2 * array_step, 8) * 8;
 
     return run_pieces(
         cells * array_parts * row_parts, row_step * array_step * call.columns,
         useful_threads(cells * rows * arrays * call.columns, threads),
-        kKeptDoubles + own_size + merge_size(call.columns), false, poll,
+        kKeptDoubles + own_size + divide_up(height * row_bytes, 8), false, poll,
         [&](std::size_t number, double* workspace) {
             workspace += kKeptDoubles;
             const std::size_t row = number % row_parts * row_step;
             const std::size_t array = number / row_parts % array_parts * array_step;
             std::size_t cell = number / row_parts / array_parts;
             char* const base = reinterpret_cast<char*>(workspace);
-            auto** const to = reinterpret_cast<char**>(workspace + call.columns);
+            auto** const to = reinterpret_cast<char**>(workspace + base_size);
             auto** const from = to + array_step;
-            const std::size_t count = std::min(array_step, arrays - array);
+            const std::size_t count = std::min(array_step, arrays - array), here = std::min(row_step, rows - row);
             std::copy_n(call.target.to.address + array, count, to);
             std::copy_n(call.target.from.address + array, count, from);
-            std::fill_n(base, row_bytes, char{0});
+            const std::size_t first = row / inner, base_bytes = ((row + here - 1) / inner - first + 1) * row_bytes;
+            if (goes_on) {
+                std::copy_n(call.parts[outer] + first * row_bytes, base_bytes, base);
+            } else {
+                std::fill_n(base, base_bytes, char{0});
+            }
             for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
                 const std::size_t i = cell % call.lengths[axis];
                 const char* const part = call.parts[axis] + i * row_bytes;
-                std::transform(base, base + row_bytes, part, base,
-                               [](char a, char b) { return static_cast<char>(a | b); });
+                for (std::size_t done = 0; done < base_bytes; done += row_bytes) {
+                    std::transform(part, part + row_bytes, base + done, base + done,
+                                   [](char a, char b) { return static_cast<char>(a | b); });
+                }
                 std::for_each(to, to + count,
                               [&](char*& a) { a += static_cast<std::ptrdiff_t>(i) * call.to_steps[axis]; });
                 std::for_each(from, from + count,
@@ -240,8 +321,7 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
             target.to.address = to;
             target.from.address = from;
             target.count = count;
-            kernel({base, call.parts.back(), call.columns}, row, std::min(row_step, rows - row), target,
-                   workspace + own_size);
+            kernel({base, call.parts.back(), inner, call.columns, height}, row, here, target, workspace + own_size);
         },
         [&](std::size_t number) {
             const std::size_t row = number % row_parts * row_step;

@@ -48,8 +48,8 @@ struct Numbers {
 struct Steps {
     const double* sin;
     const double* versine;
-    const double* tile_sin;  // sin and cos of kTileRows w
-    const double* tile_cos;
+    const double* turn_sin;  // sin and cos of the angle by which anchors are rotated: kTileRows w but in prepare_down
+    const double* turn_cos;
     bool has_quarters;  // whether some w is a whole number of quarter turns
     bool has_exact;     // whether some frequency is a double
 };
@@ -89,13 +89,16 @@ constexpr std::size_t kStartColumns = kBlock + 8 * kPadding;  // room for a tile
 // Rows of float64 are turned from every kGrid-th whole position (kernel/double.inl.hpp). Their bits depend on it.
 constexpr std::size_t kGrid = 64;
 
-// What a workspace keeps of float64 rows from one call to the next: of which table, which anchor, and which turns. It
-// stands at the beginning of the workspace, and is zero in a new one.
+// What a workspace keeps of float64 rows from one call to the next: of which table, which anchor, and which turns; and
+// of float32 rows from one piece of a call to the next. It stands at the beginning of the workspace, and is zero in a
+// new one.
 struct Kept {
     std::uint64_t table;  // its serial number
     double anchor;
     std::uint64_t has_anchor;
     std::uint8_t turn[kGrid];  // 1 more than its rows; 0: none
+    std::uint64_t ready;       // of which call its tile holds the rows in common; 0: of none
+    std::uint64_t copy;        // of those rows, which was added last
 };
 constexpr std::size_t kKeptDoubles = 16;
 static_assert(sizeof(Kept) <= kKeptDoubles * sizeof(double));
@@ -126,6 +129,16 @@ struct Embeddings {
     const char* ids_end;  // of what may be read to prefetch: ids of all arrays, which lie one after the other
 };
 
+// Whole positions low, low + 1, ... among which all rows of a call stand, several at each: float32 rows which a
+// workspace makes once for that call. They begin `offset` bytes on in its tile, copy by copy.
+struct Common {
+    double low;
+    std::size_t rows;  // 0: none
+    std::size_t copies;
+    std::size_t offset;
+    std::uint64_t call;  // 1 or more; no other call has it
+};
+
 // Where the rows go, and what they are added to. No two elements of `to` overlap; `from` is the same as `to`, or
 // somewhere else altogether. Masked rows become zeros, or stay what they are if they are added to.
 //
@@ -143,6 +156,7 @@ struct Target {
     bool stream;  // write past the caches: only for outputs far larger than they are
     Embeddings embeddings{};
     std::size_t shared_rows = 0;  // of float32, that the workspace has room for if they are more than the table's
+    Common common{};
 };
 
 // The rows of a tile, which arrays share, of what an element is computed in.
@@ -161,15 +175,17 @@ struct Target {
 // exception, no global state.
 using Run = void (*)(const Table&, const Rows&, const Target&, double* workspace) noexcept;
 
-// Rows of an encoding over several axes: row i is the bitwise or of `base` and row i of `inner`, both [columns], in the
-// type of the elements, or for sums on 16-bit elements in float32. Either axis has zeros where the other has not.
+// Rows of an encoding over several axes: row i is the bitwise or of row i / count of the outer axes and row i % count
+// of the last one, both [columns], in the type of the elements, or for sums on 16-bit elements in float32. Either has
+// zeros where the other has not.
 struct Parts {
-    const char* base;
-    const char* inner;
-    std::size_t columns;
+    const char* outer;  // from the first row that is wanted on
+    const char* inner;  // `count` rows
+    std::size_t count, columns;
+    std::size_t height;  // how many rows to make at a time
 };
 
-// Writes rows [first, first + count) to every array of `target`. `workspace` holds merge_size(columns) doubles.
+// Writes rows [first, first + count) to every array of `target`. `workspace` holds parts.height rows.
 using Merge = void (*)(const Parts&, std::size_t first, std::size_t count, const Target&, double* workspace) noexcept;
 
 // Pairs of columns, cos + i step and sin + i step, i below `count`.

@@ -136,6 +136,4 @@ std::size_t workspace_size(const Table& table) noexcept {
            (kStepArrays + 2) * table.padded_frequencies + table.shared_rows * table.columns + kPadding;
 }
 
-std::size_t merge_size(std::size_t columns) noexcept { return std::max(columns, kSharedBytes / sizeof(double)); }
-
 }  // namespace posenc

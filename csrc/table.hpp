@@ -9,8 +9,7 @@
 
 namespace posenc {
 
-std::size_t workspace_size(const Table&) noexcept;     // in doubles
-std::size_t merge_size(std::size_t columns) noexcept;  // of the workspace of a Merge, in doubles
+std::size_t workspace_size(const Table&) noexcept;  // in doubles
 
 // Table::numbers, as python/posenc/_frequencies.py packs them.
 struct PackedNumbers {

@@ -66,18 +66,22 @@ constexpr std::size_t kSteppedRun = 24;
 constexpr std::size_t kRotations = 4;
 // Bytes of rows that several arrays share: they stay in the second level. Measured: nothing.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
-// Bytes of ready float32 rows that many arrays have added one after the other, and how many arrays, of float32 and of
-// 16 bits, make that worth it: for fewer, rows are made again for each. All rows of a sequence, if they fit: memory is
-// read in order. Measured on Zen 4, 32 x 512 x 768 in a sketch, GB/s with tiles of 42, 128 and 512 rows: bfloat16 in
-// DRAM 11.9, 12.5 and 21.5, made again 9.0; float32 20.0, 23.4 and 30.0, made again 22.9.
+// Bytes of ready float32 rows that are added again and again, one array after the other; and how often, to float32, to 16
+// bits and to columns (channels first), to make that worth it: for fewer, rows are made again. All rows of a sequence,
+// if they fit: memory is read in order. Measured on Zen 4, 32 x 512 x 768 in a sketch, GB/s with tiles of 42, 128 and
+// 512 rows: bfloat16 in DRAM 11.9, 12.5 and 21.5, made again 9.0; float32 20.0, 23.4 and 30.0, made again 22.9. Adding
+// ready rows in DRAM, a plain loop over 48 MiB, GB/s of 128 and 512 KiB and 1 and 2 MiB of them: 18.0, 18.5, 21.5 and
+// 21.2; so fewer rows are repeated in the workspace. Why those in the second level are slower is not known.
 constexpr std::size_t kSharedTableBytes = std::size_t{2} << 20;
 constexpr std::size_t kSharingArrays = 12;
 constexpr std::size_t kSharingHalves = 3;
+constexpr std::size_t kSharingColumns = 3;
 // How much larger their pieces are: each makes the rows. Chosen: 3 to 7 ms of float32.
 constexpr std::size_t kSharedPieces = 4;
-// Bytes to prefetch ahead where ready rows are added. Measured on Zen 4, GB/s of none, 1 and 4 KiB: bfloat16 15.0, 17.5
-// and 22.8; float64, 128 MiB, of none and 8 KiB: 10 and 18.
-constexpr std::size_t kLinearAhead = std::size_t{4} << 10;
+// Bytes to prefetch ahead, into the second level, where ready rows are added. Measured on Zen 4, that loop, 48 MiB of
+// float32 by rows of 1 MiB, GB/s of none, 2, 4, 8 and 16 KiB: 19.1, 20.7, 21.5, 21.2 and 20.9; 192 MiB 17.5, 19.0, 19.9,
+// 20.1 and 18.5; into the first level, 4 KiB, 19.9 and 18.0.
+constexpr std::size_t kLinearAhead = std::size_t{8} << 10;
 // Bytes of rows that turn one array after the other before the next rows have their turn: they stay in the first level.
 // Measured on Zen 4, 32 x 4096 x 128 float32, ms of 8, 16, 32, 64 and 256 KiB: 2.9, 3.3, 6.6, 3.8 and 4.1; x *= a 2.7.
 constexpr std::size_t kTurnBytes = std::size_t{16} << 10;
@@ -111,8 +115,9 @@ constexpr std::size_t kEmbedStreamShare = 2;
 // Arrays from which on they share tiles of the encoding; for fewer it is made anew, strip by strip, and goes to memory
 // from registers. Measured there, one sequence of 16384 x 768: strips 27, tiles 16; in the caches 27 and 20.
 constexpr std::size_t kEmbedShared = 3;
-// Bytes to prefetch ahead down a column, where the hardware foresees the rest. Measured: nothing recorded.
-constexpr std::size_t kDownAhead = 2048;
+// Bytes to prefetch ahead down a column, beyond its end into the next one. Measured on Zen 4, add in DRAM, 8 x 512 x
+// 4096 channels first, GB/s of 2 and 16 KiB: 11.9 and 18.9; x *= a 30.
+constexpr std::size_t kDownAhead = std::size_t{16} << 10;
 
 // ---- the kernel: windows of the rounding tests (round.inl.hpp), in units of a double's last place ----
 // Any will do, since an error bound's floor follows from it. Larger ones find more results too close to a tie, smaller

@@ -30,6 +30,7 @@ class Mutation(NamedTuple):
 
 
 JOURNAL = "python/posenc/files/_journal.py"
+MEMORY = "tests/test_memory.py"
 BITS = "tests/test_strips.py tests/test_hard_cases.py tests/test_memory.py"
 DOUBLES = (
     "tests/test_strips.py tests/test_doubles.py tests/test_bounds.py::test_the_document_has_the_values_of_the_code"
@@ -51,7 +52,7 @@ HALVES = [  # file, name, value, half of it
     ("python/posenc/_formula.py", "ANGLE_BOUND", "2.0**-103", "2.0**-104"),
 ]
 DOUBLE, FLOAT64 = KERNEL + "double.inl.hpp", "tests/test_float64.py"
-RECUR, ROUND, WALK = (f"{KERNEL}{name}.inl.hpp" for name in ("recur", "round", "kernel"))
+RECUR, ROUND, WALK, ROWS, LISTS = (f"{KERNEL}{name}.inl.hpp" for name in ("recur", "round", "walk", "rows", "kernel"))
 MUTATIONS = [
     *(
         Mutation(
@@ -82,8 +83,8 @@ MUTATIONS = [
     Mutation("a negative position's sine", DOUBLE, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
     Mutation("another position's anchor", DOUBLE, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
     Mutation("another turn in its place", DOUBLE, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
-    Mutation("another table's turns", WALK, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
-    Mutation("turns left out", WALK, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
+    Mutation("another table's turns", LISTS, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
+    Mutation("turns left out", ROWS, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),
     Mutation("an evaluated anchor forgotten", WALK, "span(evaluated, last)", "span(tile.position(0), last)", DOUBLES),
     Mutation("a position below 0 forgotten", WALK, "- (low < 0.0 ? low : 0.0)", "", DOUBLES),
@@ -126,7 +127,7 @@ MUTATIONS = [
     ),
     Mutation(
         "masked rows cleared",
-        WALK,
+        LISTS,
         "if (target.operation != Operation::add) {\n                clear_rows",
         "if (true) {\n                clear_rows",
         "tests/test_positions.py",
@@ -161,12 +162,21 @@ MUTATIONS = [
     ),
     Mutation(
         "the last streamed row",
-        WALK,
+        ROWS,
         "next + 1, rest - 1}",
         "next + 1, rest - 2}",
         BITS,
     ),
-    Mutation("a row's first columns", WALK, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
+    Mutation("a row's first columns", ROWS, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
+    Mutation("rows in common, others than asked for", LISTS, "(position - common.low) * row", "0 * row", MEMORY),
+    Mutation("another call's rows", LISTS, "work.kept->ready != common.call", "work.kept->ready == 0", MEMORY),
+    Mutation(
+        "another row of the outer axes",
+        LISTS,
+        "outer + row / parts.count",
+        "outer + (row > 0 ? row - 1 : 0) / parts.count",
+        "tests/test_grid.py",
+    ),
     Mutation("an exact tie at AVX-512", RECUR, "choose(tie, kInfinity + f64s{}, f64s{})", "f64s{}", BITS),
     Mutation("tiny values at AVX-512", RECUR, "return choose(tiny, kInfinity + f64s{}, limit);", "return limit;", BITS),
     Mutation(

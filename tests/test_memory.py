@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import posenc
 import pytest
 
 from . import arrays, backends, truth
-from .arrays import assert_same_bits, noise
+from .arrays import assert_same_bits, bfloat16, noise
 
 FLOATS = [np.float32, np.float64]
 
@@ -153,6 +154,50 @@ def test_streamed_sums(x_scale: float, compiled_backend: str, monkeypatch: pytes
         posenc.add(x, out=case.array, start=-9, x_scale=x_scale, backend=compiled_backend)
         case.assert_canaries_alive()
         assert_same_bits(case.array, want, case.label)
+
+
+# ---- rows that are added again and again: made once, and added from the caches --------------------------------------
+
+LENGTHS = [70, 3, 40, 41, 1, 64, 70, 9, 70, 70, 33, 2] * 3  # of packed sequences
+REPEATED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "packed": ((sum(LENGTHS), 63), {"cu_seqlens": np.cumsum([0, *LENGTHS])}),
+    "packed, starts": ((sum(LENGTHS), 16), {"cu_seqlens": np.cumsum([0, *LENGTHS]), "start": np.arange(36) - 7}),
+    "packed, and a half": ((sum(LENGTHS), 63), {"positions": np.concatenate([*map(np.arange, LENGTHS)]) + 0.5}),
+    "padded": ((40, 50, 33), {"mask": np.arange(50) >= np.arange(40)[:, None]}),
+    "starts": ((48, 7, 20), {"start": np.arange(48) % 5 - 3}),
+    "batch": ((30, 5, 100), {"start": 2**53 - 6}),
+    "positions of all": ((20, 60, 8), {"positions": np.arange(60) % 7 + 1e9}),
+    "shuffled": ((1, 500, 48), {"positions": np.arange(500) * 77 % 30}),
+    "channels first": ((5, 24, 77), {"channel_axis": 1, "start": -3}),
+    "channels first, odd": ((3, 13, 300), {"channel_axis": 1, "start": 2**40}),
+    "channels first, short": ((40, 9, 20), {"channel_axis": 1}),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, bfloat16], ids=["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("case", REPEATED)
+def test_repeated_rows(case: str, dtype: type, threads: int, compiled_backend: str) -> None:
+    if dtype is None:
+        pytest.skip("ml_dtypes is not installed")
+    form, first = REPEATED[case]
+    name = "positions" if "positions" in first else "start"
+    for where in (first, first | {name: first.get(name, 0) + 1}):  # other rows than those that were ready
+        for shape in (form, (*form[:-1], 3 * form[-1])):  # of the second one, every third column
+            x = noise(shape, dtype)[..., :: shape[-1] // form[-1]]
+            want = posenc.add(x, **where, backend="numpy")
+            assert_same_bits(posenc.add(x, **where, threads=threads, backend=compiled_backend), want, "add")
+            assert_same_bits(posenc.add_(x.copy(), **where, threads=threads, backend=compiled_backend), want, "add_")
+            got, want = (posenc.fill_(x.copy(), **where, backend=b) for b in (compiled_backend, "numpy"))
+            assert_same_bits(got, want, "fill_")
+
+
+def test_repeated_rows_past_the_caches(compiled_backend: str) -> None:
+    # More than half of the last level: few rows are repeated in the workspace.
+    rows = backends.TUNING["last_level_bytes"] // 2 // 2048 + 100
+    x, where = noise((rows, 512), np.float32), {"positions": np.arange(rows) % 61 + 4.0}
+    want = x + posenc.encode(61, 512, start=4, backend="numpy")[np.arange(rows) % 61]
+    assert_same_bits(posenc.add_(x, **where, backend=compiled_backend), want)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-// Which way rows go onto embeddings, and the walk through memory. Included at the end of kernel.inl.hpp.
+// Which way rows go onto embeddings, and the walk through memory. Included by kernel.inl.hpp only.
 
 namespace posenc {
 namespace {

@@ -34,20 +34,24 @@ void evaluate_anchor(const Table& table, double position, std::size_t count, con
     }
 }
 
+Angle rotated(Angle from, f64s sin, f64s cos) {
+    return {fused(from.sin, cos, from.cos * sin), fused(-from.sin, sin, from.cos * cos)};
+}
+
 // Turns an anchor by kRows rows.
 void rotate_anchor(const Table& table, const Steps& steps, const Anchor& anchor) {
     for (std::size_t k = 0; k < table.padded_frequencies; k += kLanes) {
-        const f64s sin = load<f64s>(anchor.sin + k), cos = load<f64s>(anchor.cos + k);
-        const f64s tile_sin = load<f64s>(steps.tile_sin + k), tile_cos = load<f64s>(steps.tile_cos + k);
-        store(anchor.sin + k, fused(sin, tile_cos, cos * tile_sin));
-        store(anchor.cos + k, fused(-sin, tile_sin, cos * tile_cos));
+        const Angle turned = rotated({load<f64s>(anchor.sin + k), load<f64s>(anchor.cos + k)},
+                                     load<f64s>(steps.turn_sin + k), load<f64s>(steps.turn_cos + k));
+        store(anchor.sin + k, turned.sin);
+        store(anchor.cos + k, turned.cos);
     }
 }
 
-Steps prepare(const Table& table, double step, double* memory) {
+Steps prepare(const Table& table, double step, double turn, double* memory) {
     const std::size_t size = table.padded_frequencies;
-    double *const sin = memory, *const versine = sin + size, *const tile_sin = versine + size;
-    double* const tile_cos = tile_sin + size;
+    double *const sin = memory, *const versine = sin + size, *const turn_sin = versine + size;
+    double* const turn_cos = turn_sin + size;
     bool has_quarters = false, has_exact = false;
     for (std::size_t k = 0; k < size; k += kLanes) {
         const f64s w = load<f64s>(table.frequency[0] + k), w_low = load<f64s>(table.frequency[1] + k);
@@ -68,13 +72,18 @@ Steps prepare(const Table& table, double step, double* memory) {
         const f64s turned = choose(uneven, 1.0 + f64s{}, 2.0 * (square + square_low));
         store(sin + k, (f64s)((u64s)sine_size | ((u64s)sine & INT64_MIN)));
         store(versine + k, (f64s)((u64s)turned | odd));
-        const Angle tile = evaluate<true>(step * static_cast<double>(kRows) + f64s{}, w, w_low);
-        store(tile_sin + k, tile.sin);
-        store(tile_cos + k, tile.cos);
+        const Angle turned_by = evaluate<true>(turn + f64s{}, w, w_low);
+        store(turn_sin + k, turned_by.sin);
+        store(turn_cos + k, turned_by.cos);
         has_quarters |= any((u32s)(even | uneven));
         has_exact |= any((u32s)(w_low == 0.0));
     }
-    return {sin, versine, tile_sin, tile_cos, has_quarters, has_exact};
+    return {sin, versine, turn_sin, turn_cos, has_quarters, has_exact};
+}
+
+// Of rows down strips, the anchors of which are kRows rows apart.
+Steps prepare(const Table& table, double step, double* memory) {
+    return prepare(table, step, step * static_cast<double>(kRows), memory);
 }
 
 // Where a strip begins: values of columns in the order of an array's, [kBlock + kStrip] each.
@@ -235,20 +244,28 @@ Start behind(const Start& start, std::size_t lanes) {
 }
 
 // The start of one frequency's columns at position, position + 1 ... of a tile whose lanes are rows: those of the first
-// column of its pair, or of the second.
+// column of its pair, or of the second. The first register's rows are evaluated, the others rotated from them.
 void make_start_down(const Tile& tile, std::size_t k, const Start& first, const Start& second) {
+    static_assert(kStrip / kLanes <= kRotations + 1);
     const f64s w = tile.table.frequency[0][k] + f64s{}, w_low = tile.table.frequency[1][k] + f64s{};
+    const auto spread = [&](const double* of) { return of[k] + f64s{}; };
     f64s position = tile.position(0) + f64s{};
     for (std::size_t i = 0; i < kLanes; ++i) {
         position[i] += static_cast<double>(i);
     }
-    for (std::size_t j = 0; j < kStrip; j += kLanes, position += static_cast<double>(kLanes)) {
-        const Angle angle = evaluate<true>(position, w, w_low);
-        const StartPair pair = start_pair(tile, w, w_low, tile.steps.sin[k] + f64s{}, tile.steps.versine[k] + f64s{},
-                                          angle.sin, angle.cos);
+    Angle angle = evaluate<true>(position, w, w_low);
+    for (std::size_t j = 0; j < kStrip; j += kLanes) {
+        const StartPair pair =
+            start_pair(tile, w, w_low, spread(tile.steps.sin), spread(tile.steps.versine), angle.sin, angle.cos);
         store_pair(first, j, pair, 0);
         store_pair(second, j, pair, 1);
+        angle = rotated(angle, spread(tile.steps.turn_sin), spread(tile.steps.turn_cos));
     }
+}
+
+// Steps of such tiles.
+Steps prepare_down(const Table& table, double* memory) {
+    return prepare(table, static_cast<double>(kStrip), static_cast<double>(kLanes), memory);
 }
 
 void clear_start(const Start& start) {

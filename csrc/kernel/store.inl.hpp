@@ -69,7 +69,9 @@ void add_contiguous(E* to, const E* from, const V* values, V scale, std::size_t 
     constexpr std::size_t vectors = 2;
     for (; j + vectors * step <= count; j += vectors * step) {
         Wide sums[vectors];
-        __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLinearAhead);
+        for (std::size_t byte = 0; byte < vectors * step * sizeof(E); byte += kLine) {
+            __builtin_prefetch(reinterpret_cast<const char*>(from + j) + kLinearAhead + byte, 0, 2);
+        }
         for (std::size_t v = 0; v < vectors; ++v) {
             const Wide wide = widen(from + j + v * step);
             sums[v] = (scaled ? wide * scale : wide) + load<Wide>(values + j + v * step);
@@ -233,11 +235,18 @@ void write_rows(std::size_t columns, const Target& target, std::size_t first, st
 // Fills rows with zeros, whose bits are zero in every type.
 template <class E>
 void clear_rows(std::size_t columns, const Target& target, std::size_t first, std::size_t count) {
+    alignas(64) static constexpr char kZeros[4096]{};
+    const bool whole = target.to.column_stride == sizeof(E) && target.cells == 1;
+    const auto write = target.stream ? copy_bytes<true> : copy_bytes<false>;
     for (std::size_t a = 0; a < target.count; ++a) {
         for (std::size_t i = 0; i < count * target.cells; ++i) {
             char* to = row_of(target.to, a, first + i / target.cells) +
                        static_cast<std::ptrdiff_t>(i % target.cells) * target.to_cell;
-            for (std::size_t j = 0; j < columns; ++j, to += target.to.column_stride) {
+            for (std::size_t bytes = whole ? columns * sizeof(E) : 0, some = 0; bytes != 0; bytes -= some, to += some) {
+                some = smaller(sizeof kZeros - reinterpret_cast<std::uintptr_t>(to) % kLine, bytes);
+                write(to, kZeros, some);
+            }
+            for (std::size_t j = whole ? columns : 0; j < columns; ++j, to += target.to.column_stride) {
                 store(to, E{});
             }
         }

@@ -126,12 +126,11 @@ void write_grid(const Table& table, double position, const Workspace& work) {
 }
 
 void write_down(const Table& table, double position, const Workspace& work) {
-    const Steps steps = prepare(table, static_cast<double>(kStrip), work.steps);
+    const Steps steps = prepare_down(table, work.steps);
     const Start second = behind(work.start, 2 * kStrip);
     const Rows rows{nullptr, position, 0, kRows * kStrip};
     const double last = span(position, position + static_cast<double>(kRows * kStrip));
-    const double error = table.largest * last * kAngleError * absolute(table.amplitude);
-    const Tile tile{table, steps, rows, 0, kStrip, kRows, last, 0.0, error, -1, true};
+    const Tile tile{table, steps, rows, 0, kStrip, kRows, last, 0.0, __builtin_inf(), -1, true};
     for (std::size_t k = 0; k < table.frequencies; ++k) {
         make_start_down(tile, k, work.start, second);
         const auto at = [&](std::size_t lane, std::size_t row) {

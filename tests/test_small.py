@@ -139,6 +139,17 @@ def finite(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return np.clip(noise(shape, np.float32), -1e4, 1e4).astype(dtype)
 
 
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_embeddings(small: Any, kind: str, dtype: Any) -> None:
+    said = dict(PLAIN[kind])
+    table, ids = noise((7, 12), dtype), np.arange(2 * B * L).reshape(B, 2, L) % 7
+    want = posenc.embed(ids, table, backend="numpy", **said)
+    encoding, threads = said.pop("encoding", None), said.pop("threads", None)
+    got = small.embed(ids, table, None, *(SAID | said).values(), 1.0, encoding, threads, None)
+    assert_same_bits(got, want)
+
+
 def turns(said: dict[str, Any]) -> list[tuple[Any, bool]]:
     """Encodings of all layouts that kernels know, as users say them, and whether to turn back."""
     named = said.get("encoding")

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from posenc import _backend
 
 from . import backends

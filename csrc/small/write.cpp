@@ -64,7 +64,8 @@ bool Write::prepare(const Encoding& encoding, const Where& where) {
     return true;
 }
 
-// Where rows are not written in place, columns without a partner are left to Python, which copies them.
+// Encodings over several axes are left to Python; so are columns without a partner, which it copies where rows are not
+// written in place.
 bool Write::can_turn() const noexcept {
     if (pairs_ == nullptr || axes_->size() != 1 || (inverse_ && !pairs_->unscaled)) {
         return false;

@@ -93,10 +93,12 @@ def test_every_allocation_fails_once(function: Callable[..., Any], named: str | 
         core.fail_allocation(number)
         try:
             result = function(got, **keywords)
-        except MemoryError:
+        except MemoryError as error:
             core.fail_allocation(0)
             errors += 1
-            assert_same_bits(got, x, f"allocation {number}")
+            notes = " ".join(getattr(error, "__notes__", []))
+            if function is not rotate_ or "before it have been written" not in notes:  # a large one is done in parts
+                assert_same_bits(got, x, f"allocation {number}")
         else:
             left = core.allocations_left()
             core.fail_allocation(0)

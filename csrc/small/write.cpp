@@ -111,6 +111,15 @@ void Write::run() {
     }
 }
 
+// Ready rows, one after the other, of the values that are merged, or turn elements.
+void Write::make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept {
+    const std::size_t size = value_bytes(target_.element, target_.operation);
+    const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
+    const Arrays all{&to, static_cast<std::ptrdiff_t>(table.table().columns * size), static_cast<std::ptrdiff_t>(size)};
+    active_level().run(table.table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
+                       workspace_->get());
+}
+
 // Rows without a position are 0, or those of x.
 void Write::write_head() const noexcept {
     std::int64_t index[kMostAxes]{};
@@ -211,23 +220,19 @@ void Write::turn_rows() noexcept {
     if (placement_.masked && !is_same_memory(out_, from_)) {
         copy_masked();
     }
-    const Level& level = active_level();
-    const Table& table = axes_->front().table->table();
+    const OwnedTable& table = *axes_->front().table;
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
-    const std::size_t groups = placement_.groups, arrays = target_.count / groups;
-    const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = table.columns * size;
+    const std::size_t groups = placement_.groups, arrays = target_.count / groups, columns = table.table().columns;
+    const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
     const double* const positions = placement_.positions.data();
-    char* made = turning_;
-    const Arrays all{&made, static_cast<std::ptrdiff_t>(row_bytes), static_cast<std::ptrdiff_t>(size)};
-    const Element element = size == sizeof(double) ? Element::f64 : Element::f32;
-    const Target wide{all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false};
     if (!placement_.starts || rows == 1) {  // a list
-        level.run(table, {positions, 0.0, 0, groups * rows}, wide, workspace_->get());
+        make_rows(table, {positions, 0.0, 0, groups * rows}, turning_);
     } else {
-        for (std::size_t group = 0; group < groups; ++group, made += rows * row_bytes) {
-            level.run(table, {nullptr, positions[group], 0, rows}, wide, workspace_->get());
+        for (std::size_t group = 0; group < groups; ++group) {
+            make_rows(table, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
         }
     }
+    const Turn kernel = active_level().turn;
     for (std::size_t row = 0; placement_.masked && row < groups * rows; ++row) {
         if (std::isnan(positions[row])) {
             std::memset(turning_ + row * row_bytes, 0xFF, size);  // NaN, which masks a row
@@ -238,9 +243,8 @@ void Write::turn_rows() noexcept {
         part.to.address += group * arrays;
         part.from.address += group * arrays;
         part.count = arrays;
-        level.turn({turning_ + group * rows * row_bytes, rows, table.columns, pairs_->runs.data(), pairs_->runs.size(),
-                    inverse_},
-                   part);
+        kernel({turning_ + group * rows * row_bytes, rows, columns, pairs_->runs.data(), pairs_->runs.size(), inverse_},
+               part);
     }
 }
 
@@ -298,12 +302,8 @@ void Write::run_grid() {
     for (int axis = 0; axis < count; ++axis) {
         const int place = out_.axes - 1 - count + axis;
         const auto length = static_cast<std::size_t>(out_.shape[place]);
-        const auto step = static_cast<std::ptrdiff_t>(row_bytes);
-        const Arrays rows{&free, step, static_cast<std::ptrdiff_t>(size)};
-        const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
         const auto a = static_cast<std::size_t>(axis);
-        active_level().run((*axes_)[a].table->table(), {lines_[a].data(), 0.0, 0, length},
-                           {rows, rows, 1, 1, 0, 0, element, Operation::fill, 1.0, false}, workspace_->get());
+        make_rows(*(*axes_)[a].table, {lines_[a].data(), 0.0, 0, length}, free);
         merge.parts.push_back(free);
         merge.lengths.push_back(length);
         merge.to_steps.push_back(out_.stride[place]);

@@ -48,6 +48,7 @@ private:
     bool prepare_rows(const Where& where);
     bool prepare_grid(const Where& where);
     bool can_turn() const noexcept;
+    void make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept;
     void run_rows() noexcept;
     void turn_rows() noexcept;
     void run_grid();

@@ -279,9 +279,10 @@ void merge(const std::optional<py::array>& x, py::array out, const std::vector<p
 void rotate(const std::optional<py::array>& x, py::array out, const py::array& rows,
             const std::vector<std::array<std::size_t, 4>>& runs, bool inverse, std::size_t threads) {
     const Fallible fallible;
-    const Written written(out, x, 1.0, false, 2, false);
+    Written written(out, x, 1.0, false, 2, false);
+    written.target.operation = Operation::turn;
     const py::ssize_t own = rows.ndim() - 2;
-    const std::size_t size = written.target.element == Element::f64 ? sizeof(double) : sizeof(float);
+    const std::size_t size = value_bytes(written.target.element, written.target.operation);
     if (own < 0 || own > out.ndim() - 2 || !std::equal(rows.shape(), rows.shape() + own, out.shape()) ||
         !std::equal(rows.shape() + own, rows.shape() + rows.ndim(), out.shape() + out.ndim() - 2) ||
         static_cast<std::size_t>(rows.itemsize()) != size || (rows.flags() & py::array::c_style) == 0) {
@@ -289,12 +290,11 @@ void rotate(const std::optional<py::array>& x, py::array out, const py::array& r
     }
     const auto columns = static_cast<std::size_t>(out.shape(out.ndim() - 1));
     TurnCall call{{}, {}, 1, written.target};
-    for (const auto& [cos, sin, count, step] : runs) {
-        const std::size_t last = std::max(cos, sin);
-        if (count == 0 || step == 0 || last >= columns || (columns - 1 - last) / step < count - 1) {
-            throw py::value_error("_core: pairs and arrays do not fit");
-        }
-        call.runs.push_back({cos, sin, count, step});
+    for (const auto& [cos, sin, number, step] : runs) {
+        call.runs.push_back({cos, sin, number, step});
+    }
+    if (!are_pairs(call.runs, columns)) {
+        throw py::value_error("_core: pairs and arrays do not fit");
     }
     for (py::ssize_t axis = 0; axis < own; ++axis) {
         call.groups *= static_cast<std::size_t>(rows.shape(axis));

@@ -232,7 +232,14 @@ std::size_t value_bytes(Element element, Operation operation) {
     if (element == Element::f64) {
         return 8;
     }
-    return element == Element::f32 || operation == Operation::add ? 4 : 2;
+    return element == Element::f32 || operation == Operation::add || operation == Operation::turn ? 4 : 2;
+}
+
+bool are_pairs(const std::vector<PairRun>& runs, std::size_t columns) noexcept {
+    return std::ranges::all_of(runs, [&](const PairRun& run) {
+        const std::size_t last = std::max(run.cos, run.sin);
+        return run.count != 0 && run.step != 0 && last < columns && (columns - 1 - last) / run.step >= run.count - 1;
+    });
 }
 
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
@@ -343,7 +350,7 @@ Outcome run_call(const TurnCall& call, std::size_t threads, Poll& poll) {
         threads > 1 ? std::min(kPieceElements, elements * call.target.count / (kPiecesPerThread * threads) + 1)
                     : kPieceElements;
     const std::size_t step = std::clamp<std::size_t>(most / elements, 1, arrays), parts = divide_up(arrays, step);
-    const std::size_t bytes = elements * (call.target.element == Element::f64 ? sizeof(double) : sizeof(float));
+    const std::size_t bytes = elements * value_bytes(call.target.element, call.target.operation);
     return run_pieces(
         call.groups * parts, step * elements, threads, kKeptDoubles, false, poll,
         [&](std::size_t number, double*) {

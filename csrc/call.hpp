@@ -34,7 +34,10 @@ struct TurnCall {
     Target target;
 };
 
-// The size of the values that are written or added to elements.
+// Whether all pairs of `runs` are columns, of which there are so many.
+bool are_pairs(const std::vector<PairRun>& runs, std::size_t columns) noexcept;
+
+// The size of the values that are written, added to elements, or turn them.
 std::size_t value_bytes(Element element, Operation operation);
 
 // What the calling thread asks every few milliseconds. Anything may happen in there, other calls and forks too: a call

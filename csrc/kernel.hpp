@@ -112,7 +112,7 @@ struct Rows {
     std::size_t count;
 };
 
-enum class Operation : std::uint8_t { fill, add, embed };
+enum class Operation : std::uint8_t { fill, add, embed, turn };  // the last one is that of `Turn`, the others of `Run`
 enum class Element : std::uint8_t { f32, f64, f16, bf16 };
 
 // Arrays of shape (rows, columns) with the same byte strides: aligned or not, negative strides too.
@@ -205,7 +205,7 @@ struct Turning {
 };
 
 // Turns the first `count` rows of every array of `target`; those that are masked, and columns without a partner, stay
-// as they are. No operation is fused. Of `target`, cells and operation do not matter.
+// as they are. No operation is fused. Of `target`, cells and scale do not matter.
 using Turn = void (*)(const Turning&, const Target& target) noexcept;
 
 // Makes the steps of a table in `memory`, kStepArrays times padded_frequencies.

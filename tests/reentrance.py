@@ -22,6 +22,7 @@ from posenc import Encoding, _cache
 
 ROWS, DIM = 24_000, 320
 IMAGE = Encoding(axes=2)
+TURNED = Encoding(base=500.0, layout="concatenated")
 FLOAT16, FLOAT64 = np.float16, np.float64
 RARELY = 3  # calls in the midst of a call, one within the other, at most
 
@@ -46,6 +47,13 @@ def long_calls() -> dict[str, tuple[Callable[..., Any], tuple[int, ...], type, d
         "packed": (posenc.add_, (ROWS, DIM), np.float32, {"cu_seqlens": cuts}),
         "channels": (posenc.add_, (4, DIM, ROWS // 8), np.float32, {"seq_axis": -1, "channel_axis": 1}),
         "grid": (posenc.add_, (8, 50, 60, DIM), np.float32, {"encoding": IMAGE}),
+        "turn": (posenc.rotate_, (4, ROWS // 4, DIM), np.float32, {"encoding": "rope_hf", "start": 5}),
+        "turn, starts": (
+            posenc.rotate_,
+            (ROWS // 60, 60, DIM),
+            FLOAT16,
+            {"encoding": "rope_meta", "start": starts},
+        ),
         "threads": (posenc.fill_, (ROWS, DIM), np.float32, {"start": 5, "threads": 2}),
         "threads, positions": (posenc.add_, (ROWS // 4, DIM), np.float32, {"positions": reals, "threads": 2}),
         "threads, grid": (posenc.fill_, (8, 50, 60, DIM), np.float32, {"encoding": IMAGE, "threads": 3}),
@@ -68,6 +76,7 @@ class Intruder:
             (base, shape): posenc.encode(*shape, start=3, encoding=Encoding(base=base), backend=backend)
             for base, shape in itertools.product(self.bases, self.shapes)
         }
+        self.turned = posenc.rotate(np.ones((4, 1, 64), np.float32), TURNED, start=9, backend="numpy")
         self.image = posenc.fill_(np.empty((1, 5, 6, 64), np.float32), encoding=IMAGE, backend=backend)
         self.kept: list[np.ndarray] = []  # where memory that was freed too early would have been given out again
         self.count = self.depth = 0
@@ -98,6 +107,9 @@ class Intruder:
         if self.count % 5 == 0:
             image = posenc.fill_(np.empty((1, 5, 6, 64), np.float32), encoding=IMAGE, backend=self.backend)
             self._compare(image, self.image, "image")
+        if self.count % 4 == 1:
+            turned = posenc.rotate_(np.ones((4, 1, 64), np.float32), TURNED.replace(), start=9, backend=self.backend)
+            self._compare(turned, self.turned, "turn")
         if self.count % 50 == 0:
             for cache in list(_cache._all):
                 cache.clear()

@@ -54,11 +54,26 @@ def embed(out: Any, **keywords: Any) -> Any:
     return posenc.embed(ids, table, out=out, **keywords)
 
 
+def turn(verb: Callable[..., Any], x: Any, **keywords: Any) -> Any:
+    """As `add_`, for what rotations take."""
+    if "grid" in keywords:
+        pytest.skip("no keyword of rotate_")
+    return verb(x, keywords.pop("encoding", "rope_meta"), **keywords)
+
+
+def rotate_(x: Any, **keywords: Any) -> Any:
+    return turn(posenc.rotate_, x, **keywords)
+
+
+def rotate(x: Any, **keywords: Any) -> Any:
+    return turn(posenc.rotate, x, **keywords)
+
+
 @can_fail
 @pytest.mark.parametrize("warm", [False, True], ids=["new tables", "tables are there"])
 @pytest.mark.parametrize("kind", CALLS)
 @pytest.mark.parametrize("named", ["cpp", None], ids=["cpp", "small calls"])
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, posenc.add, embed])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, posenc.add, embed, rotate_, rotate])
 def test_every_allocation_fails_once(function: Callable[..., Any], named: str | None, kind: str, warm: bool) -> None:
     core: Any = backends.core
     shape, dtype, keywords = CALLS[kind]
@@ -78,10 +93,12 @@ def test_every_allocation_fails_once(function: Callable[..., Any], named: str | 
         core.fail_allocation(number)
         try:
             result = function(got, **keywords)
-        except MemoryError:
+        except MemoryError as error:
             core.fail_allocation(0)
             errors += 1
-            assert_same_bits(got, x, f"allocation {number}")
+            notes = " ".join(getattr(error, "__notes__", []))
+            if function is not rotate_ or "before it have been written" not in notes:  # a large one is done in parts
+                assert_same_bits(got, x, f"allocation {number}")
         else:
             left = core.allocations_left()
             core.fail_allocation(0)

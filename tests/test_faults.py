@@ -52,6 +52,10 @@ def embed(out: Any, **keywords: Any) -> Any:
     return posenc.embed(ids, table, out=out, **keywords)
 
 
+def rotate_(x: Any, **keywords: Any) -> Any:
+    return posenc.rotate_(x, keywords.pop("encoding", Encoding(odd="zero")), **keywords)
+
+
 class Faults:
     """Lets one of NumPy's functions fail at its nth call, as if memory had run out."""
 
@@ -78,7 +82,7 @@ def faults() -> Iterator[tuple[int, pytest.MonkeyPatch]]:
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed, rotate_])
 def test_no_memory_nothing_written(function: Callable[..., Any], keywords: dict[str, Any], backend: str | None) -> None:
     x = noise(SHAPE, np.float32)
     want = function(x.copy(), **keywords, backend=backend)  # and tables are there
@@ -105,7 +109,7 @@ def forget() -> None:
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed])
+@pytest.mark.parametrize("function", [posenc.fill_, posenc.add_, embed, rotate_])
 def test_no_tables_nothing_written(
     function: Callable[..., Any], keywords: dict[str, Any], backend: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,11 +9,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from posenc import _backend
 
 from . import backends
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 CPP = pytest.param("cpp", marks=pytest.mark.skipif("cpp" in backends.MISSING, reason=backends.MISSING.get("cpp", "")))
+# What users give: small calls, whose arguments and encodings the core looks at itself.
+DEFAULT = pytest.param(
+    "",
+    id="default",
+    marks=pytest.mark.skipif(
+        "cpp" in backends.MISSING or _backend.default_name() != "cpp", reason="no compiled core, or not by default"
+    ),
+)
 PYTHON = [name for name in ("numba", "numpy") if name not in backends.MISSING]
 
 
@@ -35,14 +44,15 @@ def run(*command: str, timeout: float = 120) -> str:
 
 
 def attack(seconds: float, backend: str, *sources: str) -> None:
-    command = ["-m", "tests.reentrance", "--seconds", str(seconds), "--backend", backend, "--from", *sources]
+    named = ["--backend", backend] if backend else []
+    command = ["-m", "tests.reentrance", "--seconds", str(seconds), *named, "--from", *sources]
     done, within = map(int, run(*command, timeout=10 * seconds + 120).replace("calls,", "").split()[:2])
     assert done > 0
     assert within > 0
 
 
 @pytest.mark.parametrize("source", ["signal", "finalizer", "thread"])
-@pytest.mark.parametrize("backend", [CPP])
+@pytest.mark.parametrize("backend", [CPP, DEFAULT])
 def test_calls_within_calls(backend: str, source: str) -> None:
     attack(1, backend, source)
 
@@ -53,7 +63,7 @@ def test_calls_within_calls_of_the_python_backends(backend: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", [CPP])
+@pytest.mark.parametrize("backend", [CPP, DEFAULT])
 def test_a_minute_of_calls_within_calls(backend: str) -> None:
     attack(60, backend, "signal", "finalizer", "thread")
 
@@ -87,14 +97,15 @@ def test_a_wider_array_from_a_signal_handler() -> None:
 
 EQUAL = """
 import signal, sys, time, weakref, gc, numpy as np, posenc
-backend, source = sys.argv[1:]
-out = np.empty((1, 2), np.float32)
+backend, source = sys.argv[1] or None, sys.argv[2]
+out = np.ones((1, 2), np.float32)
 one, two = posenc.Encoding(base=77.0), posenc.Encoding(base=77.0)
 count = 0
 def intrude(*_):
     global count
     count += 1
     posenc.fill_(np.empty((2, 6), np.float32), encoding=posenc.Encoding(base=77.0 + count % 2), backend=backend)
+    posenc.rotate_(np.ones((2, 6), np.float32), posenc.Encoding(base=77.0 + count % 2), backend=backend)
 class Dying:
     def __init__(self): self.me = self
     def __del__(self): intrude()
@@ -115,6 +126,7 @@ while time.monotonic() < end:
     for _ in range(10):
         posenc.fill_(out, encoding=one, start=0.5, backend=backend)
         posenc.fill_(out, encoding=two, start=0.5, backend=backend)
+        posenc.rotate_(out, one, start=0.5, backend=backend)
         if source == "finalizer":
             Dying(); [[] for _ in range(20)]
 if source == "signal":
@@ -125,9 +137,9 @@ assert count > 20, count
 
 
 @pytest.mark.parametrize("source", ["signal", "finalizer"])
-@pytest.mark.parametrize("backend", [CPP, *PYTHON])
+@pytest.mark.parametrize("backend", [CPP, DEFAULT, *PYTHON])
 def test_equal_encodings_that_python_compares(backend: str, source: str) -> None:
-    if source == "finalizer" and backend != "cpp" and sys.version_info < (3, 12):
+    if source == "finalizer" and backend in PYTHON and sys.version_info < (3, 12):
         pytest.skip("before Python 3.12, context variables (NumPy's errstate) that finalizers set may crash it")
     run("-c", EQUAL, backend, source)
 

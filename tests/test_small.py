@@ -20,6 +20,7 @@ if "cpp" not in backends.MISSING:
 
 SMALL = 2**18  # elements
 REST = {"seq_axis": None, "channel_axis": -1, "grid": None, "prefix": 0, "threads": None, "backend": None}
+TURNING = ("seq_axis", "channel_axis", "threads", "backend")
 SAID = {"start": 0, "positions": None, "mask": None, "cu_seqlens": None}
 OFFSET = Encoding(position_offset=-0.25)
 IMAGE = Encoding(axes=2)
@@ -47,6 +48,16 @@ def add(small: Any, x: Any, out: Any = None, x_scale: Any = 1.0, **said: Any) ->
     encoding = said.pop("encoding", None)
     rest = {key: said.pop(key, value) for key, value in REST.items()}
     return small.add(x, out, *(SAID | said).values(), x_scale, encoding, *rest.values())
+
+
+def rotate_(small: Any, x: Any, encoding: Any = "rope_hf", inverse: Any = False, **said: Any) -> bool:
+    rest = {key: said.pop(key, REST[key]) for key in TURNING}
+    return small.rotate_(x, encoding, *(SAID | said).values(), inverse, *rest.values())
+
+
+def rotate(small: Any, x: Any, out: Any = None, encoding: Any = "rope_hf", inverse: Any = False, **said: Any) -> Any:
+    rest = {key: said.pop(key, REST[key]) for key in TURNING}
+    return small.rotate(x, encoding, out, *(SAID | said).values(), inverse, *rest.values())
 
 
 @pytest.fixture(params=["small", "long"])
@@ -118,6 +129,68 @@ def test_results(small: Any, kind: str, dtype: Any, dim: int) -> None:
         assert add(small, case.array, out, 0.3, **said) is out
         assert_same_bits(out, scaled, case.label)
         case.assert_untouched()
+
+
+TILES = Encoding(tile=2, cos_first=True)  # whose pairs are two runs, apart
+
+
+def finite(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Noise without infinities of float16, which turn to NaNs of any sign."""
+    return np.clip(noise(shape, np.float32), -1e4, 1e4).astype(dtype)
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_embeddings(small: Any, kind: str, dtype: Any) -> None:
+    said = dict(PLAIN[kind])
+    table, ids = noise((7, 12), dtype), np.arange(2 * B * L).reshape(B, 2, L) % 7
+    want = posenc.embed(ids, table, backend="numpy", **said)
+    encoding, threads = said.pop("encoding", None), said.pop("threads", None)
+    got = small.embed(ids, table, None, *(SAID | said).values(), 1.0, encoding, threads, None)
+    assert_same_bits(got, want)
+
+
+def turns(said: dict[str, Any]) -> list[tuple[Any, bool]]:
+    """Encodings of all layouts that kernels know, as users say them, and whether to turn back."""
+    named = said.get("encoding")
+    if named is None:
+        return [("rope_hf", False), ("rope_meta", True), (Encoding(), False), (TILES, True)]
+    return [(named.replace(layout="concatenated"), True), (named.replace(cos_first=True), False)]
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dim", [4, 36])
+def test_turns(small: Any, kind: str, dtype: Any, dim: int, compiled_backend: str) -> None:
+    shape = (B, 2, L, dim)
+    x = finite(shape, dtype)
+    for encoding, inverse in turns(PLAIN[kind]):
+        said = PLAIN[kind] | {"encoding": encoding, "inverse": inverse}
+        want = posenc.rotate(x, **{"backend": "numpy", **said})
+        for case in arrays.awkward(shape, dtype):
+            case.put(x)
+            assert rotate_(small, case.array, **said), case.label
+            assert_same_bits(case.array, want, case.label)
+            case.assert_canaries_alive()
+            case.put(x)
+            assert_same_bits(rotate(small, case.array, **said), want, case.label)
+            out = np.empty(shape, dtype)
+            assert rotate(small, case.array, out, **said) is out
+            assert_same_bits(out, want, case.label)
+            case.assert_untouched()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dim", [4, 16, 64, 100, 128, 512, 772])
+def test_widths_of_turns(small: Any, dim: int, dtype: Any, compiled_backend: str) -> None:
+    for shape in [(1, dim), (2, 32, 1, dim), (2**14 // dim, dim), (3, 2, 2, dim)]:
+        x = finite(shape, dtype)
+        for start in (0, 3, -40.5, 10**7, 2**52 - shape[-2]):
+            for encoding, inverse in turns({}):
+                said = {"start": start, "encoding": encoding, "inverse": inverse}
+                got = x.copy()
+                assert rotate_(small, got, **said)
+                assert_same_bits(got, posenc.rotate(x, backend="numpy", **said), f"{shape}, {said}")
 
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 16, 64, 100, 512, 770])
@@ -202,6 +275,36 @@ def test_axes(small: Any, kind: str, dtype: Any) -> None:
         case.assert_untouched()
 
 
+@pytest.mark.parametrize("kind", AXES)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_axes_of_turns(small: Any, kind: str, dtype: Any) -> None:
+    shape, said = AXES[kind]
+    if {"grid", "encoding"} & {*said}:
+        pytest.skip("no keyword of rotate_, or several axes")
+    x = finite(shape, dtype)
+    said = {key: value for key, value in said.items() if key != "x_scale"}
+    want = posenc.rotate(x, "rope_meta", backend="numpy", **said)
+    for case in arrays.awkward(shape, dtype):
+        case.put(x)
+        assert rotate_(small, case.array, "rope_meta", **said), case.label
+        assert_same_bits(case.array, want, case.label)
+        case.assert_canaries_alive()
+        case.put(x)
+        assert_same_bits(rotate(small, case.array, encoding="rope_meta", **said), want, case.label)
+        case.assert_untouched()
+
+
+def test_columns_without_a_partner(small: Any) -> None:
+    """They stay: in place at once, and for Python to copy."""
+    encoding = Encoding(odd="zero")
+    x = noise((4, 9), np.float32)
+    want = posenc.rotate(x, encoding, backend="numpy")
+    assert rotate(small, x, encoding=encoding) is None
+    assert rotate(small, x, np.empty_like(x), encoding=encoding) is None
+    assert rotate_(small, x, encoding)
+    assert_same_bits(x, want)
+
+
 @pytest.mark.parametrize("x_scale", ["sqrt_dim", 2, 0.1, -0.0])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_factors(small: Any, x_scale: Any, dtype: Any) -> None:
@@ -282,10 +385,13 @@ def test_arrays_that_are_left_to_python(small: Any, kind: str) -> None:
     before = x.tobytes() if isinstance(x, np.ndarray) else x
     assert not fill(small, x)
     assert not add_(small, x)
+    assert not rotate_(small, x)
     if kind not in ("read-only", "broadcast", "overlapping"):
         assert add(small, x) is None
+        assert rotate(small, x) is None
     if x is not None:
         assert add(small, np.ones((4, 6), np.float32), x) is None
+        assert rotate(small, np.ones((4, 6), np.float32), x) is None
     assert (x.tobytes() if isinstance(x, np.ndarray) else x) == before
 
 
@@ -377,6 +483,31 @@ def test_what_is_left_to_python(small: Any, kind: str) -> None:
     assert_same_bits(x, before)
 
 
+# Of rotations, besides: in arrays of 10 columns.
+TURNS_LEFT: dict[str, dict[str, Any]] = {
+    **{kind: said for kind, said in LEFT.items() if not {"x_scale", "grid", "prefix"} & {*said}},
+    "odd width": {"encoding": Encoding(odd="extra"), "channel_axis": 2},
+    "none": {"encoding": None},
+    "inverse of a number": {"inverse": 1},
+    "inverse of None": {"inverse": None},
+    "inverse of an array": {"inverse": np.zeros((), bool)},
+    "amplitude": {"encoding": Encoding(amplitude=2.0), "inverse": True},
+    "amplitude of the width": {"encoding": Encoding(amplitude="rsqrt_dim"), "inverse": True},
+    "image": {"encoding": IMAGE},
+    "image alone": {"encoding": IMAGE, "seq_axis": (0, 1)},
+    "points": {"encoding": IMAGE, "positions": np.ones((L, 2))},
+}
+
+
+@pytest.mark.parametrize("kind", TURNS_LEFT)
+def test_turns_that_are_left_to_python(small: Any, kind: str) -> None:
+    x = noise((B, 2, L, 10), np.float32)
+    before = x.copy()
+    assert not rotate_(small, x, **TURNS_LEFT[kind])
+    assert rotate(small, x, **TURNS_LEFT[kind]) is None
+    assert_same_bits(x, before)
+
+
 def test_ambiguous_grids_are_left_to_python(small: Any) -> None:
     assert not fill(small, np.empty((3, 4, 8), np.float32), encoding=IMAGE)
     for said in ({"mask": np.ones((3, 4), bool)}, {"start": [1, 2, 3]}, {"start": np.zeros((1, 2))}):
@@ -387,8 +518,12 @@ def test_sums_into_overlapping_arrays_are_left_to_python(small: Any) -> None:
     memory = noise((6, 8), np.float32)
     assert add(small, memory[:5], memory[1:]) is None
     assert add(small, memory, memory[::-1]) is None
+    assert rotate(small, memory[:5], memory[1:]) is None
     want = posenc.add(memory, backend="numpy")
     assert add(small, memory, memory) is memory
+    assert_same_bits(memory, want)
+    want = posenc.rotate(memory, "rope_hf", backend="numpy")
+    assert rotate(small, memory, memory) is memory
     assert_same_bits(memory, want)
 
 
@@ -417,6 +552,18 @@ def test_refusals(verb: Callable[..., Any], kind: str, way: str) -> None:
         assert_same_bits(x, before)
 
 
+@pytest.mark.parametrize("kind", sorted(TURNS_LEFT))
+@pytest.mark.parametrize("verb", [posenc.rotate_, posenc.rotate])
+def test_refusals_of_turns(verb: Callable[..., Any], kind: str, way: str) -> None:
+    said = {"encoding": "rope_hf"} | TURNS_LEFT[kind]
+    x = noise((B, 2, L, 10), np.float32)
+    before = x.copy()
+    got = outcome(lambda: verb(x, **said))
+    assert got == outcome(lambda: verb(before.copy(), **{"backend": "numpy", **said}))
+    if isinstance(got, tuple) or verb is posenc.rotate:
+        assert_same_bits(x, before)
+
+
 @pytest.mark.parametrize("kind", NOT_PLAIN)
 def test_refusals_of_arrays(kind: str, way: str) -> None:
     x = NOT_PLAIN[kind]
@@ -436,6 +583,7 @@ def test_the_memo_has_a_budget(small: Any) -> None:
     x = np.zeros((1, 512), np.float32)
     for base in range(300):
         assert fill(small, x, encoding=Encoding(base=base + 2.0), start=1)
+        assert rotate_(small, x, encoding=Encoding(base=base + 2.5), start=1)
         assert small.nbytes <= 4 * 2**20
     assert small.nbytes > 2**19
     small.forget()
@@ -446,9 +594,9 @@ def test_encodings_in_turn_stay(small: Any) -> None:
     """Ensembles, whose encodings lie side by side in memory, and bucketed batches."""
     asked = []
 
-    def resolve(named: Any, dim: int) -> Any:
+    def resolve(named: Any, dim: int, turns: bool) -> Any:
         asked.append(named)
-        return _cpp._resolve(named, dim)
+        return _cpp._resolve(named, dim, turns)
 
     calls = _cpp._core.SmallCalls(resolve)  # type: ignore[attr-defined]
     encodings = [Encoding(base=base + 2.0) for base in range(40)]
@@ -459,6 +607,39 @@ def test_encodings_in_turn_stay(small: Any) -> None:
         for dim in widths:
             assert fill(calls, np.zeros((1, dim), np.float32))
     assert len(asked) <= 1.2 * (len(encodings) + len(widths))
+
+
+def test_pairs_are_asked_for_once(small: Any) -> None:
+    """By whoever turns first; then everybody knows the encoding. One without pairs stays good for other calls."""
+    asked = []
+
+    def resolve(named: Any, dim: int, turns: bool) -> Any:
+        asked.append((named, turns))
+        return _cpp._resolve(named, dim, turns)
+
+    calls = _cpp._core.SmallCalls(resolve)  # type: ignore[attr-defined]
+    x = np.zeros((1, 9, 8), np.float32)
+    for _ in range(3):
+        for turn in (False, True, True, False):
+            assert rotate_(calls, x, "rope_hf") if turn else add_(calls, x, encoding="rope_hf")
+        assert rotate_(calls, x, "rope_meta")
+        assert fill(calls, x, encoding="rope_meta")
+    assert asked == [("rope_hf", False), ("rope_hf", True), ("rope_meta", True)]
+    kept = calls.nbytes
+    assert not rotate_(calls, x.swapaxes(1, 2), Encoding(odd="extra"))
+    assert calls.nbytes == kept
+    assert fill(calls, x.swapaxes(1, 2), encoding=Encoding(odd="extra"))
+
+
+def test_pairs_that_are_no_columns() -> None:
+    """Memory beyond an array stays what it is, whatever the core is told."""
+    x, before = np.ones((3, 8), np.float32), np.ones((3, 8), np.float32)
+    for run in [(0, 4, 5, 1), (8, 0, 1, 1), (0, 4, 0, 1), (0, 1, 5, 2), (0, 1, 2, 0)]:
+        calls = _cpp._core.SmallCalls(  # type: ignore[attr-defined]
+            lambda named, dim, turns, run=run: (*_cpp._resolve(named, dim, False)[:2], ([run], True))
+        )
+        assert not rotate_(calls, x)
+        assert_same_bits(x, before)
 
 
 def test_texts_are_compared(small: Any) -> None:
@@ -473,12 +654,12 @@ def test_what_python_is_asked_for_an_encoding() -> None:
     """Errors that are no refusals are the caller's; memory is viewed again, as Python code may do anything to it."""
     asked = []
 
-    def resolve(named: Any, dim: int) -> Any:
+    def resolve(named: Any, dim: int, turns: bool) -> Any:
         asked.append((named, dim))
         if named is not None:
             raise named
         x.resize((1, 8), refcheck=False)
-        return _cpp._resolve(named, dim)
+        return _cpp._resolve(named, dim, turns)
 
     x = np.zeros((2**12, 6), np.float32)
     calls = _cpp._core.SmallCalls(resolve)  # type: ignore[attr-defined]
@@ -492,6 +673,6 @@ def test_what_python_is_asked_for_an_encoding() -> None:
 
 
 def test_arguments_are_counted(small: Any) -> None:
-    for name in ("fill", "add_", "add", "embed", "encode", "count"):
+    for name in ("fill", "add_", "add", "rotate_", "rotate", "embed", "encode", "count"):
         with pytest.raises(TypeError, match="arguments"):
             getattr(small, name)(1)

@@ -10,7 +10,7 @@ import posenc
 import pytest
 
 from . import backends
-from .test_small import add, add_, fill
+from .test_small import add, add_, fill, rotate, rotate_
 from .test_tensors import STRANGE
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -77,18 +77,51 @@ def test_results(small: Any, kind: str, dtype: Any) -> None:
         assert same(out, want)
 
 
+@pytest.mark.parametrize("kind", [*SAID])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_turns(small: Any, kind: str, dtype: Any) -> None:
+    said = SAID[kind] | {"encoding": "rope_meta", "inverse": True}
+    if kind == "grid":
+        pytest.skip("several axes")
+    x = torch.randn(SHAPE).to(dtype)
+    want = posenc.rotate(x, backend="numpy", **said)
+    for make in (
+        lambda: x.clone(),
+        lambda: x.transpose(0, -1).contiguous().transpose(0, -1),
+        lambda: torch.zeros(SHAPE[0], *SHAPE).to(dtype)[1].copy_(x),
+        lambda: torch.nn.Parameter(x.clone(), requires_grad=False),
+    ):
+        one = make()
+        version = one._version
+        assert rotate_(small, one, **said)
+        assert one._version > version
+        assert same(one, want)
+        one = make()
+        version = one._version
+        assert same(rotate(small, one, **said), want)
+        assert (one._version, same(one, x)) == (version, True)
+        out = torch.empty_like(x)
+        assert rotate(small, make(), out, **said) is out
+        assert out._version > 0
+        assert same(out, want)
+
+
 @pytest.mark.parametrize("kind", [*STRANGE, "lazy"])
 def test_what_is_not_plain(small: Any, kind: str) -> None:
     make = STRANGE.get(kind, lambda: torch.nn.parameter.UninitializedParameter(requires_grad=False))
     plain = torch.ones(4, 6)
     assert not fill(small, make())
     assert not add_(small, make())
+    assert not rotate_(small, make())
     if kind not in ("expanded", "of inference"):  # which may be read
         assert add(small, make()) is None
+        assert rotate(small, make()) is None
     assert add(small, plain, make()) is None
+    assert rotate(small, plain, make()) is None
     if kind not in ("integers", "leaf", "parameter", "expanded", "of inference"):
         for name in ("start", "positions", "mask", "cu_seqlens"):
             assert not add_(small, plain, **{name: make()})
+            assert not rotate_(small, plain, **{name: make()})
     assert (plain == 1).all()
 
 
@@ -96,8 +129,14 @@ def test_gradients(small: Any) -> None:
     x = torch.zeros(4, 6, requires_grad=True)
     with torch.no_grad():
         assert add_(small, x)
-    assert x._version > 0
+        version = x._version
+        assert version > 0
+        assert rotate_(small, x)
+        assert rotate(small, x) is not None
+    assert x._version > version
     assert not add_(small, x)
+    assert not rotate_(small, x)
+    assert rotate(small, x) is None
     y = (torch.ones(4, 6, requires_grad=True) * 2).exp()  # keeps its result for the backward pass
     with torch.no_grad():
         assert fill(small, y)
@@ -109,8 +148,11 @@ def test_inference_mode(small: Any) -> None:
     with torch.inference_mode():
         x = torch.zeros(4, 6)
         assert fill(small, x)
+        assert rotate_(small, x)
     assert not fill(small, x)
+    assert not rotate_(small, x)
     assert add(small, x) is not None
+    assert rotate(small, x) is not None
 
 
 @pytest.mark.thread_unsafe(reason="torch has one forward mode for all threads")
@@ -118,7 +160,7 @@ def test_within_transforms(small: Any) -> None:
     seen = []
 
     def call(x: Any) -> Any:
-        seen.append(fill(small, x))
+        seen.append(fill(small, x) or rotate_(small, x) or rotate(small, x) is not None)
         return x
 
     torch.func.vmap(call)(torch.zeros(2, 4, 6))
@@ -160,6 +202,8 @@ def test_modes_see_every_call(small: Any) -> None:
         with mode:
             assert not fill(small, x)
             assert add(small, x) is None
+            assert not rotate_(small, x, start=start)
+            assert rotate(small, x) is None
             assert embed(small, ids, x) is None
             assert not fill(small, np.ones((4, 6), np.float32), start=start)
     assert (x == 1).all()
@@ -183,7 +227,8 @@ def test_collections_wait(small: Any) -> None:
         for threshold in range(1, 40):
             x.untyped_storage().resize_(4 * 6 * 4)
             gc.set_threshold(threshold)
-            add_(small, x, positions=torch.arange(4), mask=torch.ones(4, dtype=torch.bool))
+            for call in (add_, rotate_):
+                call(small, x, positions=torch.arange(4), mask=torch.ones(4, dtype=torch.bool))
             embed(small, torch.arange(4), x)
     finally:
         gc.set_threshold(*thresholds)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import posenc
 import pytest
-from posenc import _cache
+from posenc import _backend, _cache
 
 from .arrays import assert_same_bits, noise
 
@@ -118,6 +118,40 @@ def test_caches_that_forget_under_load(backend: str, monkeypatch: pytest.MonkeyP
                 failures.append(f"D = {dim}")
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(5)]
+    with eager_switching():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not failures
+
+
+def test_turns_of_many_threads(backend: str) -> None:
+    """Whoever turns first asks for the pairs of an encoding that others add meanwhile; all may be forgotten."""
+    bases = [100.0 + i for i in range(6)]
+    x = np.ones((2, 4, 3, 24), np.float32)
+    starts = np.array([[7], [-2.5]])
+    encodings = [posenc.Encoding(base=base, layout="concatenated") for base in bases]
+    turned = [posenc.rotate(x, encoding, start=starts, backend="numpy") for encoding in encodings]
+    added = [posenc.add(x, encoding=encoding, start=starts, backend="numpy") for encoding in encodings]
+    failures: list[str] = []
+
+    def work(seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        for _ in range(100):
+            i = generator.integers(len(bases))
+            if seed == 0 and generator.integers(5) == 0:
+                _backend.chosen.small.forget()
+            encoding = posenc.Encoding(base=bases[i], layout="concatenated")
+            got = posenc.rotate_(x.copy(), encoding, start=starts, backend=backend)
+            if got.tobytes() != turned[i].tobytes():
+                failures.append(f"turned, {bases[i]}")
+            got = posenc.add_(x.copy(), encoding=encoding, start=starts, backend=backend)
+            if got.tobytes() != added[i].tobytes():
+                failures.append(f"added, {bases[i]}")
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     with eager_switching():
         for thread in threads:
             thread.start()

@@ -128,24 +128,31 @@ void turn_gathered(const PairRun& run, char* to, std::ptrdiff_t to_step, const c
     }
 }
 
-template <bool inverse, class E, class V>
-[[gnu::always_inline]] inline void turn_run(const PairRun& run, const Target& target, char* to, const char* from,
-                                            std::ptrdiff_t ahead, const V* values) {
-    constexpr std::ptrdiff_t kNext = sizeof(E);
-    const auto misaligned =
-        (reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % alignof(E);
-    const bool plain = target.to.column_stride == kNext && target.from.column_stride == kNext && misaligned == 0;
-    E* const out = reinterpret_cast<E*>(to);
-    const E* const old = reinterpret_cast<const E*>(from);
+// Calls take(turn), where turn(to, from, ahead, values) turns the pairs of a run in a row. `plain`: the elements of
+// every row are one after the other, and aligned.
+template <bool inverse, class E, class V, class Take>
+[[gnu::always_inline]] inline void choose_turn(const PairRun& run, const Target& target, bool plain, const Take& take) {
+    const std::size_t count = run.count, cos = run.cos, sin = run.sin;
     if (plain && run.step == 1) {
-        turn_apart<inverse>(out + run.cos, out + run.sin, old + run.cos, old + run.sin, values + run.cos,
-                            values + run.sin, run.count, ahead);
-    } else if (plain && run.step == 2 && run.sin == run.cos + 1) {
-        turn_together<true, inverse>(out + run.cos, old + run.cos, values + run.cos, 2 * run.count, ahead);
-    } else if (plain && run.step == 2 && run.cos == run.sin + 1) {
-        turn_together<false, inverse>(out + run.sin, old + run.sin, values + run.sin, 2 * run.count, ahead);
+        take([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            E* const out = reinterpret_cast<E*>(to);
+            const E* const old = reinterpret_cast<const E*>(from);
+            turn_apart<inverse>(out + cos, out + sin, old + cos, old + sin, values + cos, values + sin, count, ahead);
+        });
+    } else if (plain && run.step == 2 && sin == cos + 1) {
+        take([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            turn_together<true, inverse>(reinterpret_cast<E*>(to) + cos, reinterpret_cast<const E*>(from) + cos,
+                                         values + cos, 2 * count, ahead);
+        });
+    } else if (plain && run.step == 2 && cos == sin + 1) {
+        take([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
+            turn_together<false, inverse>(reinterpret_cast<E*>(to) + sin, reinterpret_cast<const E*>(from) + sin,
+                                          values + sin, 2 * count, ahead);
+        });
     } else {
-        turn_gathered<inverse, E>(run, to, target.to.column_stride, from, target.from.column_stride, values);
+        take([&](char* to, const char* from, std::ptrdiff_t, const V* values) {
+            turn_gathered<inverse, E>(run, to, target.to.column_stride, from, target.from.column_stride, values);
+        });
     }
 }
 
@@ -220,32 +227,18 @@ void turn_rows(const Turning& turning, const Target& target) {
             turn(row_of(target.to, a, i), from, later - from, values);
         });
     };
-    const PairRun run = turning.runs[0];
-    const std::size_t count = run.count, cos = run.cos, sin = run.sin;
-    const bool single = turning.run_count == 1 && has_plain_columns<E>(target);
-    if (single && run.step == 1) {  // decided once, not for every row
-        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
-            E* const out = reinterpret_cast<E*>(to);
-            const E* const old = reinterpret_cast<const E*>(from);
-            turn_apart<inverse>(out + cos, out + sin, old + cos, old + sin, values + cos, values + sin, count, ahead);
-        });
-    } else if (single && run.step == 2 && sin == cos + 1) {
-        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
-            turn_together<true, inverse>(reinterpret_cast<E*>(to) + cos, reinterpret_cast<const E*>(from) + cos,
-                                         values + cos, 2 * count, ahead);
-        });
-    } else if (single && run.step == 2 && cos == sin + 1) {
-        each([=](char* to, const char* from, std::ptrdiff_t ahead, const V* values) __attribute__((always_inline)) {
-            turn_together<false, inverse>(reinterpret_cast<E*>(to) + sin, reinterpret_cast<const E*>(from) + sin,
-                                          values + sin, 2 * count, ahead);
-        });
-    } else {
-        each([&](char* to, const char* from, std::ptrdiff_t ahead, const V* values) {
-            for (std::size_t r = 0; r < turning.run_count; ++r) {
-                turn_run<inverse, E>(turning.runs[r], target, to, from, ahead, values);
-            }
-        });
+    const bool plain = has_plain_columns<E>(target);
+    if (turning.run_count == 1) {  // decided once, not for every row
+        choose_turn<inverse, E, V>(turning.runs[0], target, plain, each);
+        return;
     }
+    each([&](char* to, const char* from, std::ptrdiff_t ahead, const V* values) {
+        for (std::size_t r = 0; r < turning.run_count; ++r) {
+            choose_turn<inverse, E, V>(turning.runs[r], target, plain,
+                                       [&](const auto& turn)
+                                           __attribute__((always_inline)) { turn(to, from, ahead, values); });
+        }
+    });
 }
 
 template <class E>

@@ -7,12 +7,14 @@
 
 #include <pybind11/stl.h>
 
+#include <array>
 #include <cmath>
 #include <new>
 #include <optional>
 #include <tuple>
 #include <vector>
 
+#include "../call.hpp"
 #include "../faults.hpp"
 #include "../gil.hpp"
 #include "layout.hpp"
@@ -65,23 +67,25 @@ bool small_integers(PyObject* said, int& count, std::int64_t (&integers)[kMostAx
     return size > 0;
 }
 
-// What seq_axis, channel_axis, grid and prefix say. False: what they say is wrong, or may be.
-bool read_layout(PyObject* const* said, Layout& layout) noexcept {
-    if (said == nullptr) {
-        return true;
+// What seq_axis and channel_axis, grid and prefix say. False: what they say is wrong, or may be.
+bool read_layout(PyObject* const* axes, PyObject* const* grid, Layout& layout) noexcept {
+    const bool usual = axes == nullptr || (axes[0] == Py_None && is_integer(axes[1], -1));
+    const bool none = grid == nullptr || (grid[0] == Py_None && is_integer(grid[1], 0));
+    layout.usual = usual && none;
+    if (!usual) {
+        const auto channel = small_integer(axes[1]);
+        if (!channel || (axes[0] != Py_None && !small_integers(axes[0], layout.sequence_axes, layout.sequence))) {
+            return false;
+        }
+        layout.channel = static_cast<std::int64_t>(*channel);
     }
-    layout.usual = said[0] == Py_None && is_integer(said[1], -1) && said[2] == Py_None && is_integer(said[3], 0);
-    if (layout.usual) {
-        return true;
+    if (!none) {
+        const auto prefix = small_integer(grid[1]);
+        if (!prefix || *prefix < 0.0 || grid[0] == Py_None || !small_integers(grid[0], layout.grid_axes, layout.grid)) {
+            return false;
+        }
+        layout.prefix = static_cast<std::int64_t>(*prefix);
     }
-    const auto channel = small_integer(said[1]), prefix = small_integer(said[3]);
-    if (!channel || !prefix || *prefix < 0.0 ||
-        (said[0] != Py_None && !small_integers(said[0], layout.sequence_axes, layout.sequence)) ||
-        (said[2] == Py_None ? *prefix != 0.0 : !small_integers(said[2], layout.grid_axes, layout.grid))) {
-        return false;
-    }
-    layout.channel = static_cast<std::int64_t>(*channel);
-    layout.prefix = static_cast<std::int64_t>(*prefix);
     return true;
 }
 
@@ -106,10 +110,11 @@ std::optional<double> scale_of(PyObject* said, const View& out, std::int64_t col
     return std::isfinite(factor) ? std::optional(factor) : std::nullopt;
 }
 // Asks Python what an encoding is. It may also tell nothing: what it refuses, it will refuse again.
-Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, Known& learned) {
+Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, bool turns, Known& learned) {
     PyObject* const dim = PyLong_FromLongLong(columns);
     PyObject* const answer =
-        dim == nullptr ? nullptr : PyObject_CallFunctionObjArgs(self.resolve, encoding, dim, nullptr);
+        dim == nullptr ? nullptr
+                       : PyObject_CallFunctionObjArgs(self.resolve, encoding, dim, turns ? Py_True : Py_False, nullptr);
     Py_XDECREF(dim);
     if (answer == nullptr) {
         if (PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_TypeError)) {
@@ -122,10 +127,23 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, Known& le
     if (kept.is_none()) {
         return Done::no;
     }
-    const auto [axes, bytes] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t>>();
-    const auto known = std::make_shared<Axes>();
+    using Run = std::array<std::size_t, 4>;
+    const auto [axes, bytes, pairs] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t,
+                                                           std::optional<std::tuple<std::vector<Run>, bool>>>>();
+    const auto known = std::make_shared<Encoding>();
     for (const auto& [table, offset] : axes) {
-        known->push_back({self.table_of(table), offset});
+        known->axes.push_back({self.table_of(table), offset});
+    }
+    if (pairs) {
+        known->pairs.emplace();
+        const auto& [runs, unscaled] = *pairs;
+        for (const auto& [cos, sin, number, step] : runs) {
+            known->pairs->runs.push_back({cos, sin, number, step});
+        }
+        known->pairs->unscaled = unscaled;
+        if (!are_pairs(known->pairs->runs, static_cast<std::size_t>(columns))) {
+            return Done::no;
+        }
     }
     self.memo->keep(encoding, static_cast<std::size_t>(columns), known, bytes);
     learned = known;
@@ -160,14 +178,18 @@ public:
             (ids_ != nullptr && from_ == to_)) {
             return Done::no;
         }
-        if (!read_layout(said_.axes, layout_) || !prepare()) {
+        const bool turns = said_.inverse != nullptr;
+        if (turns && (!PyBool_Check(said_.inverse) || said_.encoding == Py_None)) {
+            return Done::no;
+        }
+        if (!read_layout(said_.axes, said_.grid, layout_) || !prepare()) {
             return Done::no;
         }
         const std::int64_t before = columns_;
         known_ = self_.memo->find(said_.encoding, static_cast<std::size_t>(before));
-        if (known_ == nullptr) {
+        if (known_ == nullptr || (turns && !known_->pairs)) {
             calm_.reset();
-            const Done done = learn(self_, said_.encoding, before, known_);
+            const Done done = learn(self_, said_.encoding, before, turns, known_);
             if (done != Done::yes) {
                 return done;
             }
@@ -235,10 +257,11 @@ private:
             return Done::no;
         }
         const Fallible fallible;
-        const Operation operation = ids_ != nullptr    ? Operation::embed
-                                    : from_ != nullptr ? Operation::add
-                                                       : Operation::fill;
-        Write write(out_, old_, operation, *scale);
+        const Operation operation = ids_ != nullptr            ? Operation::embed
+                                    : said_.inverse != nullptr ? Operation::turn
+                                    : from_ != nullptr         ? Operation::add
+                                                               : Operation::fill;
+        Write write(out_, old_, operation, *scale, said_.inverse == Py_True);
         if (!write.prepare(*known_, where) || (ids_ != nullptr && !write.look_up(tokens_))) {
             return Done::no;
         }
@@ -261,13 +284,13 @@ private:
 
     // What ids name rows of; reads them.
     bool is_table() {
-        return known_->size() == 1 && old_.axes == 2 && old_.shape[1] == columns_ && are_apart(old_, out_) &&
+        return known_->axes.size() == 1 && old_.axes == 2 && old_.shape[1] == columns_ && are_apart(old_, out_) &&
                self_.lender->read(lent_ids_, tokens_) && are_apart(tokens_.view, out_);
     }
 
     // Brings the axes into the order in which they are written.
     bool arrange(Where& where) noexcept {
-        const auto encoding_axes = static_cast<int>(known_->size());
+        const auto encoding_axes = static_cast<int>(known_->axes.size());
         if (layout_.usual && encoding_axes == 1) {
             return true;
         }

@@ -23,7 +23,9 @@ struct Said {
     PyObject* bounds = Py_None;
     PyObject* x_scale = nullptr;  // null: 1.0
     PyObject* encoding = Py_None;
-    PyObject* const* axes = nullptr;  // seq_axis, channel_axis, grid, prefix; null: as they are by default
+    PyObject* const* axes = nullptr;  // seq_axis, channel_axis; null: as they are by default
+    PyObject* const* grid = nullptr;  // grid, prefix; null: there is none
+    PyObject* inverse = nullptr;      // of a turn; null: something is added
 };
 
 // The object that Python has.
@@ -37,7 +39,8 @@ struct SmallCalls {
 // Whether threads= and backend= leave the choice to posenc.
 bool is_usual(PyObject* threads, PyObject* backend) noexcept;
 
-// Writes PE to `to` or, unless `from` is null, from * x_scale + PE; given ids, `from` is a table of what they name.
+// Writes PE to `to` or, unless `from` is null, from * x_scale + PE; given ids, `from` is a table of what they name;
+// given `inverse`, `from` is turned.
 // Done::error: a Python error is set.
 Done attempt(SmallCalls& self, const Said& said, PyObject* from, PyObject* to, PyObject* ids = nullptr);
 

@@ -36,7 +36,7 @@ PyObject* fill(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!is_usual(a[10], a[11])) {
         Py_RETURN_FALSE;
     }
-    return truth(attempt(*self, {a[1], a[2], a[3], a[4], nullptr, a[5], a + 6}, nullptr, a[0]));
+    return truth(attempt(*self, {a[1], a[2], a[3], a[4], nullptr, a[5], a + 6, a + 8}, nullptr, a[0]));
 }
 
 PyObject* add_in_place(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
@@ -46,7 +46,17 @@ PyObject* add_in_place(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!is_usual(a[11], a[12])) {
         Py_RETURN_FALSE;
     }
-    return truth(attempt(*self, {a[1], a[2], a[3], a[4], a[5], a[6], a + 7}, a[0], a[0]));
+    return truth(attempt(*self, {a[1], a[2], a[3], a[4], a[5], a[6], a + 7, a + 9}, a[0], a[0]));
+}
+
+PyObject* rotate_in_place(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
+    if (!has_count(count, 11)) {
+        return nullptr;
+    }
+    if (!is_usual(a[9], a[10])) {
+        Py_RETURN_FALSE;
+    }
+    return truth(attempt(*self, {a[2], a[3], a[4], a[5], nullptr, a[1], a + 7, nullptr, a[6]}, a[0], a[0]));
 }
 
 // The array that a call wrote, or None.
@@ -66,24 +76,38 @@ PyObject* refused() {
     return PyErr_Occurred() == nullptr ? Py_NewRef(Py_None) : nullptr;
 }
 
+// What becomes of `x`, in `out` or, if that is None, in a new array.
+PyObject* combine(SmallCalls& self, const Said& said, PyObject* x, PyObject* out) {
+    Lent lent;
+    View view;
+    Lender& lender = *self.lender;
+    if (!lender.prepare(x, false, lent) || !lender.view(lent, view) || view.count() > kMostElements) {
+        Py_RETURN_NONE;
+    }
+    PyObject* const to = out != Py_None  ? Py_NewRef(out)
+                         : lent.end != 0 ? lender.torch.empty_like(x)
+                                         : lender.empty_like(x);
+    return to == nullptr ? refused() : written(attempt(self, said, x, to), to);
+}
+
 PyObject* add(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
     if (!has_count(count, 14)) {
         return nullptr;
     }
-    Lent lent;
-    View x;
-    Lender& lender = *self->lender;
-    if (!is_usual(a[12], a[13]) || !lender.prepare(a[0], false, lent) || !lender.view(lent, x) ||
-        x.count() > kMostElements) {
+    if (!is_usual(a[12], a[13])) {
         Py_RETURN_NONE;
     }
-    PyObject* const out = a[1] != Py_None ? Py_NewRef(a[1])
-                          : lent.end != 0 ? lender.torch.empty_like(a[0])
-                                          : lender.empty_like(a[0]);
-    if (out == nullptr) {
-        return refused();
+    return combine(*self, {a[2], a[3], a[4], a[5], a[6], a[7], a + 8, a + 10}, a[0], a[1]);
+}
+
+PyObject* rotate(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
+    if (!has_count(count, 12)) {
+        return nullptr;
     }
-    return written(attempt(*self, {a[2], a[3], a[4], a[5], a[6], a[7], a + 8}, a[0], out), out);
+    if (!is_usual(a[10], a[11])) {
+        Py_RETURN_NONE;
+    }
+    return combine(*self, {a[3], a[4], a[5], a[6], nullptr, a[1], a + 8, nullptr, a[7]}, a[0], a[2]);
 }
 
 // The shape of the rows that `encode` is told, and whether it is told a length; 0 axes: not here.
@@ -314,6 +338,8 @@ PyMethodDef methods[] = {
     fast<fill>("fill", "fill($self, /, *said)\n--\n\nfill_, if it is plain; tells whether it was."),
     fast<add_in_place>("add_", "add_($self, /, *said)\n--\n\nadd_, if it is plain; tells whether it was."),
     fast<add>("add", "add($self, /, *said)\n--\n\nadd, if it is plain; None if it was not."),
+    fast<rotate_in_place>("rotate_", "rotate_($self, /, *said)\n--\n\nrotate_, if it is plain; tells whether it was."),
+    fast<rotate>("rotate", "rotate($self, /, *said)\n--\n\nrotate, if it is plain; None if it was not."),
     fast<embed>("embed", "embed($self, /, *said)\n--\n\nembed, if it is plain; None if it was not."),
     fast<encode>("encode", "encode($self, /, *said)\n--\n\nencode, if it is plain; None if it was not."),
     fast<count>("count", "count($self, /, *said)\n--\n\npositions_from_mask, if it is plain; None if it was not."),

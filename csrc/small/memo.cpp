@@ -37,8 +37,11 @@ Known Memo::find(PyObject* encoding, std::size_t columns) const noexcept {
 }
 
 void Memo::keep(PyObject* encoding, std::size_t columns, Known known, std::size_t bytes) {
-    for (const Axis& axis : *known) {
+    for (const Axis& axis : known->axes) {
         bytes += axis.table->nbytes();
+    }
+    if (known->pairs) {
+        bytes += known->pairs->runs.size() * sizeof(PairRun);
     }
     if (bytes > kMemoBytes / 4) {
         return;

@@ -12,7 +12,7 @@
 
 namespace posenc::small {
 
-using Known = std::shared_ptr<const Axes>;
+using Known = std::shared_ptr<const Encoding>;
 
 // Keys are texts, which may be equal, and other objects, which are kept, so that nobody else gets their address. Tables
 // are kept, too. It forgets everything where entries exceed kMemoBytes: that is simple, and rare.

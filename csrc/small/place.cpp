@@ -1,5 +1,6 @@
 #include "place.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -14,7 +15,7 @@ struct Spread {
     const Values* values = nullptr;
     const char* data = nullptr;
     std::int64_t stride[kMostAxes]{};
-    bool own = false;  // whether sequences differ
+    int own = 0;  // of the leading axes, so many: beyond, no sequences differ
 
     double at(std::int64_t address) const noexcept { return values->at(data + address); }
 };
@@ -30,7 +31,9 @@ bool fits(const Values& values, const View& out, int axes, Spread& spread) {
             return false;
         }
         spread.stride[axis] = view.shape[axis] == 1 ? 0 : view.stride[axis];
-        spread.own |= axis < out.axes - 2 && view.shape[axis] != 1;
+        if (axis < out.axes - 2 && view.shape[axis] != 1) {
+            spread.own = axis + 1;
+        }
     }
     spread.values = &values;
     spread.data = view.data;
@@ -96,14 +99,6 @@ bool is_start(double start, double rows, double offset) noexcept {
 
 bool has_integers(const Values& values) noexcept { return values.are_integers(); }
 
-std::int64_t count_sequences(const View& out) noexcept {
-    std::int64_t count = 1;
-    for (int axis = 0; axis < out.axes - 2; ++axis) {
-        count *= out.shape[axis];
-    }
-    return count;
-}
-
 // The start of each packed sequence, counted on along all rows.
 bool unpack(const Where& where, std::int64_t rows, double offset, std::vector<double>& positions) {
     const View& bounds = where.bounds->view;
@@ -157,11 +152,11 @@ bool place(const View& out, const Where& where, double offset, Placement& placem
     } else if (!spread_starts(where.start, out, values)) {
         return false;
     }
-    const bool own = values.own || real.own;
-    placement.groups = own ? static_cast<std::size_t>(count_sequences(out)) : 1;
-    View shape = out;
-    if (!own) {
-        shape.axes = 2;
+    View shape = out;  // of the leading axes, only those along which sequences differ; rows and channels do not matter
+    shape.axes = std::max(values.own, real.own) + 2;
+    placement.groups = 1;
+    for (int axis = 0; axis < shape.axes - 2; ++axis) {
+        placement.groups *= static_cast<std::size_t>(out.shape[axis]);
     }
     const Spread* const spreads[] = {&values, &real};
 

@@ -14,7 +14,7 @@ struct Where {
     View head_to, head_from;  // rows before those of a grid, which have no position, if there are axes
 };
 
-// As Call takes them (call.hpp).
+// Starts, one of each group, or the positions of its rows. Arrays of a group, which follow each other, share them.
 struct Placement {
     Few<double> positions;
     bool starts = true;

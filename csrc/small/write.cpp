@@ -9,6 +9,8 @@
 namespace posenc::small {
 namespace {
 
+constexpr std::size_t kLineDoubles = 8;
+
 // The addresses of the arrays that a view consists of along its first axes, in C order.
 void set_addresses(const View& view, int axes, Few<char*>& addresses) {
     std::size_t count = 1;
@@ -36,28 +38,49 @@ struct NoPoll : Poll {
 
 }  // namespace
 
-Write::Write(const View& out, const View& from, Operation operation, double scale)
-    : out_(out), from_(from), operation_(operation), scale_(scale) {}
+Write::Write(const View& out, const View& from, Operation operation, double scale, bool inverse)
+    : out_(out), from_(from), operation_(operation), scale_(scale), inverse_(inverse) {}
 
-bool Write::prepare(const Axes& axes, const Where& where) {
-    axes_ = &axes;
+bool Write::prepare(const Encoding& encoding, const Where& where) {
+    axes_ = &encoding.axes;
+    pairs_ = encoding.pairs ? &*encoding.pairs : nullptr;
     head_to_ = where.head_to;
     head_from_ = where.head_from;
-    std::size_t size = 0;
-    for (const Axis& axis : axes) {
+    std::size_t size = 0, turning = 0;
+    for (const Axis& axis : *axes_) {
         size = std::max(size, workspace_size(axis.table->table()));
     }
-    if (!(axes.size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
+    if ((operation_ == Operation::turn && !can_turn()) ||
+        !(axes_->size() == 1 ? prepare_rows(where) : prepare_grid(where))) {
         return false;
     }
-    workspace_.emplace(size, true);
+    if (operation_ == Operation::turn) {
+        const auto elements = static_cast<std::size_t>(out_.shape[out_.axes - 2] * out_.shape[out_.axes - 1]);
+        turning = placement_.groups * elements * value_bytes(target_.element, target_.operation) / sizeof(double) + 1;
+        size = (size + kLineDoubles - 1) / kLineDoubles * kLineDoubles;
+    }
+    workspace_.emplace(size + turning, true);
+    turning_ = reinterpret_cast<char*>(workspace_->get() + size);
     return true;
+}
+
+// Encodings over several axes are left to Python; so are columns without a partner, which it copies where rows are not
+// written in place.
+bool Write::can_turn() const noexcept {
+    if (pairs_ == nullptr || axes_->size() != 1 || (inverse_ && !pairs_->unscaled)) {
+        return false;
+    }
+    std::size_t paired = 0;
+    for (const PairRun& run : pairs_->runs) {
+        paired += 2 * run.count;
+    }
+    return paired != 0 && (paired == axes_->front().table->table().columns || is_same_memory(out_, from_));
 }
 
 Target Write::target(int inner) {
     set_addresses(out_, out_.axes - inner, to_addresses_);
     char* const* from = to_addresses_.data();
-    if (operation_ == Operation::add && from_.data != out_.data) {
+    if ((operation_ == Operation::add || operation_ == Operation::turn) && from_.data != out_.data) {
         set_addresses(from_, from_.axes - inner, from_addresses_);
         from = from_addresses_.data();
     }
@@ -75,15 +98,26 @@ Target Write::target(int inner) {
 }
 
 void Write::run() {
-    if (axes_->size() == 1) {
-        run_rows();
-    } else {
+    if (axes_->size() != 1) {
         run_grid();
+    } else if (operation_ == Operation::turn) {
+        turn_rows();
+    } else {
+        run_rows();
     }
     if (head_to_.axes != 0 && head_to_.count() > 0 &&
         !(operation_ == Operation::add && is_same_memory(head_to_, head_from_))) {
         write_head();
     }
+}
+
+// Ready rows, one after the other, of the values that are merged, or turn elements.
+void Write::make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept {
+    const std::size_t size = value_bytes(target_.element, target_.operation);
+    const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
+    const Arrays all{&to, static_cast<std::ptrdiff_t>(table.table().columns * size), static_cast<std::ptrdiff_t>(size)};
+    active_level().run(table.table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
+                       workspace_->get());
 }
 
 // Rows without a position are 0, or those of x.
@@ -129,12 +163,13 @@ bool Write::look_up(const Values& ids) {
         return false;
     }
     const auto length = static_cast<std::size_t>(rows.shape[rows.axes - 1]);
+    const std::size_t shared = target_.count / placement_.groups * length;  // rows of the arrays of a group
     const auto known = static_cast<double>(from_.shape[0]);
     ids_.resize(static_cast<std::size_t>(rows.count()));
     std::int64_t index[kMostAxes]{};
     const char* address = view.data;
     for (std::size_t row = 0; row < ids_.size(); ++row) {
-        const std::size_t position = placement_.groups == 1 ? row % length : row;
+        const std::size_t position = row / shared * length + row % length;
         if (placement_.masked && std::isnan(placement_.positions[position])) {
             ids_[row] = -1;
         } else if (const double id = ids.at(address); id >= 0.0 && id < known) {
@@ -166,14 +201,13 @@ void Write::run_rows() noexcept {
     }
     const Run kernel = active_level().run;
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
+    const std::size_t arrays = target_.count / placement_.groups;
     const double* const positions = placement_.positions.data();
     for (std::size_t group = 0; group < placement_.groups; ++group) {
         Target part = target_;
-        if (placement_.groups > 1) {
-            part.to.address += group;
-            part.from.address += group;
-            part.count = 1;
-        }
+        part.to.address += group * arrays;
+        part.from.address += group * arrays;
+        part.count = arrays;
         kernel(
             axes_->front().table->table(),
             placement_.starts ? Rows{nullptr, positions[group], 0, rows} : Rows{positions + group * rows, 0.0, 0, rows},
@@ -181,12 +215,45 @@ void Write::run_rows() noexcept {
     }
 }
 
+// The rows of each group are made, then its arrays are turned by them.
+void Write::turn_rows() noexcept {
+    if (placement_.masked && !is_same_memory(out_, from_)) {
+        copy_masked();
+    }
+    const OwnedTable& table = *axes_->front().table;
+    const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
+    const std::size_t groups = placement_.groups, arrays = target_.count / groups, columns = table.table().columns;
+    const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
+    const double* const positions = placement_.positions.data();
+    if (!placement_.starts || rows == 1) {  // a list
+        make_rows(table, {positions, 0.0, 0, groups * rows}, turning_);
+    } else {
+        for (std::size_t group = 0; group < groups; ++group) {
+            make_rows(table, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
+        }
+    }
+    const Turn kernel = active_level().turn;
+    for (std::size_t row = 0; placement_.masked && row < groups * rows; ++row) {
+        if (std::isnan(positions[row])) {
+            std::memset(turning_ + row * row_bytes, 0xFF, size);  // NaN, which masks a row
+        }
+    }
+    for (std::size_t group = 0; group < groups; ++group) {
+        Target part = target_;
+        part.to.address += group * arrays;
+        part.from.address += group * arrays;
+        part.count = arrays;
+        kernel({turning_ + group * rows * row_bytes, rows, columns, pairs_->runs.data(), pairs_->runs.size(), inverse_},
+               part);
+    }
+}
+
 // Rows without a position are those of x.
 void Write::copy_masked() const noexcept {
     const std::int64_t rows = out_.shape[out_.axes - 2], columns = out_.shape[out_.axes - 1];
+    const std::size_t arrays = target_.count / placement_.groups;
     for (std::size_t array = 0; array < target_.count; ++array) {
-        const double* const positions =
-            placement_.positions.data() + (placement_.groups == 1 ? 0 : array * static_cast<std::size_t>(rows));
+        const double* const positions = placement_.positions.data() + array / arrays * static_cast<std::size_t>(rows);
         for (std::int64_t row = 0; row < rows; ++row) {
             if (!std::isnan(positions[row])) {
                 continue;
@@ -235,12 +302,8 @@ void Write::run_grid() {
     for (int axis = 0; axis < count; ++axis) {
         const int place = out_.axes - 1 - count + axis;
         const auto length = static_cast<std::size_t>(out_.shape[place]);
-        const auto step = static_cast<std::ptrdiff_t>(row_bytes);
-        const Arrays rows{&free, step, static_cast<std::ptrdiff_t>(size)};
-        const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
         const auto a = static_cast<std::size_t>(axis);
-        active_level().run((*axes_)[a].table->table(), {lines_[a].data(), 0.0, 0, length},
-                           {rows, rows, 1, 1, 0, 0, element, Operation::fill, 1.0, false}, workspace_->get());
+        make_rows(*(*axes_)[a].table, {lines_[a].data(), 0.0, 0, length}, free);
         merge.parts.push_back(free);
         merge.lengths.push_back(length);
         merge.to_steps.push_back(out_.stride[place]);

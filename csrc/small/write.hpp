@@ -18,14 +18,25 @@ struct Axis {
 };
 using Axes = std::vector<Axis>;
 
-// out = PE, or from * scale + PE, or from[ids] * scale + PE. All memory that it takes is there before anything is
-// written.
+// Its columns as pairs; `unscaled`: of amplitude 1, so that a turn can be undone.
+struct Pairs {
+    std::vector<PairRun> runs;
+    bool unscaled = false;
+};
+
+struct Encoding {
+    Axes axes;
+    std::optional<Pairs> pairs;  // once somebody has turned by them
+};
+
+// out = PE, or from * scale + PE, or from[ids] * scale + PE, or from turned by PE, or back. All memory that it takes is
+// there before anything is written.
 class Write {
 public:
-    Write(const View& out, const View& from, Operation operation, double scale);
+    Write(const View& out, const View& from, Operation operation, double scale, bool inverse);
 
     // Finds out where everything goes. False: what was said is wrong, or may be. Throws std::bad_alloc.
-    bool prepare(const Axes& axes, const Where& where);
+    bool prepare(const Encoding& encoding, const Where& where);
 
     // Takes what is to be embedded, once it is known where that goes. False: as above. Throws std::bad_alloc.
     bool look_up(const Values& ids);
@@ -36,7 +47,10 @@ public:
 private:
     bool prepare_rows(const Where& where);
     bool prepare_grid(const Where& where);
+    bool can_turn() const noexcept;
+    void make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept;
     void run_rows() noexcept;
+    void turn_rows() noexcept;
     void run_grid();
     void copy_masked() const noexcept;
     void write_head() const noexcept;
@@ -45,7 +59,9 @@ private:
     const View &out_, &from_;
     Operation operation_;
     double scale_;
+    bool inverse_;
     const Axes* axes_ = nullptr;
+    const Pairs* pairs_ = nullptr;
     Few<char*> to_addresses_, from_addresses_;
     Few<std::int64_t> ids_;           // of all rows; -1: it is masked
     Placement placement_;             // of the rows of one axis
@@ -53,7 +69,8 @@ private:
     std::optional<CallWorkspace> workspace_;
     Target target_{};
     View head_to_, head_from_;
-    AlignedDoubles rows_;  // of the axes of a grid
+    AlignedDoubles rows_;      // of the axes of a grid
+    char* turning_ = nullptr;  // rows to turn by, behind the workspace
 };
 
 }  // namespace posenc::small

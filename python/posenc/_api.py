@@ -381,6 +381,10 @@ def rotate_(
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]], dtype=float32)
     """
+    if _chosen.small.rotate_(
+        x, encoding, start, positions, mask, cu_seqlens, inverse, seq_axis, channel_axis, threads, backend
+    ):
+        return x
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
     return _apply.apply(_apply.turned_in_place(x, inverse), where, How(encoding, threads, backend))  # type: ignore[no-any-return]
 
@@ -429,6 +433,11 @@ def rotate(
     >>> posenc.rotate(k, "rope_meta", start=1), k  # adjacent columns are pairs
     (array([[0.5403023 , 0.84147096, 0.        , 0.        ]], dtype=float32), array([[1., 0., 0., 0.]], dtype=float32))
     """
+    result = _chosen.small.rotate(
+        x, encoding, out, start, positions, mask, cu_seqlens, inverse, seq_axis, channel_axis, threads, backend
+    )
+    if result is not None:
+        return result
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
     how = How(encoding, threads, backend)
     if out is None and _arrays.differentiable(x):

@@ -153,7 +153,7 @@ def apply(operands: Operands, where: Where, how: How, x_scale: Any = 1.0) -> Any
     pairs = None
     if turn is not None:
         pairs = _turns.runs(rule, dim)
-        if turn == "back" and not (spectra[0].square is None and spectra[0].amplitude == 1.0):
+        if turn == "back" and not spectra[0].unscaled:
             raise _refusals.scaled_rotation(rule.amplitude)
     threads = _threads.resolve(how.threads)
     run = _backend.get(how.backend)

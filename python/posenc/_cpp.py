@@ -12,7 +12,7 @@ from . import _conventions, _core
 from ._cache import OVERHEAD, Cache
 from ._encoding import Spectrum, spectra
 from ._frequencies import pack
-from ._turns import Run
+from ._turns import Run, runs
 
 # From this size on an output does not fit the last of the caches, and is written past them.
 STREAM_BYTES = _core.tuning()["stream_bytes"]
@@ -29,11 +29,17 @@ def _make_table(spectrum: Spectrum) -> _core.Table:
 _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 
 
-def _resolve(named: Any, dim: int) -> tuple[list[tuple[_core.Table, float]], int]:
-    """What a user means by `named` at a width: of each axis its table and offset; and the size of what names it."""
-    axes = spectra(_conventions.resolve(named), dim)
+def _resolve(
+    named: Any, dim: int, turns: bool
+) -> tuple[list[tuple[_core.Table, float]], int, tuple[list[Run], bool] | None]:
+    """What a user means by `named` at a width: of each axis its table and offset; the size of what names it; and, if it
+    `turns` something, its pairs, and whether they can be turned back.
+    """
+    rule = _conventions.resolve(named)
+    axes = spectra(rule, dim)
     factors = sum(len(spectrum.numbers.factors) for spectrum in axes)
-    return [(_tables[spectrum], spectrum.offset) for spectrum in axes], OVERHEAD + 32 * factors
+    pairs = ([*runs(rule, dim)], axes[0].unscaled) if turns else None
+    return [(_tables[spectrum], spectrum.offset) for spectrum in axes], OVERHEAD + 32 * factors, pairs
 
 
 def small_calls() -> _core.SmallCalls:

@@ -77,6 +77,12 @@ class SmallCalls(Protocol):
     def add(self, *said: Any) -> Any:
         """`add`; returns the result, or None if it was not done."""
 
+    def rotate_(self, *said: Any) -> bool:
+        """`rotate_`; returns whether it was done."""
+
+    def rotate(self, *said: Any) -> Any:
+        """`rotate`; returns the result, or None if it was not done."""
+
     def embed(self, *said: Any) -> Any:
         """`embed`; returns the result, or None if it was not done."""
 
@@ -100,6 +106,12 @@ class NoSmallCalls:
         return False
 
     def add(self, *said: Any) -> Any:
+        return None
+
+    def rotate_(self, *said: Any) -> bool:
+        return False
+
+    def rotate(self, *said: Any) -> Any:
         return None
 
     def embed(self, *said: Any) -> Any:

@@ -57,6 +57,11 @@ class Spectrum:
     def dim(self) -> int:
         return len(self.source)
 
+    @property
+    def unscaled(self) -> bool:
+        """Whether the amplitude is 1, so that a turn by the encoding can be undone by one."""
+        return self.square is None and self.amplitude == 1.0
+
     @memoized
     def factor(self) -> _frequencies.Number:
         """The exact amplitude, without its sign."""

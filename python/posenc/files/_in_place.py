@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 from collections.abc import Callable, Iterator
 
@@ -23,6 +22,11 @@ Progress = Callable[[int, int], object]
 Bytes = NDArray[np.uint8]
 
 
+def step(sync: bool) -> int:
+    """How many bytes are changed at a time."""
+    return SYNCED_BYTES if sync else BLOCK_BYTES
+
+
 def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
     """What a journal has to know of a sum, and of its file as it is now."""
     return {
@@ -36,7 +40,7 @@ def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
         "start": list(todo.start),
         "x_scale": todo.factor,
         "seq_axis": list(todo.sequence),
-        "step": SYNCED_BYTES if sync else BLOCK_BYTES,
+        "step": step(sync),
         "sync": sync,
         "samples": list(_journal.samples(file, tensor.file_size, 0, 0)),
     }
@@ -80,10 +84,11 @@ _PUT_BACK = (
 class Change:
     """A sum in the file itself, under way."""
 
-    def __init__(self, file: File, tensor: Tensor, todo: Sum, journal: Journal | None, progress: Progress) -> None:
-        self.file, self.tensor, self.todo, self.journal, self.progress = file, tensor, todo, journal, progress
-        self.step: int = BLOCK_BYTES if journal is None else journal.asked["step"]
-        self.memory = np.empty(todo.largest(self.step), np.uint8)
+    journal: Journal | None = None  # that of a change which has one
+
+    def __init__(self, file: File, tensor: Tensor, todo: Sum, step: int, progress: Progress) -> None:
+        self.file, self.tensor, self.todo, self.step, self.progress = file, tensor, todo, step, progress
+        self.memory = np.empty(todo.largest(step), np.uint8)
         self.done = 0  # bytes whose sum is in the file for sure
 
     def run(self) -> None:
@@ -161,20 +166,18 @@ class Change:
 
 def begin(file: File, tensor: Tensor, todo: Sum, *, sync: bool) -> Journal:
     """The journal of a sum that is to begin; everything that it needs is there, or nothing is."""
-    if _disk.is_sparse(os.fstat(file.fileno())):
-        _disk.reserve(file, tensor.offset, tensor.nbytes)
-    journal = _journal.create(_disk.journal_path(tensor.path), describe(file, tensor, todo, sync), sync=sync)
+    asked, path = describe(file, tensor, todo, sync), _disk.journal_path(tensor.path)
+    try:
+        journal = _journal.create(path, asked, os.fstat(file.fileno()), sync=sync)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        way_out = "write elsewhere with out= (-o), or do without a journal, journal=False (--no-journal)"
+        raise _disk.folder_error(error, "journal", path, way_out) from None
     try:
         journal.reserve(tensor.nbytes)
         journal.begin()
-    except BaseException as error:
+    except BaseException:
         journal.remove()
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC,
-                f"journal: expected room for {tensor.nbytes} bytes of originals beside {tensor.path}, got a full disk; "
-                "make room, write to another disk with out= (-o), or do without a journal, journal=False "
-                "(--no-journal)",
-            ) from None
         raise
     return journal

@@ -50,28 +50,30 @@ DESCRIPTORS = "/proc/self/fd"
 Asked = dict[str, Any]
 
 
-def create(path: Path, asked: Asked, *, sync: bool) -> Journal:
-    """A new journal, or FileExistsError if there is one."""
+def create(path: Path, asked: Asked, like: os.stat_result, *, sync: bool) -> Journal:
+    """A new journal, or FileExistsError if there is one. It may be read by those who may read the file `like`."""
     try:
-        return _create(path, None, asked, sync)
+        return _create(path, None, asked, like, sync)
     except FileExistsError:
         raise
     except OSError:  # no files without a name here
-        return _create(path, path.with_name(f"{path.name}.{os.urandom(4).hex()}"), asked, sync)
+        return _create(path, path.with_name(f"{path.name}.{os.urandom(4).hex()}"), asked, like, sync)
 
 
-def _create(path: Path, own: Path | None, asked: Asked, sync: bool) -> Journal:
+def _create(path: Path, own: Path | None, asked: Asked, like: os.stat_result, sync: bool) -> Journal:
     """A new journal, in a file called `own` or, so that a kill leaves nothing, without a name until it is whole."""
     text = json.dumps(asked).encode()
     head = HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text
-    file = _unnamed(path.parent) if own is None else open(own, "x+b", buffering=0)  # noqa: SIM115
+    file = _unnamed(path.parent, like) if own is None else _disk.create(own, like)
     try:
         _disk.write_at(file, 0, head)
         _disk.lock(file, "journal")
         journal = Journal(path, file, asked, len(head), sync)
         journal.mark(0)
         _link(file, own, path)
-    except BaseException:
+    except BaseException:  # perhaps a signal, just after it got its name
+        if _is(file, path):
+            path.unlink()
         file.close()
         raise
     finally:
@@ -80,10 +82,19 @@ def _create(path: Path, own: Path | None, asked: Asked, sync: bool) -> Journal:
     return journal
 
 
-def _unnamed(folder: Path) -> File:
+def _is(file: File, path: Path) -> bool:
+    """Whether an open file has that name."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    return False
+
+
+def _unnamed(folder: Path, like: os.stat_result) -> File:
     if not hasattr(os, "O_TMPFILE") or not os.path.exists(DESCRIPTORS):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-    return open(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "r+b", buffering=0)
+    file: File = open(os.open(folder, os.O_TMPFILE | os.O_RDWR, _disk.OWN), "r+b", buffering=0)  # noqa: SIM115
+    _disk.take_after(file, like)
+    return file
 
 
 def _link(file: File, own: Path | None, target: Path) -> None:
@@ -98,7 +109,7 @@ def _link(file: File, own: Path | None, target: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        if target.exists():
+        if os.path.lexists(target):
             raise FileExistsError(f"journal: expected none, got {target}; another run has just begun") from None
         if own is None or isinstance(error, FileExistsError):
             raise
@@ -111,14 +122,13 @@ def load(path: Path) -> Journal:
         file: File = open(path, "r+b", buffering=0)  # noqa: SIM115  # closed by Journal
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"journal: expected {path}, got none: nothing has begun there, or all has been done; either way the file "
-            "is whole"
+            f"journal: expected {path}, got none: under this name nothing has begun, or all has been done; a file that "
+            "was moved needs its journal beside it"
         ) from None
     try:
         _disk.lock(file, "journal")
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return _read(path, file)
+        if _is(file, path):
+            return _read(path, file)
         raise FileNotFoundError(
             f"journal: expected {path}, which another process has just completed; there is no more to do"
         )
@@ -181,7 +191,8 @@ class Journal:
 
     def reserve(self, nbytes: int) -> None:
         """Make sure that there is room for so many bytes of originals."""
-        _disk.reserve(self.file, self._originals, nbytes)
+        way_out = "write to another disk with out= (-o), or do without a journal, journal=False (--no-journal)"
+        _disk.reserve(self.file, self._originals, nbytes, f"journal ({self.path.name})", way_out)
 
     def save(self, first: int, original: Any) -> None:
         """Keep the original bytes from `first` on, and count them once they are kept."""
@@ -209,6 +220,10 @@ class Journal:
         if self.sync:
             _disk.sync(self.file)
             _disk.sync_folder(self.path.parent)
+
+    def gone(self) -> bool:
+        """Whether it has been taken away, as the last step of what it was for."""
+        return self.file.closed or not _is(self.file, self.path)
 
     def remove(self) -> None:
         self.path.unlink()

@@ -12,6 +12,7 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -535,6 +536,71 @@ def test_a_file_that_was_changed_since(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"^journal: .*damaged"):
             posenc.files.add(path, undo=True)
     assert path.read_bytes() == half
+
+
+def test_a_file_that_was_changed_before_anything_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((60, 40), np.float32))
+    with open(path, "r+b", buffering=0) as file:
+        found = _formats.find(file, path, None)
+        todo = _sums.plan(found.shape, found.dtype, "path", x_scale=1.0)
+        _in_place.begin(file, found, todo, sync=False).close()
+    changed = bytearray(path.read_bytes())
+    changed[200] ^= 1
+    path.write_bytes(changed)
+    for keywords in ({"resume": True}, {"undo": True}):
+        with pytest.raises(ValueError, match=r"^path: .*changed since"):
+            posenc.files.add(path, **keywords)
+    assert path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_damaged_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserves: bool) -> None:
+    """A slot that can't be read may have counted a piece that is in the file by now."""
+    if not reserves:
+        monkeypatch.setattr(_disk, "reserve", lambda *_: None)
+    x, path = noise((60, 40), np.float32), tmp_path / "x.npy"
+    write(path, x)
+    before, after = path.read_bytes(), None
+    stopped(path, in_place=True, start=0.5)
+    half, journal = path.read_bytes(), journal_of(path).read_bytes()
+    with _journal.load(journal_of(path)) as opened:
+        slots = opened._slots
+    write(path, posenc.add(x, start=0.5))
+    after = path.read_bytes()
+    for damaged in ((0,), (1,), (0, 1)):
+        for keywords, wanted in (({"resume": True}, after), ({"undo": True}, before)):
+            changed = bytearray(journal)
+            for slot in damaged:
+                changed[slots + slot * _journal.PAGE + 8] ^= 1
+            path.write_bytes(half)
+            journal_of(path).write_bytes(changed)
+            if len(damaged) == 2:
+                with pytest.raises(ValueError, match=r"^journal: .*slots are damaged"):
+                    posenc.files.add(path, **keywords)
+                assert path.read_bytes() == half
+            else:
+                posenc.files.add(path, **keywords)
+                assert path.read_bytes() == wanted, damaged
+
+
+def test_a_journal_of_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((60, 40), np.float32))
+    stopped(path, in_place=True)
+    half, journal = path.read_bytes(), journal_of(path).read_bytes()
+    _, length, _ = _journal.HEAD.unpack_from(journal)
+    asked = json.loads(journal[_journal.HEAD.size :][:length])
+    needed = asked.keys() - {"file", "sync", "tensor"}
+    others: list[dict[str, Any]] = [{key: asked[key] for key in asked if key != left} for left in needed]
+    others += [asked | {"encoding": asked["encoding"] | {"new": 1}}, asked | {"step": "1"}, asked | {"start": []}]
+    for other in others:
+        text = json.dumps(other).encode()
+        head = _journal.HEAD.pack(_journal.MAGIC, len(text), zlib.crc32(text)) + text
+        journal_of(path).write_bytes(head.ljust(_journal.PAGE, b"\0") + journal[_journal.PAGE :])
+        with pytest.raises(ValueError, match=r"^journal: .*the version that began it"):
+            posenc.files.add(path, undo=True)
+        assert path.read_bytes() == half
 
 
 @pytest.mark.skipif(_disk.fcntl is None, reason="no advisory locks here")

@@ -338,7 +338,7 @@ def _end(
     journal = _journal.load(_disk.journal_path(source))
     with journal, _open_to_change(source) as file:
         _disk.lock(file, "path")
-        found = _formats.find(file, source, journal.asked["tensor"])
+        found = _formats.find(file, source, journal.asked.get("tensor"))
         todo = _in_place.recall(journal.asked, found, asked["backend"])
         _same_as_asked(found, todo, tensor, asked)
         change = _in_place.Change(file, found, todo, journal.asked["step"], progress)

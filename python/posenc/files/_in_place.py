@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator
 
@@ -48,6 +49,16 @@ def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
 
 def recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
     """The sum that a journal is of, for the tensor that it names."""
+    try:
+        return _recall(asked, tensor, backend)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"journal: expected what this version of posenc writes, got that of another one, or of nobody, beside "
+            f"{tensor.path} ({type(error).__name__}: {error}); complete or undo the run with the version that began it"
+        ) from None
+
+
+def _recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
     found = {
         "file_size": tensor.file_size,
         "tensor": tensor.name,
@@ -61,6 +72,8 @@ def recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
                 f"path: expected the file that the journal is of, with {key} {asked[key]}, got {tensor.path} with "
                 f"{value}; {_PUT_BACK}"
             )
+    if not (type(asked["step"]) is int and isinstance(asked["samples"], list)):
+        raise TypeError(f"step: {asked['step']!r}, samples: {asked['samples']!r}")
     sequence, start = asked["seq_axis"], asked["start"]
     one = len(sequence) == 1
     return _sums.plan(
@@ -120,6 +133,8 @@ class Change:
         """Refuse a file that is not as a run may have left it."""
         journal, offset = self.journal, self.tensor.offset
         assert journal is not None
+        if journal.torn:
+            self._count_one_more(journal)
         known = dict(journal.asked["samples"])
         now = _journal.samples(self.file, self.tensor.file_size, offset, offset + journal.saved)
         if any(known[place] != checksum for place, checksum in now):
@@ -127,6 +142,17 @@ class Change:
         for _, original, new, present in self._kept():
             if not np.all((present == original) | (present == new)):
                 raise self._changed()
+
+    def _count_one_more(self, journal: Journal) -> None:
+        """Count the piece that a slot may have counted which can't be read, if its original is there."""
+        for piece in self.todo.pieces(self.step):
+            if piece.first == journal.saved and journal.holds(piece.first, piece.nbytes):
+                original, new, present = self._states(journal, piece)
+                if np.all((present == original) | (present == new)):
+                    journal.saved += piece.nbytes
+                elif original.any():  # not just room for it
+                    raise self._changed()
+                return
 
     def _changed(self) -> ValueError:
         assert self.journal is not None
@@ -139,16 +165,23 @@ class Change:
         """The pieces whose originals the journal holds: these, the sums, and what stands in the file."""
         if self.journal is None or not self.journal.saved:
             return
-        original, new, present = (np.empty_like(self.memory) for _ in range(3))
         for piece in self.todo.pieces(self.step):
             if piece.first >= self.journal.saved:
                 return
-            kept = original[: piece.nbytes]
-            self.journal.original(piece.first, kept)
-            new[: piece.nbytes] = kept
-            self.todo.write(piece, new)
-            _disk.read_at(self.file, self.tensor.offset + piece.first, present[: piece.nbytes])
-            yield piece, kept, new[: piece.nbytes], present[: piece.nbytes]
+            yield piece, *self._states(self.journal, piece)
+
+    def _states(self, journal: Journal, piece: Piece) -> tuple[Bytes, Bytes, Bytes]:
+        """The original of a piece as the journal has it, the sum, and what stands in the file."""
+        original, new, present = (memory[: piece.nbytes] for memory in self._memories)
+        journal.original(piece.first, original)
+        new[:] = original
+        self.todo.write(piece, new)
+        _disk.read_at(self.file, self.tensor.offset + piece.first, present)
+        return original, new, present
+
+    @functools.cached_property
+    def _memories(self) -> tuple[Bytes, Bytes, Bytes]:
+        return np.empty_like(self.memory), np.empty_like(self.memory), np.empty_like(self.memory)
 
     def _write(self, piece: Piece, part: Bytes) -> None:
         _disk.write_at(self.file, self.tensor.offset + piece.first, part)

@@ -8,7 +8,8 @@ What a journal consists of:
 1. The head: MAGIC, the length of a JSON text, its CRC-32, the text. It is written to a file without a name, which then
    gets the journal's: there is no journal without a whole head, and no two processes can make one.
 2. Two slots, a page each, written in turn: a sequence number, how many bytes of originals there are, a CRC-32. The slot
-   with the larger number counts; one that is torn does not, and then the other one does.
+   with the larger number counts; one that is torn does not, and then the other one does. The piece behind that may
+   have been written if it was not torn but damaged later: so its original, if there is one, counts, too.
 3. The originals, in the order of the array.
 
 The order of writes, piece by piece: the original, then a slot that counts it, then the piece itself. The pieces in
@@ -147,12 +148,19 @@ def _read(path: Path, file: File) -> Journal:
     if text:
         _disk.read_at(file, HEAD.size, text)
     if not text or zlib.crc32(text) != checksum:
-        raise ValueError(
-            f"journal: expected what posenc wrote, got {path}, whose head is damaged; the file beside it may be partly "
-            "changed: bring it back from a copy, and delete the journal"
-        )
+        raise _damaged(path, "head is")
     asked = json.loads(text)
-    return Journal(path, file, asked, HEAD.size + len(text), bool(asked["sync"]))
+    journal = Journal(path, file, asked, HEAD.size + len(text), bool(asked.get("sync")))
+    if not journal.counts:
+        raise _damaged(path, "slots are")
+    return journal
+
+
+def _damaged(path: Path, what: str) -> ValueError:
+    return ValueError(
+        f"journal: expected what posenc wrote, got {path}, whose {what} damaged; the file beside it may be partly "
+        "changed: bring it back from a copy, and delete the journal"
+    )
 
 
 class Journal:
@@ -164,29 +172,38 @@ class Journal:
         What was asked, for JSON.
     saved : int
         How many bytes of originals it holds.
+    torn : bool
+        Whether a slot that has been written can't be read: there may be one piece more.
     """
 
     def __init__(self, path: Path, file: File, asked: Asked, head: int, sync: bool) -> None:
         self.path, self.file, self.asked, self.sync = path, file, asked, sync
         self._slots = -(-head // PAGE) * PAGE
-        self.saved, self._number = 0, 0
+        self.saved, self._number, self.torn = 0, 0, False
         for which in (0, 1):
-            number, saved = self._slot(which)
-            if number > self._number:
-                self.saved, self._number = saved, number
+            slot = self._slot(which)
+            if slot is None:
+                self.torn = True
+            elif slot[0] > self._number:
+                self._number, self.saved = slot
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is a slot that tells how many bytes there are."""
+        return self._number > 0
 
     @property
     def _originals(self) -> int:
         return self._slots + 2 * PAGE
 
-    def _slot(self, which: int) -> tuple[int, int]:
+    def _slot(self, which: int) -> tuple[int, int] | None:
+        """A slot's number and what it counts, zeros if it has not been written, None if it can't be read."""
         slot = bytearray(SLOT.size + 4)
         place = self._slots + which * PAGE
-        if os.fstat(self.file.fileno()).st_size < place + len(slot):
-            return 0, 0
-        _disk.read_at(self.file, place, slot)
-        if zlib.crc32(slot[: SLOT.size]) != int.from_bytes(slot[SLOT.size :], "little"):
-            return 0, 0
+        if os.fstat(self.file.fileno()).st_size >= place + len(slot):
+            _disk.read_at(self.file, place, slot)
+        if any(slot) and zlib.crc32(slot[: SLOT.size]) != int.from_bytes(slot[SLOT.size :], "little"):
+            return None
         return SLOT.unpack_from(slot)
 
     def reserve(self, nbytes: int) -> None:
@@ -206,6 +223,10 @@ class Journal:
         slot = SLOT.pack(number, saved)
         _disk.write_at(self.file, self._slots + number % 2 * PAGE, slot + zlib.crc32(slot).to_bytes(4, "little"))
         self.saved, self._number = saved, number
+
+    def holds(self, first: int, nbytes: int) -> bool:
+        """Whether there are, or is room for, so many bytes of originals from `first` on."""
+        return os.fstat(self.file.fileno()).st_size >= self._originals + first + nbytes
 
     def original(self, first: int, memory: Any) -> None:
         """Read kept bytes from `first` on."""
@@ -245,7 +266,7 @@ def samples(file: File, size: int, first: int, last: int) -> Iterator[tuple[int,
     """Offsets and CRC-32s of pages all over a file, the bytes [first, last) left out."""
     for offset in sorted({number * max(size - PAGE, 0) // (SAMPLES - 1) for number in range(SAMPLES)}):
         length = min(PAGE, size - offset)
-        if offset + length <= first or last <= offset:
+        if first == last or offset + length <= first or last <= offset:
             page = bytearray(length)
             _disk.read_at(file, offset, page)
             yield offset, zlib.crc32(page)

@@ -612,12 +612,42 @@ def test_two_processes(tmp_path: Path) -> None:
         for keywords in ({"in_place": True}, {"out": tmp_path / "y.npy"}):
             with pytest.raises(BlockingIOError, match=r"^path: .*wait"):
                 posenc.files.add(path, **keywords)
+        with pytest.raises(BlockingIOError, match=r"^out: .*wait"):
+            posenc.files.encode(path, 3, 4)
+    refused: list[str] = []
+
+    def change_meanwhile(done: int, total: int) -> None:
+        with pytest.raises(BlockingIOError, match=r"^path: .*wait") as caught:
+            posenc.files.add(path, in_place=True)
+        refused.append(str(caught.value))
+
+    posenc.files.encode(path, 60, 40, progress=change_meanwhile)
+    assert refused
     stopped(path, in_place=True)
     with open(journal_of(path), "rb") as other:
         _disk.lock(other, "journal")
         with pytest.raises(BlockingIOError, match=r"^journal: .*wait"):
             posenc.files.add(path, resume=True)
     posenc.files.add(path, resume=True)
+
+
+@pytest.mark.skipif(_disk.fcntl is None, reason="no advisory locks here")
+def test_a_file_that_is_replaced_just_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lock = tmp_path / "x.npy", _disk.lock
+    write(path, noise((60, 40), np.float32))
+    write(tmp_path / "y.npy", noise((3, 4), np.float32))
+    before = path.read_bytes(), (tmp_path / "y.npy").read_bytes()
+
+    def replaced(*arguments: Any) -> None:
+        os.rename(path, tmp_path / "z.npy")
+        os.rename(tmp_path / "y.npy", path)
+        lock(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_disk, "lock", replaced)
+        with pytest.raises(BlockingIOError, match=r"^path: .*replaced; try again"):
+            posenc.files.add(path, in_place=True)
+    assert ((tmp_path / "z.npy").read_bytes(), path.read_bytes()) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

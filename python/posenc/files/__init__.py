@@ -309,14 +309,21 @@ def _open_to_change(source: Path) -> _disk.File:
     file: _disk.File = open(source, "rb", buffering=0)  # noqa: SIM115  # it says what is wrong with the name
     file.close()
     _disk.check_writable(source, "path", "write a new file with out= (-o), or allow it (chmod u+w)")
-    return open(source, "r+b", buffering=0)
+    file = open(source, "r+b", buffering=0)  # noqa: SIM115  # closed by those who called this
+    try:
+        _disk.lock(file, "path")
+        if not _disk.is_named(file, source):
+            raise BlockingIOError(f"path: expected {source}, which another process has just replaced; try again")
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _add_in_place(
     source: Path, tensor: str | None, asked: dict[str, Any], journaled: bool, sync: bool, progress: _in_place.Progress
 ) -> tuple[_formats.Tensor, _sums.Sum]:
     with _open_to_change(source) as file:
-        _disk.lock(file, "path")
         _disk.refuse_journal(source, "path")
         found = _formats.find(file, source, tensor)
         todo = _plan(found, asked)
@@ -337,7 +344,6 @@ def _end(
     """Complete or undo the run that left a journal."""
     journal = _journal.load(_disk.journal_path(source))
     with journal, _open_to_change(source) as file:
-        _disk.lock(file, "path")
         found = _formats.find(file, source, journal.asked.get("tensor"))
         todo = _in_place.recall(journal.asked, found, asked["backend"])
         _same_as_asked(found, todo, tensor, asked)

@@ -65,6 +65,13 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def is_named(file: File, path: Path) -> bool:
+    """Whether that is the name of an open file, and not of another one, or of none."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    return False
+
+
 def lock(file: File, what: str, *, shared: bool = False) -> None:
     """Keep a file from other processes of posenc, until it is closed or this process ends; or refuse.
 
@@ -207,21 +214,27 @@ class Partial:
         self.partial = path.with_name(f"{path.name}.partial-{os.urandom(4).hex()}")
 
     def __enter__(self) -> File:
-        try:
-            self.file = create(self.partial, self.path.stat() if self.path.exists() else None)
-        except OSError as error:
-            raise folder_error(error, "out", self.path, "name a file in another folder") from None
+        with contextlib.ExitStack() as kept:
+            # What another process changes in place meanwhile would be lost.
+            if fcntl is not None and self.path.exists() and os.access(self.path, os.R_OK):
+                lock(kept.enter_context(open(self.path, "rb")), "out", shared=True)
+            try:
+                self.file = create(self.partial, self.path.stat() if self.path.exists() else None)
+            except OSError as error:
+                raise folder_error(error, "out", self.path, "name a file in another folder") from None
+            self.kept = kept.pop_all()
         return self.file
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self.file:
-                if kind is not None:
-                    return
-                sync(self.file)
-            os.replace(self.partial, self.path)
+            with self.kept:
+                with self.file:
+                    if kind is not None:
+                        return
+                    sync(self.file)
+                os.replace(self.partial, self.path)
             sync_folder(self.path.parent)
         finally:
             self.partial.unlink(missing_ok=True)

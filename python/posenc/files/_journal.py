@@ -28,7 +28,6 @@ written. Neither inode nor time would do: the run itself changes the time, and a
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -73,7 +72,7 @@ def _create(path: Path, own: Path | None, asked: Asked, like: os.stat_result, sy
         journal.mark(0)
         _link(file, own, path)
     except BaseException:  # perhaps a signal, just after it got its name
-        if _is(file, path):
+        if _disk.is_named(file, path):
             path.unlink()
         file.close()
         raise
@@ -81,13 +80,6 @@ def _create(path: Path, own: Path | None, asked: Asked, like: os.stat_result, sy
         if own is not None:
             own.unlink(missing_ok=True)
     return journal
-
-
-def _is(file: File, path: Path) -> bool:
-    """Whether an open file has that name."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    return False
 
 
 def _unnamed(folder: Path, like: os.stat_result) -> File:
@@ -128,7 +120,7 @@ def load(path: Path) -> Journal:
         ) from None
     try:
         _disk.lock(file, "journal")
-        if _is(file, path):
+        if _disk.is_named(file, path):
             return _read(path, file)
         raise FileNotFoundError(
             f"journal: expected {path}, which another process has just completed; there is no more to do"
@@ -244,7 +236,7 @@ class Journal:
 
     def gone(self) -> bool:
         """Whether it has been taken away, as the last step of what it was for."""
-        return self.file.closed or not _is(self.file, self.path)
+        return self.file.closed or not _disk.is_named(self.file, self.path)
 
     def remove(self) -> None:
         self.path.unlink()

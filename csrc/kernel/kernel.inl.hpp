@@ -139,7 +139,11 @@ Progression progression_of(const Table& table, const Rows& rows) {
     }
     if (rows.position == nullptr) {  // start + i, rounded
         const std::size_t i = rows.first + (absolute(first) > absolute(last) ? 0 : rows.count - 1);
-        const bool exact = position_of(rows, i) - rows.start == static_cast<double>(i) && largest < 0x1p52;
+        // Fast2Sum: what the larger term leaves of a sum is exact, and is the smaller one if nothing was lost.
+        const double position = position_of(rows, i), counted = static_cast<double>(i);
+        const bool lost =
+            absolute(rows.start) > counted ? position - rows.start != counted : position - counted != rows.start;
+        const bool exact = !lost && largest < 0x1p52;
         const double deviation = exact ? 0.0 : largest * 0x1p-52;
         return {1.0, deviation, -1, deviation <= most};
     }

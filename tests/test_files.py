@@ -340,6 +340,22 @@ def test_permissions_are_those_of_the_file(
             assert getattr(status, field) == getattr(wanted, field), field
 
 
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="no owners and permissions here")
+def test_file_systems_that_know_no_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    x, path, out = noise((7, 40), np.float32), tmp_path / "x.npy", tmp_path / "y.npy"
+    write(path, x)
+    out.write_text("what was there")
+    posenc.files.add(path, out)
+    posenc.files.add(path, in_place=True)
+    assert_same_bits(np.load(path), posenc.add(x))
+    assert_same_bits(np.load(out), posenc.add(x))
+
+
 def test_a_sparse_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.npy"
     write(path, noise((60, 40), np.float32))

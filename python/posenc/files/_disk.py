@@ -195,7 +195,8 @@ def take_after(file: File, like: os.stat_result) -> None:
     mode = stat.S_IMODE(like.st_mode) & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
     if os.fstat(file.fileno()).st_gid != like.st_gid:
         mode &= ~stat.S_IRWXG  # they were another group's
-    os.fchmod(file.fileno(), mode)
+    with contextlib.suppress(PermissionError):  # of file systems that know no permissions
+        os.fchmod(file.fileno(), mode)
 
 
 def folder_error(error: OSError, name: str, path: Path, way_out: str) -> OSError:

@@ -168,6 +168,7 @@ MUTATIONS = [
         BITS,
     ),
     Mutation("a row's first columns", ROWS, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
+    Mutation("frequencies behind the last", WALK, "smaller(few, table.padded_frequencies)", "few", MEMORY),
     Mutation("rows in common, others than asked for", LISTS, "(position - common.low) * row", "0 * row", MEMORY),
     Mutation("another call's rows", LISTS, "work.kept->ready != common.call", "work.kept->ready == 0", MEMORY),
     Mutation(

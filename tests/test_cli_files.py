@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +105,55 @@ def test_ctrl_c_says_how_to_go_on(
     assert said(capsys, "add", "x.npy", "--in-place", way)[0] == 0
     assert_same_bits(np.load("x.npy"), x if way == "--undo" else posenc.add(x))
     assert os.listdir() == ["x.npy"]
+
+
+class Full(io.StringIO):
+    """Standard output on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_is_done_is_told_even_if_nobody_listens(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error without a word would make users add twice."""
+    x = noise((5, 3, 8), np.float32)
+    np.save("x.npy", x)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", Full())
+        assert main(["add", "x.npy", "--in-place", "--json"]) == 1
+    err = capsys.readouterr().err
+    assert "No space left" in err
+    assert "\nposenc: added: " in err
+    assert_same_bits(np.load("x.npy"), posenc.add(x))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch, open(writer, "w") as pipe:
+        patch.setattr("sys.stdout", pipe)
+        assert main(["encode", "3", "4", "-o", "pe.npy"]) == 1
+    assert capsys.readouterr().err.startswith("posenc: written: ")
+
+
+def test_a_path_that_stdout_has_no_bytes_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+        patch.setattr("sys.stdout", stdout)
+        assert main(["encode", "3", "4", "-o", "p\u00e9.npy"]) == 0
+    stdout.flush()
+    assert b"p\\xe9.npy, 3 x 4 float32" in stdout.buffer.getvalue()
+
+
+def test_arguments_that_are_no_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, text in {
+        ("encode", "3", "4", "-o", "pe.npy", "--start", "x"): "--start: expected a number, got 'x'",
+        ("add", "x.npy", "--start", "1,"): "--start: expected a number, or several with commas between them, got '1,'",
+        ("add", "x.npy", "--seq-axis", "x"): "--seq-axis: expected an integer, or several .*--seq-axis=-3,-2, got 'x'",
+        ("add", "x.npy", "--x-scale", "sqrt"): "--x-scale: expected a number or sqrt_dim, got 'sqrt'",
+    }.items():
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert re.search(text, capsys.readouterr().err)
 
 
 # ---- identify -------------------------------------------------------------------------------------------------------

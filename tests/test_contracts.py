@@ -41,6 +41,18 @@ def test_a_slice_is_a_fill_with_that_start(dim: int, dtype: type, backend: str) 
                 assert_same_bits(part, whole[row : row + length], f"{length} rows from {first} + {row}")
 
 
+@pytest.mark.parametrize(
+    ("start", "row"), [(0.3, 2**19), (0.7, 2**19), (-0.3, 2**21), (0.1, 2**20), (2.0**19 - 300.7, 0)]
+)
+def test_fractional_starts_where_sums_lose_digits(start: float, row: int, backend: str) -> None:
+    """Past a power of two start + i is rounded more than before; (start + i) - start, which is too, does not tell."""
+    count = 2000
+    got = np.zeros((row + count, 2), np.float32)
+    posenc.fill_(got, start=start, backend=backend)
+    want = posenc.encode(start + np.arange(row, row + count), 2, backend="numpy")
+    assert_same_bits(got[row:], want)
+
+
 @pytest.mark.parametrize("start", [0.5, -3.25, 1e-3, 2.0**40 + 0.5])
 def test_fractional_starts(start: float, dtype: type, backend: str) -> None:
     # Row i stands at start + i, in float64: for 0.001 that is not the same as counting on from another row.

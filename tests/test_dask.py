@@ -224,6 +224,11 @@ def test_the_way_out_of_functions_for_arrays_in_memory() -> None:
             r"^chunks: expected all 4 channels in one chunk.*`chunks=\(4, -1\)`",
         ),
         (lambda: lazily.encode(8, 4, chunks=None), r"^chunks: expected an integer"),
+        *(
+            (lambda chunks=chunks: lazily.encode(8, 4, chunks=chunks), r"^chunks: expected sizes.*\"auto\"")
+            for chunks in (0, -2, 2.5, {"a": 2}, {2: 4}, ((4, 3), 4), (2, 2, 2))
+        ),
+        (lambda: lazily.encode(da.arange(8, chunks=4), 4, chunks=None, start=3), r"^positions: .*both"),
         (lambda: lazily.encode([1.0, 2.0], 4, chunks=2), r"^length: expected an integer.*from_array"),
         (lambda: lazily.encode(8, 4, chunks=2, start=[1, 2]), r"^start: expected a number"),
         (lambda: lazily.encode(8, 4, chunks=2, start=2**53), r"^start: expected"),
@@ -244,6 +249,22 @@ def test_the_way_out_of_functions_for_arrays_in_memory() -> None:
 def test_refusals(call: Any, text: str) -> None:
     with pytest.raises((TypeError, ValueError), match=text):
         call()
+
+
+def test_sizes_that_are_not_known_yet() -> None:
+    x, mask = noise((6, 8, 4), np.float32), np.random.default_rng(0).random((6, 8)) < 0.7
+    every = da.from_array(np.arange(6) % 2 == 0, chunks=3)
+    lazy = da.from_array(x, chunks=(2, 3, 4))
+    some, some_masks = lazy[every], da.from_array(mask, chunks=(2, 3))[every]
+    want = posenc.add(x[::2], mask=mask[::2])
+    for scope in ({"x": some, "mask": mask[::2]}, {"x": lazy[::2], "mask": some_masks}):
+        with pytest.raises(ValueError, match=r"^mask: expected chunks of known sizes") as caught:
+            lazily.add(scope["x"], mask=scope["mask"])
+        (statement,) = re.findall(r"`([^`]+)`", str(caught.value))
+        exec(statement, scope)
+        assert_same_bits(lazily.add(scope["x"], mask=scope["mask"]).compute(), want)
+    for of_all in (mask[0], mask[:1]):
+        assert np.array_equal(lazily.add(some, mask=of_all).compute(), posenc.add(x[::2], mask=of_all))
 
 
 def test_starts_of_sequences_are_positions() -> None:

@@ -12,6 +12,7 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +183,20 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         "fortran.npy": np.asfortranarray(x),
         "bfloat16.npy": np.zeros((3, 4), "V2"),
         "flat.npy": x[0],
+        "narrow.npy": x[:, :0],
+        "fields.npy": np.zeros(3, [("a", np.float32)]),
     }
     for name, array in files.items():
         np.save(tmp_path / name, array)
+    np.save(tmp_path / "objects.npy", np.array([[None, 1], [2, 3]]), allow_pickle=True)
     np.savez(tmp_path / "x.npz", x=x)
     whole = path.read_bytes()
     (tmp_path / "negative.npy").write_bytes(whole.replace(b"(7, 4), ", b"(-7, 4),"))
+    (tmp_path / "true.npy").write_bytes(whole.replace(b"(7, 4), } ", b"(True, 4)}"))
+    (tmp_path / "new.npy").write_bytes(whole.replace(b"NUMPY\1", b"NUMPY\4"))
     (tmp_path / "cut.npy").write_bytes(whole[:-1])
     (tmp_path / "head.npy").write_bytes(whole[:20])
+    (tmp_path / "open.npy").write_bytes(whole[:10] + b"(" * 117 + b"\n")
     (tmp_path / "short.safetensors").write_bytes(b"\x05\x00\x00")
     (tmp_path / "empty.safetensors").write_bytes(b"")
     (tmp_path / "long.safetensors").write_bytes(struct.pack("<Q", 2**63) + b"{}")
@@ -202,7 +209,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "wrong.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
     place = {"in_place": True}
-    cases: list[tuple[str, dict[str, Any], str]] = [
+    cases: list[tuple[Any, dict[str, Any], str]] = [
         ("x.npy", {}, "^out: .*in_place=True"),
         ("x.npy", {"out": path}, "^out: expected another file"),
         ("x.npy", {"out": tmp_path / "y.safetensors"}, r"^out: .*'\.npy'"),
@@ -219,22 +226,33 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         ("x.npy", {"start": [1, 2], **place}, "^start: expected a number"),
         ("x.npy", {"start": 2**53, **place}, "^start: "),
         ("x.npy", {"x_scale": np.inf, **place}, "^x_scale: "),
+        ("x.npy", {"x_scale": None, **place}, "^x_scale: "),
         ("x.npy", {"encoding": "rope", **place}, "^encoding: "),
         ("x.npy", {"seq_axis": 1, **place}, "^seq_axis: "),
         ("x.npy", {"encoding": IMAGE, **place}, "^path: expected 2 axes"),
         ("none.npy", place, "No such file"),
         (".", place, "^path: expected a regular file"),
         (os.devnull, place, "^path: expected a regular file"),
+        ("", place, "^path: expected a regular file"),
+        ("x\0.npy", place, "^path: .*zero byte"),
+        (3.5, place, "^path: expected the path of a file, got 3.5"),
+        ("x.npy", {"out": 3.5}, "^out: expected the path of a file, got 3.5"),
         ("x.npz", place, r"^path: .*np\.save"),
         ("foreign.npy", place, "^path: .*native byte order.*astype"),
         ("ints.npy", place, "^path: expected float32.*int32"),
         ("words.npy", place, "^path: expected float32.*uint16"),
         ("bfloat16.npy", place, r"^path: .*\.npy has no bfloat16"),
         ("fortran.npy", place, "^path: expected an array in C order"),
-        ("flat.npy", place, "^path: expected at least 2 dimensions"),
+        ("flat.npy", place, r"^path: expected at least 2 dimensions.*np\.load\(path\)\[None\]"),
+        ("narrow.npy", place, "^path: expected .* 1 channel"),
+        ("fields.npy", place, r"^path: .*np\.load\(path\)\['a'\]"),
+        ("objects.npy", place, "^path: .*Python objects"),
+        ("true.npy", place, r"^path: .*\(True, 4\)"),
+        ("new.npy", place, "^path: .*version is 4.0"),
         ("cut.npy", place, "^path: expected 112 bytes.*cut"),
         ("negative.npy", place, r"^path: .*\(-7, 4\)"),
         ("head.npy", place, "^path: expected the header"),
+        ("open.npy", place, "^path: expected the header"),
         ("x.safetensors", place, "^tensor: .*3 tensors.*more, odd, x"),
         ("x.safetensors", {"tensor": "y", **place}, "^tensor: .*more, odd, x"),
         ("x.safetensors", {"tensor": "odd", **place}, "^path: expected float32.*uint8"),
@@ -244,8 +262,11 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
         ("deep.safetensors", place, "^path: expected the header"),
     ]
     for name, keywords, match in cases:
+        path = tmp_path / name if isinstance(name, str) and name else name
         with pytest.raises((TypeError, ValueError, OSError), match=match):
-            posenc.files.add(tmp_path / name, **keywords)
+            posenc.files.add(path, **keywords)
+    with pytest.raises(TypeError, match="Python objects"):  # they are addresses, which a map would follow
+        posenc.files.load(tmp_path / "objects.npy")
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 
 
@@ -263,6 +284,91 @@ def test_read_only(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.npy"]
 
 
+@pytest.mark.parametrize("name", [None, 5, "__metadata__", "\udcff"])
+def test_names_that_no_tensor_has(tmp_path: Path, name: Any) -> None:
+    for suffix in FORMATS:
+        with pytest.raises((TypeError, ValueError), match=r"^name: .*'pe' would do"):
+            posenc.files.encode(tmp_path / f"pe{suffix}", 3, 4, name=name)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_folder_in_which_no_file_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((7, 4), np.float32))
+    before = path.read_bytes()
+
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_disk, "create", refuse)
+        patch.setattr(_journal, "_unnamed", refuse)
+        with pytest.raises(PermissionError, match=r"journal: expected a folder .*out=.*journal=False"):
+            posenc.files.add(path, in_place=True)
+        with pytest.raises(PermissionError, match=r"out: expected a folder .*another folder"):
+            posenc.files.add(path, tmp_path / "y.npy")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="no owners and permissions here")
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_permissions_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, named: bool
+) -> None:
+    if named:
+        monkeypatch.setattr(_journal, "DESCRIPTORS", "/nowhere")
+    path, out = tmp_path / "x.npy", tmp_path / "y.npy"
+    for file in (path, out):
+        write(file, noise((7, 40), np.float32))
+        file.chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(file, 1234, 5678)
+    wanted = path.stat()
+    seen: list[os.stat_result] = []
+
+    def look(done: int, total: int) -> None:
+        seen.extend(file.stat() for file in tmp_path.iterdir())
+
+    posenc.files.add(path, out, progress=look)
+    posenc.files.add(path, in_place=True, progress=look)
+    posenc.files.add(out, in_place=True, journal=False, progress=look)
+    assert len(seen) > 10
+    for status in (*seen, path.stat(), out.stat()):
+        for field in ("st_mode", "st_uid", "st_gid"):
+            assert getattr(status, field) == getattr(wanted, field), field
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="no owners and permissions here")
+def test_file_systems_that_know_no_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    x, path, out = noise((7, 40), np.float32), tmp_path / "x.npy", tmp_path / "y.npy"
+    write(path, x)
+    out.write_text("what was there")
+    posenc.files.add(path, out)
+    posenc.files.add(path, in_place=True)
+    assert_same_bits(np.load(path), posenc.add(x))
+    assert_same_bits(np.load(out), posenc.add(x))
+
+
+def test_a_sparse_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((60, 40), np.float32))
+    before = path.read_bytes()
+    Full(monkeypatch, 4000, reserves=True)
+    monkeypatch.setattr(_disk, "is_sparse", lambda _: True)
+    for journal in (True, False):
+        with pytest.raises(OSError, match=r"path \(x\.npy.*full disk"):
+            posenc.files.add(path, in_place=True, journal=journal)
+        assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
 class Full:
     """A disk that is full after so many bytes."""
 
@@ -276,12 +382,14 @@ class Full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             write_at(file, offset, memory)
 
-        def reserve(file: Any, offset: int, size: int) -> None:
-            if reserves and size > self.room:
+        def allocate(descriptor: int, offset: int, size: int) -> None:
+            if not reserves:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            if size > self.room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(_disk, "write_at", limited)
-        monkeypatch.setattr(_disk, "reserve", reserve)
+        monkeypatch.setattr(os, "posix_fallocate", allocate, raising=False)
 
 
 @pytest.mark.parametrize("reserves", [True, False])
@@ -297,7 +405,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int,
             lambda: posenc.files.add(path, tmp_path / "y.npy"),
             lambda: posenc.files.encode(tmp_path / "y.npy", 60, 40),
         ):
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(OSError, match=r"full disk|No space"):
                 call()
             assert os.listdir(tmp_path) == ["x.npy"]
     with monkeypatch.context() as patch:
@@ -366,6 +474,49 @@ def test_an_interrupted_run(tmp_path: Path) -> None:
     assert "no journal" in _notes.of(stopped(path, in_place=True, journal=False))[0]
 
 
+@pytest.mark.parametrize("undo", [False, True])
+def test_an_interruption_after_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undo: bool) -> None:
+    """A signal waits until the journal, which may be large, has been taken away."""
+    path, unlink = tmp_path / "x.npy", Path.unlink
+    x = noise((7, 40), np.float32)
+    write(path, x)
+    stopped(path, in_place=True)
+
+    def interrupted(self: Path, **keywords: Any) -> None:
+        unlink(self, **keywords)
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted)
+        with pytest.raises(Stop) as caught:
+            posenc.files.add(path, resume=not undo, undo=undo)
+    assert "is whole all the same" in _notes.of(caught.value)[0]
+    assert_same_bits(np.load(path), x if undo else posenc.add(x))
+    with pytest.raises(FileNotFoundError, match=r"^journal: expected .*got none"):
+        posenc.files.add(path, resume=True)
+
+
+def test_an_interruption_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, link = tmp_path / "x.npy", _journal._link
+    write(path, noise((7, 40), np.float32))
+    before = path.read_bytes()
+
+    def interrupted(*arguments: Any) -> None:
+        link(*arguments)
+        raise Stop
+
+    def no_memory(*arguments: Any, **keywords: Any) -> Any:
+        raise MemoryError
+
+    for module, name, value in ((_journal, "_link", interrupted), (np, "empty", no_memory)):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            with pytest.raises((Stop, MemoryError)):
+                posenc.files.add(path, in_place=True)
+        assert os.listdir(tmp_path) == ["x.npy"]
+        assert path.read_bytes() == before
+
+
 def test_an_interrupted_new_file(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     write(path, noise((7, 40), np.float32))
@@ -403,6 +554,71 @@ def test_a_file_that_was_changed_since(tmp_path: Path) -> None:
     assert path.read_bytes() == half
 
 
+def test_a_file_that_was_changed_before_anything_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((60, 40), np.float32))
+    with open(path, "r+b", buffering=0) as file:
+        found = _formats.find(file, path, None)
+        todo = _sums.plan(found.shape, found.dtype, "path", x_scale=1.0)
+        _in_place.begin(file, found, todo, sync=False).close()
+    changed = bytearray(path.read_bytes())
+    changed[130] ^= 1
+    path.write_bytes(changed)
+    for keywords in ({"resume": True}, {"undo": True}):
+        with pytest.raises(ValueError, match=r"^path: .*changed since"):
+            posenc.files.add(path, **keywords)
+    assert path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_damaged_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserves: bool) -> None:
+    """A slot that can't be read may have counted a piece that is in the file by now."""
+    if not reserves:
+        monkeypatch.setattr(_disk, "reserve", lambda *_: None)
+    x, path = noise((60, 40), np.float32), tmp_path / "x.npy"
+    write(path, x)
+    before, after = path.read_bytes(), None
+    stopped(path, in_place=True, start=0.5)
+    half, journal = path.read_bytes(), journal_of(path).read_bytes()
+    with _journal.load(journal_of(path)) as opened:
+        slots = opened._slots
+    write(path, posenc.add(x, start=0.5))
+    after = path.read_bytes()
+    for damaged in ((0,), (1,), (0, 1)):
+        for keywords, wanted in (({"resume": True}, after), ({"undo": True}, before)):
+            changed = bytearray(journal)
+            for slot in damaged:
+                changed[slots + slot * _journal.PAGE + 8] ^= 1
+            path.write_bytes(half)
+            journal_of(path).write_bytes(changed)
+            if len(damaged) == 2:
+                with pytest.raises(ValueError, match=r"^journal: .*slots are damaged"):
+                    posenc.files.add(path, **keywords)
+                assert path.read_bytes() == half
+            else:
+                posenc.files.add(path, **keywords)
+                assert path.read_bytes() == wanted, damaged
+
+
+def test_a_journal_of_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    write(path, noise((60, 40), np.float32))
+    stopped(path, in_place=True)
+    half, journal = path.read_bytes(), journal_of(path).read_bytes()
+    _, length, _ = _journal.HEAD.unpack_from(journal)
+    asked = json.loads(journal[_journal.HEAD.size :][:length])
+    needed = asked.keys() - {"file", "sync", "tensor"}
+    others: list[dict[str, Any]] = [{key: asked[key] for key in asked if key != left} for left in needed]
+    others += [asked | {"encoding": asked["encoding"] | {"new": 1}}, asked | {"step": "1"}, asked | {"start": []}]
+    for other in others:
+        text = json.dumps(other).encode()
+        head = _journal.HEAD.pack(_journal.MAGIC, len(text), zlib.crc32(text)) + text
+        journal_of(path).write_bytes(head.ljust(_journal.PAGE, b"\0") + journal[_journal.PAGE :])
+        with pytest.raises(ValueError, match=r"^journal: .*the version that began it"):
+            posenc.files.add(path, undo=True)
+        assert path.read_bytes() == half
+
+
 @pytest.mark.skipif(_disk.fcntl is None, reason="no advisory locks here")
 def test_two_processes(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
@@ -412,12 +628,42 @@ def test_two_processes(tmp_path: Path) -> None:
         for keywords in ({"in_place": True}, {"out": tmp_path / "y.npy"}):
             with pytest.raises(BlockingIOError, match=r"^path: .*wait"):
                 posenc.files.add(path, **keywords)
+        with pytest.raises(BlockingIOError, match=r"^out: .*wait"):
+            posenc.files.encode(path, 3, 4)
+    refused: list[str] = []
+
+    def change_meanwhile(done: int, total: int) -> None:
+        with pytest.raises(BlockingIOError, match=r"^path: .*wait") as caught:
+            posenc.files.add(path, in_place=True)
+        refused.append(str(caught.value))
+
+    posenc.files.encode(path, 60, 40, progress=change_meanwhile)
+    assert refused
     stopped(path, in_place=True)
     with open(journal_of(path), "rb") as other:
         _disk.lock(other, "journal")
         with pytest.raises(BlockingIOError, match=r"^journal: .*wait"):
             posenc.files.add(path, resume=True)
     posenc.files.add(path, resume=True)
+
+
+@pytest.mark.skipif(_disk.fcntl is None, reason="no advisory locks here")
+def test_a_file_that_is_replaced_just_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lock = tmp_path / "x.npy", _disk.lock
+    write(path, noise((60, 40), np.float32))
+    write(tmp_path / "y.npy", noise((3, 4), np.float32))
+    before = path.read_bytes(), (tmp_path / "y.npy").read_bytes()
+
+    def replaced(*arguments: Any) -> None:
+        os.rename(path, tmp_path / "z.npy")
+        os.rename(tmp_path / "y.npy", path)
+        lock(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_disk, "lock", replaced)
+        with pytest.raises(BlockingIOError, match=r"^path: .*replaced; try again"):
+            posenc.files.add(path, in_place=True)
+    assert ((tmp_path / "z.npy").read_bytes(), path.read_bytes()) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -538,7 +784,8 @@ def _torn(path: Path) -> bool:
 def test_slots_are_written_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptors: str) -> None:
     monkeypatch.setattr(_journal, "DESCRIPTORS", descriptors)  # without them, or if they can't be linked: a name
     path = tmp_path / "journal"
-    with _journal.create(path, {"sync": False}, sync=False) as journal:
+    like = os.stat(tmp_path)
+    with _journal.create(path, {"sync": False}, like, sync=False) as journal:
         for count in (10, 20, 30):
             journal.mark(count)
         slots = journal._slots
@@ -552,7 +799,7 @@ def test_slots_are_written_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with _journal.load(path) as journal:
             assert journal.saved == left, slot
     with pytest.raises(FileExistsError):
-        _journal.create(path, {"sync": False}, sync=False)
+        _journal.create(path, {"sync": False}, like, sync=False)
     assert os.listdir(tmp_path) == ["journal"]
 
 

@@ -13,6 +13,13 @@ from . import arrays, backends, truth
 from .arrays import assert_same_bits, bfloat16, noise
 
 FLOATS = [np.float32, np.float64]
+SINGLES = {"float32": np.float32, "float16": np.float16, "bfloat16": bfloat16}  # what is computed in float32
+
+
+def single(kind: str) -> Any:
+    if SINGLES[kind] is None:
+        pytest.skip("ml_dtypes is not installed")
+    return SINGLES[kind]
 
 
 def test_every_width(backend: str) -> None:
@@ -175,11 +182,10 @@ REPEATED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, bfloat16], ids=["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("kind", SINGLES)
 @pytest.mark.parametrize("case", REPEATED)
-def test_repeated_rows(case: str, dtype: type, threads: int, compiled_backend: str) -> None:
-    if dtype is None:
-        pytest.skip("ml_dtypes is not installed")
+def test_repeated_rows(case: str, kind: str, threads: int, compiled_backend: str) -> None:
+    dtype = single(kind)
     form, first = REPEATED[case]
     name = "positions" if "positions" in first else "start"
     for where in (first, first | {name: first.get(name, 0) + 1}):  # other rows than those that were ready
@@ -198,6 +204,24 @@ def test_repeated_rows_past_the_caches(compiled_backend: str) -> None:
     x, where = noise((rows, 512), np.float32), {"positions": np.arange(rows) % 61 + 4.0}
     want = x + posenc.encode(61, 512, start=4, backend="numpy")[np.arange(rows) % 61]
     assert_same_bits(posenc.add_(x, **where, backend=compiled_backend), want)
+
+
+@pytest.mark.parametrize("past", [False, True], ids=["in the caches", "past the caches"])
+@pytest.mark.parametrize("kind", SINGLES)
+def test_lines(kind: str, past: bool, compiled_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rows written in whole cache lines, of which two share one, at every width up to 70 and around powers of 2.
+    dtype, rows = single(kind), backends.TUNING["line_rows"] + 5
+    if past:
+        monkeypatch.setattr("posenc._cpp.STREAM_BYTES", 0)
+    for dim in [*range(1, 71), 96, 127, 128, 130, 255, 256, 511, 512, 520]:
+        x = noise((rows, dim), dtype)
+        fill, add = (verb(x.copy(), start=-9, backend="numpy") for verb in (posenc.fill_, posenc.add_))
+        for offset in (0, 16, 48, 6 if dtype != np.float32 else 4):
+            case = arrays.contiguous(x.shape, dtype, offset)
+            assert_same_bits(posenc.fill_(case.array, start=-9, backend=compiled_backend), fill, f"{dim}, {case.label}")
+            case.put(x)
+            assert_same_bits(posenc.add_(case.array, start=-9, backend=compiled_backend), add, f"{dim}, {case.label}")
+            case.assert_canaries_alive()
 
 
 @pytest.mark.slow

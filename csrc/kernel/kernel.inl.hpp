@@ -45,11 +45,12 @@
 namespace posenc {
 namespace {
 
-// How many positions, from row i on, are each one more than the one before.
+// How many positions, from row i on, are each one more than the one before, exactly.
 std::size_t run_length(const Rows& rows, std::size_t i, std::size_t end) {
     const double first = position_of(rows, i);
     std::size_t count = 1;
-    while (i + count < end && position_of(rows, i + count) == first + static_cast<double>(count)) {
+    while (i + count < end && is_exact(first, count) &&
+           position_of(rows, i + count) == first + static_cast<double>(count)) {
         ++count;
     }
     return count;
@@ -66,22 +67,24 @@ std::size_t even_part(const Table& table, const Rows& rows, std::size_t i, std::
     return count >= kSteppedRun && progression_of(table, {rows.position, 0.0, i, count}).found ? count : 0;
 }
 
-// Cuts a list into runs, which are made faster, masked rows, and what is left.
+// Cuts rows into runs, which are made faster, masked rows, and what is left. Of positions start + i, runs end where the
+// sum is rounded to fewer digits.
 template <class E>
 void run_list(const Table& table, const Rows& rows, const Target& target, const Workspace& work) {
     const std::size_t end = rows.first + rows.count;
     std::size_t done = rows.first;
-    bool new_part = !kSame<E, double>;  // of the list, between masked rows
-    const auto single_rows_until = [&](std::size_t i) {
+    bool new_part = !kSame<E, double> && rows.position != nullptr;  // of the list, between masked rows
+    const auto rows_until = [&](std::size_t i) {
         if (done < i) {
-            run_rows<E>(table, {rows.position, 0.0, done, i - done}, target, work);
+            run_rows<E>(table, {rows.position, rows.start, done, i - done}, target, work);
         }
         done = i;
     };
     for (std::size_t i = done; i < end;) {
-        if (is_masked(rows.position[i])) {
-            single_rows_until(i);
-            for (++i; i < end && is_masked(rows.position[i]); ++i) {
+        const double first = position_of(rows, i);
+        if (is_masked(first)) {
+            rows_until(i);
+            for (++i; i < end && is_masked(position_of(rows, i)); ++i) {
             }
             if (target.operation != Operation::add) {
                 clear_rows<E>(table.columns, target, done, i - done);
@@ -89,25 +92,23 @@ void run_list(const Table& table, const Rows& rows, const Target& target, const 
             done = i;
             new_part = true;
         } else if (const std::size_t even = new_part ? even_part(table, rows, i, end) : 0; even != 0) {
-            run_rows<E>(table, {rows.position, 0.0, i, even}, target, work);
-            done = i += even;
+            rows_until(i + even);
+            i += even;
         } else if (const std::size_t count = run_length(rows, i, end); count >= kRun) {
-            single_rows_until(i);
-            const double first = rows.position[i];
-            const bool whole =
-                absolute(first) <= 0x1p52 && static_cast<double>(static_cast<std::int64_t>(first)) == first;
-            run_rows<E>(
-                table,
-                whole ? Rows{nullptr, first - static_cast<double>(i), i, count} : Rows{rows.position, 0.0, i, count},
-                target, work);
-            done = i += count;
+            rows_until(i);
+            const Rows run{nullptr, first - static_cast<double>(i), i, count};
+            if (is_run(run) && position_of(run, i) == first) {
+                run_rows<E>(table, run, target, work);
+                done = i + count;
+            }
+            rows_until(i += count);
             new_part = false;
         } else {
             i += count;
             new_part = false;
         }
     }
-    single_rows_until(end);
+    rows_until(end);
 }
 
 // Adds rows of whole positions that the workspace holds, and makes them where it does not yet.
@@ -149,10 +150,10 @@ void run_elements(const Table& table, const Rows& rows, const Target& target, co
             return;
         }
     }
-    if (rows.position != nullptr) {
-        run_list<E>(table, rows, target, work);
-    } else {
+    if (is_run(rows)) {
         run_rows<E>(table, rows, target, work);
+    } else {
+        run_list<E>(table, rows, target, work);
     }
 }
 

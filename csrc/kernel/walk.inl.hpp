@@ -31,9 +31,28 @@ Workspace divide(const Table& table, double* workspace) {
             next + 2 * table.padded_frequencies};
 }
 
-// Whether every position is one more than the one before, exactly. Fractional starts are rounded row by row.
+bool is_whole(double x) { return absolute(x) <= 0x1p53 && static_cast<double>(static_cast<std::int64_t>(x)) == x; }
+
+double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute(a) : absolute(b); }
+
+// Whether start + i loses nothing: what the larger term leaves of a rounded sum is exact, and is the smaller term then
+// (Fast2Sum).
+bool is_exact(double start, std::size_t i) {
+    const double position = start + static_cast<double>(i), counted = static_cast<double>(i);
+    return absolute(start) > counted ? position - start == counted : position - counted == start;
+}
+
+// Whether every position is one more than the one before, exactly: the one farthest from 0 is, and has a last bit that
+// is worth as much as that of any other, or more.
 bool is_run(const Rows& rows) {
-    return rows.position == nullptr && static_cast<double>(static_cast<std::int64_t>(rows.start)) == rows.start;
+    const std::size_t last = rows.first + rows.count - 1;
+    return rows.position == nullptr && is_exact(rows.start, rows.first) && is_exact(rows.start, last);
+}
+
+// Of which power of two the positions of a run are multiples, as a Tile has it.
+int grain_of(const Rows& run) {
+    const double largest = farther(run.start, run.start + static_cast<double>(run.first + run.count));
+    return is_whole(run.start) ? 0 : largest < 0x1p31 && is_whole(run.start * 0x1p20) ? 20 : -1;
 }
 
 // Walks down columns [first, end) of a start, whose strips are whole and side by side, rows [row, below) of a tile.
@@ -88,8 +107,6 @@ void walk_columns(const Tile& tile, const Start& start, std::size_t column, std:
     walk_strips(tile, start, column, 0, count, to, from, consumer);
 }
 
-double farther(double a, double b) { return absolute(a) > absolute(b) ? absolute(a) : absolute(b); }
-
 // How positions of rows follow each other, if they do so nearly evenly.
 struct Progression {
     double step, deviation;
@@ -102,14 +119,8 @@ struct Progression {
 Progression progression_of(const Table& table, const Rows& rows) {
     const double first = position_of(rows, rows.first), last = position_of(rows, rows.first + rows.count - 1);
     const double most = 0x1p-38 / (1.5708 * (table.largest + 0x1p-200)), largest = farther(first, last);
-    if (is_run(rows)) {
-        return {1.0, 0.0, 0, true};
-    }
-    if (rows.position == nullptr) {  // start + i, rounded
-        const std::size_t i = rows.first + (absolute(first) > absolute(last) ? 0 : rows.count - 1);
-        const bool exact = position_of(rows, i) - rows.start == static_cast<double>(i) && largest < 0x1p52;
-        const double deviation = exact ? 0.0 : largest * 0x1p-52;
-        return {1.0, deviation, -1, deviation <= most};
+    if (rows.position == nullptr) {
+        return {1.0, 0.0, grain_of(rows), is_run(rows)};
     }
     const double step = (last - first) / static_cast<double>(rows.count - 1);
     double worst = 0.0;
@@ -120,10 +131,7 @@ Progression progression_of(const Table& table, const Rows& rows) {
         }
         worst = off > worst ? off : worst;
     }
-    const auto whole = [](double x) {
-        return absolute(x) < 0x1p52 && static_cast<double>(static_cast<std::int64_t>(x)) == x;
-    };
-    const bool exact = worst == 0.0 && largest < 0x1p31 && whole(first * 0x1p20) && whole(step * 0x1p20);
+    const bool exact = worst == 0.0 && largest < 0x1p31 && is_whole(first * 0x1p20) && is_whole(step * 0x1p20);
     // What the sum above lost, once for a row and once for the one a tile begins with.
     const double deviation = exact ? 0.0 : 2.0 * (worst + largest * 0x1p-50);
     return {step, deviation, exact ? 20 : -1, deviation <= most};
@@ -204,6 +212,7 @@ void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to
                std::ptrdiff_t from_column, const Workspace& work, Consumer consumer) {
     constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(typename Consumer::Element));
     const Steps steps = prepare_down(table, work.steps);
+    const int grain = grain_of(rows);
     const Start second = behind(work.start, 2 * kStrip);
     consumer.go_on(kDownAhead);
     const auto column = [&](const Tile& tile, const Start& start, std::size_t done, std::size_t count, std::size_t j) {
@@ -215,7 +224,7 @@ void walk_down(const Table& table, const Rows& rows, char* to, std::ptrdiff_t to
             const std::size_t left = rows.count - done, height = left < kStrip ? 1 : smaller(left / kStrip, kRows);
             const std::size_t count = smaller(left, kStrip), first = rows.first + done;
             const double farthest = span(position_of(rows, first), position_of(rows, first + height * count - 1));
-            const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, __builtin_inf(), 0, true};
+            const Tile tile{table, steps, rows, first, kStrip, height, farthest, 0.0, __builtin_inf(), grain, true};
             make_start_down(tile, k, work.start, second);
             if (zero) {
                 clear_start(work.start);
@@ -271,11 +280,13 @@ std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const cha
     const Steps steps = period == 1 ? table.unit_steps : prepare(table, static_cast<double>(period), work.steps);
     consumer.to_stride = consumer.from_stride = static_cast<std::ptrdiff_t>(period) * stride;
     Anchors anchors{table, steps, work.anchor};
+    const int grain = grain_of(rows);
     const std::size_t whole = (rows.count - 1) / period * period;
     for (std::size_t done = 0; done < whole; done += kRows * period) {
         const std::size_t height = smaller(kRows, (whole - done) / period);
         for (std::size_t o = 0; o < period; ++o) {
-            Tile tile{table, steps, rows, rows.first + done + o, period, height, 0.0, 0.0, __builtin_inf(), 0, false};
+            Tile tile{table,           steps, rows, rows.first + done + o, period, height, 0.0, 0.0,
+                      __builtin_inf(), grain, false};
             anchors.since = period == 1 ? anchors.since : kRotations;
             anchors.make(tile, tile.position(height - 1) + 1.0);
             const auto above = static_cast<std::ptrdiff_t>(done + o) * stride;
@@ -289,9 +300,9 @@ std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const cha
                 } else if (more = next_lanes; more != 0) {
                     Tile next = tile;
                     ++next.first;
-                    const bool few = table.order != Order::any;  // the frequencies of the first columns are the first
-                    evaluate_anchor(table, next.position(0), few ? kLine / sizeof(E) : table.padded_frequencies,
-                                    work.next);
+                    // The frequencies of the first columns are the first, unless columns have an order of their own.
+                    const std::size_t few = table.order != Order::any ? kLine / sizeof(E) : table.padded_frequencies;
+                    evaluate_anchor(table, next.position(0), smaller(few, table.padded_frequencies), work.next);
                     make_start(next, work.next, 0, more, behind(work.start, count));
                 }
                 consumer.go_on(rows_ahead(count * sizeof(E)) * consumer.from_stride);

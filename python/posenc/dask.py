@@ -81,6 +81,7 @@ def encode(
     if isinstance(length, da.Array):
         if chunks is not None:
             raise ValueError("chunks: expected None with an array of positions, got both; `length.rechunk(chunks)`")
+        _rows.refuse_both(Where(start=start))
         return _encode_positions(length, width, rule, own)
     if rule.axes > 1 or not isinstance(length, (int, np.integer)) or isinstance(length, bool):
         raise TypeError(
@@ -156,8 +157,7 @@ def add(
     letters = tuple(range(x.ndim))
     fixed = {"rule": rule, "scale": scale, "sequence": sequence}
     if given is not None:
-        if not (np.ndim(start) == 0 and start == 0):
-            _rows.refuse_both(Where(start=start))
+        _rows.refuse_both(Where(start=start))
         _positions.numbers(np.empty(0, given.dtype), "positions")
         last = (rule.axes,) if rule.axes > 1 else ()
         beside = _beside(given, x, axes, sequence, last, "positions")
@@ -320,13 +320,22 @@ def _chunks(chunks: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Any:
     """What a user says about chunks, as dask has it, with all channels in one."""
     if chunks is None or isinstance(chunks, bool):
         raise TypeError("chunks: expected an integer, a tuple or 'auto', got None; `chunks=\"auto\"` lets dask choose")
-    if isinstance(chunks, dict):
-        chunks = {1: -1} | {axis % 2: size for axis, size in chunks.items()}
-    elif not isinstance(chunks, (tuple, list)):
-        chunks = (chunks, -1)
-    elif len(chunks) == 1:
-        chunks = (*chunks, -1)
-    cut = da.core.normalize_chunks(chunks, shape, dtype=dtype)
+    try:
+        if isinstance(chunks, dict):
+            whole: Any = {1: -1} | {range(2)[axis]: size for axis, size in chunks.items()}
+        elif not isinstance(chunks, (tuple, list)):
+            whole = (chunks, -1)
+        else:
+            whole = (*chunks, -1) if len(chunks) == 1 else chunks
+        cut = da.core.normalize_chunks(whole, shape, dtype=dtype)
+        sensible = all(size >= 0 for sizes in cut for size in sizes)
+    except (ValueError, TypeError, IndexError, ZeroDivisionError):
+        sensible = False
+    if not sensible:
+        raise ValueError(
+            f"chunks: expected sizes from 1 on, or what dask takes for the shape {shape}, got {chunks!r}; "
+            '`chunks="auto"` lets dask choose'
+        )
     if len(cut[1]) != 1:
         raise ValueError(
             f"chunks: expected all {shape[1]} channels in one chunk, got {cut[1]}; `chunks=({cut[0][0]}, -1)`"
@@ -381,6 +390,14 @@ def _beside(values: Any, x: Any, axes: _where.Axes, sequence: tuple[int, ...], l
     """`values` of rows as (..., k), or (..., 1) if `last` is (), with as many axes and the chunks of `x`."""
     size = values.ndim - len(last)
     rows, coordinates = values.shape[:size], values.shape[size:]
+    unknown = name if any(map(math.isnan, rows)) else None
+    if size == x.ndim - 1 and any(math.isnan(n) and m != 1 for n, m in zip(x.shape, rows, strict=False)):
+        unknown = "x"
+    if unknown is not None:
+        raise ValueError(
+            f"{name}: expected chunks of known sizes, in x too, got unknown ones in {unknown}; "
+            f"`{unknown} = {unknown}.compute_chunk_sizes()`"
+        )
     common = tuple(x.shape[axis] for axis in sequence)
     if coordinates != last or not (rows == common or _positions.fits(rows, x.shape[:-1])):
         whole = (*x.shape[:-1], *last)

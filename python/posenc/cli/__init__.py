@@ -40,11 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         try:
-            return _run(argv)
-        finally:
+            status = _run(argv)
+        except SystemExit:  # after --help
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader, head(1) or a pager, has seen enough
+            raise
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError as error:  # the reader, head(1) or a pager, has seen enough
         _forget_stdout()
+        for note in _notes.of(error):
+            print(note, file=sys.stderr)
         return 1
     except (posenc.BackendError, MemoryError) as error:
         _say(error, str(error) or "not enough memory")

@@ -62,8 +62,18 @@ def finish(work: Callable[[Report], Done], as_json: bool) -> int:
     except (TypeError, ValueError) as error:
         print(f"posenc: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(record(done)) if as_json else readable(done))
+    try:
+        print(json.dumps(record(done)) if as_json else _printable(readable(done)), flush=True)
+    except OSError as error:  # what follows "added" is not to be added again
+        error.add_note(f"posenc: {readable(done)}")
+        raise
     return 0
+
+
+def _printable(text: str) -> str:
+    """What stdout can take of a text: a path may hold what it has no bytes for."""
+    encoding, errors = sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"
+    return text.encode(encoding, "backslashreplace" if errors == "strict" else errors).decode(encoding, errors)
 
 
 def record(done: Done) -> dict[str, Any]:
@@ -93,19 +103,29 @@ def number(text: str) -> float:
     try:
         return int(text)
     except ValueError:
-        return float(text)
+        value: float = _parsed(float, text, "a number")
+        return value
 
 
 def numbers(text: str) -> Any:
     """One number, or several with commas between them."""
-    values = [number(part) for part in text.split(",")]
+    values = [_parsed(number, part, "a number, or several with commas between them", text) for part in text.split(",")]
     return values[0] if len(values) == 1 else values
 
 
 def axes(text: str) -> int | tuple[int, ...]:
-    values = tuple(int(part) for part in text.split(","))
+    expected = "an integer, or several with commas between them, as in --seq-axis=-3,-2"
+    values = tuple(_parsed(int, part, expected, text) for part in text.split(","))
     return values[0] if len(values) == 1 else values
 
 
 def factor(text: str) -> float | str:
-    return text if text == "sqrt_dim" else float(text)
+    return text if text == "sqrt_dim" else _parsed(float, text, "a number or sqrt_dim")
+
+
+def _parsed(kind: Callable[[str], Any], part: str, expected: str, text: str | None = None) -> Any:
+    """A part of the text of an argument, or all of it."""
+    try:
+        return kind(part)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {part if text is None else text!r}") from None

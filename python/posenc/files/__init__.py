@@ -124,7 +124,7 @@ def encode(
     memory = np.empty(todo.largest(_sums.BLOCK_BYTES), np.uint8)
     with _disk.Partial(target) as file:
         _disk.write_at(file, 0, head)
-        _disk.reserve(file, len(head), todo.nbytes)
+        _disk.reserve(file, len(head), todo.nbytes, f"out ({target.name})")
         for piece in todo.pieces(_sums.BLOCK_BYTES):
             part = memory[: piece.nbytes]
             todo.write(piece, part)
@@ -290,7 +290,7 @@ def _add_to_new(
         memory = np.empty(max(todo.largest(_sums.BLOCK_BYTES), COPIED_BYTES), np.uint8)
         end = found.offset + found.nbytes
         with _disk.Partial(target) as new:
-            _disk.reserve(new, 0, found.file_size)
+            _disk.reserve(new, 0, found.file_size, f"out ({target.name})")
             for first, last in ((0, found.offset), (end, found.file_size)):
                 for place in range(first, last, COPIED_BYTES):
                     part = memory[: min(COPIED_BYTES, last - place)]
@@ -309,21 +309,32 @@ def _open_to_change(source: Path) -> _disk.File:
     file: _disk.File = open(source, "rb", buffering=0)  # noqa: SIM115  # it says what is wrong with the name
     file.close()
     _disk.check_writable(source, "path", "write a new file with out= (-o), or allow it (chmod u+w)")
-    return open(source, "r+b", buffering=0)
+    file = open(source, "r+b", buffering=0)  # noqa: SIM115  # closed by those who called this
+    try:
+        _disk.lock(file, "path")
+        if not _disk.is_named(file, source):
+            raise BlockingIOError(f"path: expected {source}, which another process has just replaced; try again")
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _add_in_place(
     source: Path, tensor: str | None, asked: dict[str, Any], journaled: bool, sync: bool, progress: _in_place.Progress
 ) -> tuple[_formats.Tensor, _sums.Sum]:
     with _open_to_change(source) as file:
-        _disk.lock(file, "path")
         _disk.refuse_journal(source, "path")
         found = _formats.find(file, source, tensor)
         todo = _plan(found, asked)
         if not todo.nbytes:
             return found, todo
-        journal = _in_place.begin(file, found, todo, sync=sync) if journaled else None
-        _run(_in_place.Change(file, found, todo, journal, progress), undo=False)
+        if _disk.is_sparse(os.fstat(file.fileno())):
+            _disk.reserve(file, found.offset, found.nbytes, f"path ({source.name}, parts of which have no room yet)")
+        change = _in_place.Change(file, found, todo, _in_place.step(sync), progress)
+        if journaled:
+            change.journal = _in_place.begin(file, found, todo, sync=sync)
+        _run(change, undo=False)
     return found, todo
 
 
@@ -333,11 +344,11 @@ def _end(
     """Complete or undo the run that left a journal."""
     journal = _journal.load(_disk.journal_path(source))
     with journal, _open_to_change(source) as file:
-        _disk.lock(file, "path")
-        found = _formats.find(file, source, journal.asked["tensor"])
+        found = _formats.find(file, source, journal.asked.get("tensor"))
         todo = _in_place.recall(journal.asked, found, asked["backend"])
         _same_as_asked(found, todo, tensor, asked)
-        change = _in_place.Change(file, found, todo, journal, progress)
+        change = _in_place.Change(file, found, todo, journal.asked["step"], progress)
+        change.journal = journal
         change.check()
         _run(change, undo=undo)
     return found, todo
@@ -371,6 +382,10 @@ def _run(change: _in_place.Change, *, undo: bool) -> None:
             error.add_note(
                 f"posenc: {path} is partly changed: {change.done} bytes of {total} for sure, and perhaps the "
                 f"{change.step} behind them; there is no journal",
+            )
+        elif journal.gone():
+            error.add_note(
+                f"posenc: {path} is whole all the same: " + ("its original is back" if undo else "all is done")
             )
         elif journal.saved or undo:
             error.add_note(

@@ -12,10 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .. import _validate
+
 fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None  # not on Windows
 
 File = Any  # an unbuffered binary file: io.FileIO
 JOURNAL = ".posenc-journal"  # behind the name of a file that is being changed in place
+OWN = stat.S_IRUSR | stat.S_IWUSR
 # What a file system without advisory locks answers.
 LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 
@@ -62,6 +65,13 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def is_named(file: File, path: Path) -> bool:
+    """Whether that is the name of an open file, and not of another one, or of none."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    return False
+
+
 def lock(file: File, what: str, *, shared: bool = False) -> None:
     """Keep a file from other processes of posenc, until it is closed or this process ends; or refuse.
 
@@ -80,15 +90,23 @@ def lock(file: File, what: str, *, shared: bool = False) -> None:
             raise
 
 
-def reserve(file: File, offset: int, size: int) -> None:
-    """Make sure that so many bytes can be written from `offset` on, or raise OSError."""
+# Why there is no room, and what to do.
+NO_ROOM = {
+    errno.ENOSPC: "a full disk; make room",
+    errno.EDQUOT: "an exhausted quota; make room",
+    errno.EFBIG: "a limit on the size of files; raise it (ulimit -f)",
+}
+
+
+def reserve(file: File, offset: int, size: int, what: str, way_out: str = "write to another disk") -> None:
+    """Make sure that so many bytes can be written from `offset` on, or raise OSError, which says what they are for."""
     if size and hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), offset, size)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                text = f"{file.name}: expected room for {size} bytes, got a full disk; make room, or write to another"
-                raise OSError(errno.ENOSPC, text) from None
+            if error.errno in NO_ROOM:
+                text = f"{what}: expected room for {size} bytes, got {NO_ROOM[error.errno]}, or {way_out}"
+                raise OSError(error.errno, text) from None
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
 
@@ -99,22 +117,34 @@ def is_sparse(status: os.stat_result) -> bool:
 
 
 def check_writable(path: Path, name: str, way_out: str) -> None:
-    """Refuse a file that nobody may write; root, whom the system lets do it, neither."""
-    if not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+    """Refuse a file that may not be written, and one that nobody may write to root, too, whom the system lets do it."""
+    anybody = path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    if not (anybody and os.access(path, os.W_OK)):
         raise PermissionError(f"{name}: expected a file that may be written, got {path}, which is read-only; {way_out}")
+
+
+def _given(path: Any, name: str) -> str:
+    """What a user says is a path."""
+    try:
+        given = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"{name}: expected the path of a file, got {_validate.shown(path)}; 'x.npy' is one") from None
+    if "\0" in given:
+        raise ValueError(f"{name}: expected the path of a file, got {given!r}; leave the zero byte out")
+    return given
 
 
 def source(path: Any) -> Path:
     """The file that a user wants to be read or changed, behind symbolic links."""
-    where = Path(os.path.realpath(os.fspath(path)))
-    if where.exists() and not where.is_file():  # a pipe would wait for somebody to write to it
-        raise ValueError(f"path: expected a regular file, got {str(path)!r}, which is none; name one")
-    return where
+    given = _given(path, "path")
+    if not given or (os.path.exists(given) and not os.path.isfile(given)):  # a pipe would wait for somebody to write
+        raise ValueError(f"path: expected a regular file, got {given!r}, which is none; name one")
+    return Path(os.path.realpath(given))
 
 
 def target(path: Any) -> Path:
     """The file that a user wants to be written, behind symbolic links; refused if that can't be."""
-    given = os.fspath(path)
+    given = _given(path, "out")
     where = Path(os.path.realpath(given))
     if not given or where.is_dir():
         raise IsADirectoryError(f"out: expected a file to write, got the folder {given!r}; name a file in it")
@@ -131,12 +161,50 @@ def target(path: Any) -> Path:
 def refuse_journal(path: Path, name: str) -> None:
     """Refuse a file that is neither what it was nor what it is to be."""
     journal = journal_path(path)
-    if journal.exists():
+    if os.path.lexists(journal):
         raise FileExistsError(
             f"{name}: expected a file without a journal, got {path}, beside which stands {journal.name} of a run that "
             "has not ended: the file is partly changed; complete that run with resume=True (posenc add --resume), or "
             "bring the original back with undo=True (posenc add --undo)"
         )
+
+
+def create(path: Path, like: os.stat_result | None) -> File:
+    """A new file, with the owner and the permissions of another one, as far as the system allows it.
+
+    It has them before there is anything in it: what only its owner may read is in no file that others may read.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o666 if like is None else OWN)
+
+    file: File = open(path, "x+b", buffering=0, opener=opener)  # noqa: SIM115
+    if like is not None:
+        take_after(file, like)
+    return file
+
+
+def take_after(file: File, like: os.stat_result) -> None:
+    """Give a file that is its owner's alone the owner and the permissions of another one."""
+    if not hasattr(os, "fchown"):  # Windows
+        return
+    for owner in (like.st_uid, -1):
+        with contextlib.suppress(OSError):  # only root gives files away
+            os.fchown(file.fileno(), owner, like.st_gid)
+            break
+    mode = stat.S_IMODE(like.st_mode) & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
+    if os.fstat(file.fileno()).st_gid != like.st_gid:
+        mode &= ~stat.S_IRWXG  # they were another group's
+    with contextlib.suppress(PermissionError):  # of file systems that know no permissions
+        os.fchmod(file.fileno(), mode)
+
+
+def folder_error(error: OSError, name: str, path: Path, way_out: str) -> OSError:
+    """What to tell if no new file can be made beside `path`."""
+    if error.errno == errno.ENAMETOOLONG:
+        way_out = "a shorter name would do"
+    text = f"{name}: expected a folder in which a file can be made, got {path.parent}: {error.strerror}; {way_out}"
+    return OSError(error.errno, text)
 
 
 class Partial:
@@ -147,20 +215,27 @@ class Partial:
         self.partial = path.with_name(f"{path.name}.partial-{os.urandom(4).hex()}")
 
     def __enter__(self) -> File:
-        self.file: File = open(self.partial, "x+b", buffering=0)
+        with contextlib.ExitStack() as kept:
+            # What another process changes in place meanwhile would be lost.
+            if fcntl is not None and self.path.exists() and os.access(self.path, os.R_OK):
+                lock(kept.enter_context(open(self.path, "rb")), "out", shared=True)
+            try:
+                self.file = create(self.partial, self.path.stat() if self.path.exists() else None)
+            except OSError as error:
+                raise folder_error(error, "out", self.path, "name a file in another folder") from None
+            self.kept = kept.pop_all()
         return self.file
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self.file:
-                if kind is not None:
-                    return
-                if self.path.exists() and hasattr(os, "fchmod"):
-                    os.fchmod(self.file.fileno(), stat.S_IMODE(self.path.stat().st_mode))
-                sync(self.file)
-            os.replace(self.partial, self.path)
+            with self.kept:
+                with self.file:
+                    if kind is not None:
+                        return
+                    sync(self.file)
+                os.replace(self.partial, self.path)
             sync_folder(self.path.parent)
         finally:
             self.partial.unlink(missing_ok=True)

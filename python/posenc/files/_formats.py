@@ -10,6 +10,7 @@ import io
 import json
 import math
 import struct
+import tokenize
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +22,12 @@ from .. import _arrays
 from .._dtypes import BFLOAT16, EXPECTED
 from ._disk import File
 
+METADATA = "__metadata__"  # an entry of a .safetensors file that is no tensor
 NPY, SAFETENSORS = ".npy", ".safetensors"
 LARGEST_HEADER = 100_000_000  # as in the safetensors package
 SAFE_DTYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2"}
 OTHER_DTYPES = {"I8": "i1", "U8": "u1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "BOOL": "?"}
+VERSIONS = (1, 0), (2, 0), (3, 0)  # of .npy
 KINDS = ("float32", "float64", "float16", "bfloat16")  # that can be added to
 SHOWN = 8  # names of tensors in a text
 
@@ -89,6 +92,11 @@ def find(file: File, path: Path, name: str | None) -> Tensor:
         if start.startswith(b"PK"):
             way_out = "np.save() writes each array of an .npz to a file of its own"
         raise ValueError(f"path: expected a file in the format {NPY} or {SAFETENSORS}, got {path}; {way_out}")
+    if tensor.dtype.hasobject:  # addresses in the memory of the process that wrote it
+        raise TypeError(
+            f"path: expected {EXPECTED}, got Python objects in {path}; if you trust who wrote it, "
+            "np.save(path, np.load(path, allow_pickle=True).astype(np.float32))"
+        )
     if tensor.offset + tensor.nbytes > size:
         raise ValueError(
             f"path: expected {tensor.nbytes} bytes of numbers for the shape {tensor.shape} in {tensor.kind}, got "
@@ -100,11 +108,16 @@ def find(file: File, path: Path, name: str | None) -> Tensor:
 def check(tensor: Tensor) -> Tensor:
     """Refuse what can't be added to, block by block."""
     if tensor.kind not in KINDS:
-        way_out = "convert it, np.save(path, np.load(path).astype(np.float32))"
-        if tensor.dtype.kind == "V" and tensor.dtype.itemsize == 2:
-            way_out = f"{NPY} has no bfloat16, write {SAFETENSORS} instead"
         raise TypeError(
-            f"path: expected {EXPECTED} in native byte order, got {tensor.kind} in {tensor.path}; {way_out}"
+            f"path: expected {EXPECTED} in native byte order, got {tensor.kind} in {tensor.path}; {_conversion(tensor)}"
+        )
+    if len(tensor.shape) < 2 or not tensor.shape[-1]:
+        way_out = "write it anew with its channels last"
+        if len(tensor.shape) == 1:
+            way_out = "np.save(path, np.load(path)[None]) makes it a sequence of one row"
+        raise ValueError(
+            f"path: expected at least 2 dimensions (a sequence axis and channels) and 1 channel, got shape "
+            f"{tensor.shape} in {tensor.path}; {way_out if tensor.name is None else 'write it anew so'}"
         )
     if tensor.fortran_order and sum(n > 1 for n in tensor.shape) > 1:
         raise ValueError(
@@ -114,17 +127,33 @@ def check(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def _conversion(tensor: Tensor) -> str:
+    """How to make of a tensor one that can be added to."""
+    dtype = tensor.dtype
+    if tensor.name is not None:
+        return "write it anew as one of these"
+    if dtype.kind in "biuf":
+        return "convert it, np.save(path, np.load(path).astype(np.float32))"
+    if dtype.names is not None:
+        return f"write a field of its own, np.save(path, np.load(path)[{dtype.names[0]!r}])"
+    if dtype.kind == "V" and dtype.itemsize == 2:
+        return f"{NPY} has no bfloat16, write {SAFETENSORS} instead"
+    return "write an array of numbers"
+
+
 def _npy(file: File, path: Path, name: str | None, size: int) -> Tensor:
     if name is not None:
         raise ValueError(f"tensor: expected None for a {NPY} file, which has one array, got {name!r}; leave it out")
     file.seek(0)
     try:
         version = np.lib.format.read_magic(file)
+        if version not in VERSIONS:
+            raise ValueError(f"its version is {version[0]}.{version[1]}")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read(file)
-    except ValueError as error:
+    except (ValueError, SyntaxError, RecursionError, tokenize.TokenError) as error:
         raise ValueError(f"path: expected the header of a {NPY} file, got {path}: {error}; write it anew") from None
-    if any(n < 0 for n in shape):
+    if any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"path: expected a shape of sizes from 0 on, got {shape} in {path}; write it anew")
     kind = _arrays.dtype_name(dtype) if dtype != BFLOAT16 else "uint16"
     return Tensor(path, None, shape, dtype, kind, file.tell(), size, fortran_order)
@@ -177,7 +206,7 @@ def _entries(file: File, path: Path, size: int) -> tuple[dict[str, Entry], int]:
         header = json.loads(text.decode())
         tensors = {}
         for key, entry in header.items():
-            if key != "__metadata__":
+            if key != METADATA:
                 shape, (first, last) = tuple(entry["shape"]), entry["data_offsets"]
                 if not all(type(n) is int and n >= 0 for n in (*shape, first, last - first)):
                     raise ValueError(f"the entry of {key!r} makes no sense")
@@ -190,8 +219,21 @@ def _entries(file: File, path: Path, size: int) -> tuple[dict[str, Entry], int]:
     return tensors, 8 + length
 
 
+def _is_text(name: str) -> bool:
+    """Whether it can be written in UTF-8: the arguments of a command may hold bytes that can't."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def header(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """What stands before the numbers in a new file of one tensor."""
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a text, got {name!r}; 'pe' would do")
+    if name == METADATA or not _is_text(name):
+        raise ValueError(f"name: expected one that {SAFETENSORS} has for a tensor, got {name!r}; 'pe' would do")
     if path.suffix == NPY:
         if dtype == BFLOAT16:
             raise TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
+import functools
 import os
 from collections.abc import Callable, Iterator
 
@@ -23,6 +23,11 @@ Progress = Callable[[int, int], object]
 Bytes = NDArray[np.uint8]
 
 
+def step(sync: bool) -> int:
+    """How many bytes are changed at a time."""
+    return SYNCED_BYTES if sync else BLOCK_BYTES
+
+
 def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
     """What a journal has to know of a sum, and of its file as it is now."""
     return {
@@ -36,7 +41,7 @@ def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
         "start": list(todo.start),
         "x_scale": todo.factor,
         "seq_axis": list(todo.sequence),
-        "step": SYNCED_BYTES if sync else BLOCK_BYTES,
+        "step": step(sync),
         "sync": sync,
         "samples": list(_journal.samples(file, tensor.file_size, 0, 0)),
     }
@@ -44,6 +49,16 @@ def describe(file: File, tensor: Tensor, todo: Sum, sync: bool) -> Asked:
 
 def recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
     """The sum that a journal is of, for the tensor that it names."""
+    try:
+        return _recall(asked, tensor, backend)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"journal: expected what this version of posenc writes, got that of another one, or of nobody, beside "
+            f"{tensor.path} ({type(error).__name__}: {error}); complete or undo the run with the version that began it"
+        ) from None
+
+
+def _recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
     found = {
         "file_size": tensor.file_size,
         "tensor": tensor.name,
@@ -57,6 +72,8 @@ def recall(asked: Asked, tensor: Tensor, backend: str | None) -> Sum:
                 f"path: expected the file that the journal is of, with {key} {asked[key]}, got {tensor.path} with "
                 f"{value}; {_PUT_BACK}"
             )
+    if not (type(asked["step"]) is int and isinstance(asked["samples"], list)):
+        raise TypeError(f"step: {asked['step']!r}, samples: {asked['samples']!r}")
     sequence, start = asked["seq_axis"], asked["start"]
     one = len(sequence) == 1
     return _sums.plan(
@@ -80,10 +97,11 @@ _PUT_BACK = (
 class Change:
     """A sum in the file itself, under way."""
 
-    def __init__(self, file: File, tensor: Tensor, todo: Sum, journal: Journal | None, progress: Progress) -> None:
-        self.file, self.tensor, self.todo, self.journal, self.progress = file, tensor, todo, journal, progress
-        self.step: int = BLOCK_BYTES if journal is None else journal.asked["step"]
-        self.memory = np.empty(todo.largest(self.step), np.uint8)
+    journal: Journal | None = None  # that of a change which has one
+
+    def __init__(self, file: File, tensor: Tensor, todo: Sum, step: int, progress: Progress) -> None:
+        self.file, self.tensor, self.todo, self.step, self.progress = file, tensor, todo, step, progress
+        self.memory = np.empty(todo.largest(step), np.uint8)
         self.done = 0  # bytes whose sum is in the file for sure
 
     def run(self) -> None:
@@ -115,6 +133,8 @@ class Change:
         """Refuse a file that is not as a run may have left it."""
         journal, offset = self.journal, self.tensor.offset
         assert journal is not None
+        if journal.torn:
+            self._count_one_more(journal)
         known = dict(journal.asked["samples"])
         now = _journal.samples(self.file, self.tensor.file_size, offset, offset + journal.saved)
         if any(known[place] != checksum for place, checksum in now):
@@ -122,6 +142,17 @@ class Change:
         for _, original, new, present in self._kept():
             if not np.all((present == original) | (present == new)):
                 raise self._changed()
+
+    def _count_one_more(self, journal: Journal) -> None:
+        """Count the piece that a slot may have counted which can't be read, if its original is there."""
+        for piece in self.todo.pieces(self.step):
+            if piece.first == journal.saved and journal.holds(piece.first, piece.nbytes):
+                original, new, present = self._states(journal, piece)
+                if np.all((present == original) | (present == new)):
+                    journal.saved += piece.nbytes
+                elif original.any():  # not just room for it
+                    raise self._changed()
+                return
 
     def _changed(self) -> ValueError:
         assert self.journal is not None
@@ -134,16 +165,23 @@ class Change:
         """The pieces whose originals the journal holds: these, the sums, and what stands in the file."""
         if self.journal is None or not self.journal.saved:
             return
-        original, new, present = (np.empty_like(self.memory) for _ in range(3))
         for piece in self.todo.pieces(self.step):
             if piece.first >= self.journal.saved:
                 return
-            kept = original[: piece.nbytes]
-            self.journal.original(piece.first, kept)
-            new[: piece.nbytes] = kept
-            self.todo.write(piece, new)
-            _disk.read_at(self.file, self.tensor.offset + piece.first, present[: piece.nbytes])
-            yield piece, kept, new[: piece.nbytes], present[: piece.nbytes]
+            yield piece, *self._states(self.journal, piece)
+
+    def _states(self, journal: Journal, piece: Piece) -> tuple[Bytes, Bytes, Bytes]:
+        """The original of a piece as the journal has it, the sum, and what stands in the file."""
+        original, new, present = (memory[: piece.nbytes] for memory in self._memories)
+        journal.original(piece.first, original)
+        new[:] = original
+        self.todo.write(piece, new)
+        _disk.read_at(self.file, self.tensor.offset + piece.first, present)
+        return original, new, present
+
+    @functools.cached_property
+    def _memories(self) -> tuple[Bytes, Bytes, Bytes]:
+        return np.empty_like(self.memory), np.empty_like(self.memory), np.empty_like(self.memory)
 
     def _write(self, piece: Piece, part: Bytes) -> None:
         _disk.write_at(self.file, self.tensor.offset + piece.first, part)
@@ -161,20 +199,18 @@ class Change:
 
 def begin(file: File, tensor: Tensor, todo: Sum, *, sync: bool) -> Journal:
     """The journal of a sum that is to begin; everything that it needs is there, or nothing is."""
-    if _disk.is_sparse(os.fstat(file.fileno())):
-        _disk.reserve(file, tensor.offset, tensor.nbytes)
-    journal = _journal.create(_disk.journal_path(tensor.path), describe(file, tensor, todo, sync), sync=sync)
+    asked, path = describe(file, tensor, todo, sync), _disk.journal_path(tensor.path)
+    try:
+        journal = _journal.create(path, asked, os.fstat(file.fileno()), sync=sync)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        way_out = "write elsewhere with out= (-o), or do without a journal, journal=False (--no-journal)"
+        raise _disk.folder_error(error, "journal", path, way_out) from None
     try:
         journal.reserve(tensor.nbytes)
         journal.begin()
-    except BaseException as error:
+    except BaseException:
         journal.remove()
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC,
-                f"journal: expected room for {tensor.nbytes} bytes of originals beside {tensor.path}, got a full disk; "
-                "make room, write to another disk with out= (-o), or do without a journal, journal=False "
-                "(--no-journal)",
-            ) from None
         raise
     return journal

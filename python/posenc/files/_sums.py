@@ -17,6 +17,9 @@ from .._where import Where
 BLOCK_BYTES = 2**20  # stays in a second-level cache; a row of the most channels there may be is larger
 
 
+FILL = object()  # instead of a factor of x: PE takes the place of what is there
+
+
 class Piece(NamedTuple):
     """A block of the array: where it is (an index, see `_blocks`) and where it lies among the bytes of all."""
 
@@ -103,14 +106,14 @@ def plan(
     *,
     encoding: Any = None,
     start: Any = 0,
-    x_scale: Any = None,
+    x_scale: Any = FILL,
     seq_axis: Any = None,
     backend: str | None = None,
 ) -> Sum:
     """Check what a user said about a whole array, called `name`, as one call would."""
     rule = _conventions.resolve(encoding)
     if rule.axes == 1 and np.ndim(start):
-        raise TypeError(f"start: expected a number, got {_validate.shown(start)}; add to one sequence after the other")
+        raise TypeError(f"start: expected a number, got {_validate.shown(start)}; do one sequence after the other")
     where = Where(start=start, seq_axis=seq_axis)
     axes = _where.axes(shape, name, rule.axes, where, None)
     spectra = _encoding.spectra(rule, shape[-1])
@@ -121,6 +124,6 @@ def plan(
         _axes.place(axes, [spectrum.offset for spectrum in spectra], where, None, None)
         starts = _axes.per_axis(start, "start", rule.axes)
     order = axes.order or tuple(range(len(shape)))
-    factor = None if x_scale is None else _validate.x_scale(x_scale, dtype, shape[-1])
+    factor = None if x_scale is FILL else _validate.x_scale(x_scale, dtype, shape[-1])
     sequence = order[len(axes.leading) : -1]
     return Sum(shape, dtype, rule, sequence, tuple(float(number) for number in starts), factor, backend)

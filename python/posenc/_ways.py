@@ -1,8 +1,9 @@
 """The ways out that refusals name: what to write instead.
 
-What stands in backquotes is Python that works as it is, given the refused argument under its name, `np` and `torch`
-(tests/test_refusals.py runs it): a statement mends the argument, or does what the call should have done; an expression
-is what to pass instead. `name` is "x" for `add_` and `add`, "out" for `fill_`, and otherwise the argument's.
+What stands in backquotes is Python that works as it is, given the refused argument under its name, `np`, `torch` and
+`jax` (tests/test_refusals.py and tests/test_jax.py run it): a statement mends the argument, or does what the call
+should have done; an expression is what to pass instead. `name` is "x" for `add_` and `add`, "out" for `fill_`, and
+otherwise the argument's.
 """
 
 from __future__ import annotations
@@ -79,6 +80,21 @@ def immutable(name: str) -> str:
     if name == "x":
         return f"use `x = x + {rows('x', 'dtype.name')}`"
     return f"make a new one, `{name} = {rows(name, 'dtype.name')}`"
+
+
+def traced(name: str, whole: bool) -> str:
+    """For what JAX traces, which has a dtype and a shape, but no values; `whole` says that it is of integers."""
+    if name in ("x", "out") and not isinstance(name, Turned):
+        return immutable(name)
+    if name in ("ids", "table"):
+        rows = "posenc.encode(np.shape(ids)[-1], table.shape[-1], dtype=table.dtype)"
+        return f"look them up in JAX, `jax.numpy.asarray(table)[jax.numpy.asarray(ids)] + {rows}`"
+    callback = "call posenc through jax.pure_callback"
+    if name in ("positions", "start") and whole:
+        rows = f"jax.numpy.asarray({name})" + ("[..., None] + np.arange(8)" if name == "start" else "")
+        table = "jax.numpy.asarray(posenc.encode(4096, 512))"
+        return f"take rows of a table that is long enough, as `{table}[{rows}]`, or {callback}"
+    return f"{callback}, or outside of what JAX transforms"
 
 
 def lazy(name: str) -> str:

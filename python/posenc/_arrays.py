@@ -232,12 +232,16 @@ def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
             return _read(x, name, "pass an array")
         way = _ways.back(name, library, bool(getattr(type(x), "__setitem__", None)))
         raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}, which NumPy can only copy; {way}")
-    way = (
-        f"make an array of it, `{name} = np.asarray({name}, float)`"
-        if isinstance(x, (list, tuple))
-        else "pass an array"
-    )
-    raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}; {way}")
+    raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}; {_no_array(x, name, write)}")
+
+
+def _no_array(x: Any, name: str, write: bool) -> str:
+    """The way out for what is none, and lends none."""
+    if isinstance(x, (list, tuple)):
+        return _ways.sequence(x, name)
+    if is_tensor(getattr(x, "weight", None)):
+        return _ways.module(name, write)
+    return "pass an array"
 
 
 def _read(x: Any, name: str, way: str) -> NDArray[Any]:

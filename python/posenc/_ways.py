@@ -9,6 +9,7 @@ otherwise the argument's.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,25 @@ def back(name: str, library: str, takes: bool) -> str:
     if library in FILES:
         return f"write the rows to it, `{name}[:] = {rows(name)}`"
     return f"write to a copy, `{name} = np.array({name})`"
+
+
+def module(name: str, write: bool) -> str:
+    """For torch's modules that have a weight, as `torch.nn.Embedding`."""
+    return f"pass its weight, `{name}.weight{'.detach()' if write else ''}`"
+
+
+def sequence(x: Sequence[Any], name: str) -> str:
+    """For lists and tuples, of which a new array is made: of a shape, or of numbers, with at least 2 dimensions."""
+    if name == "out" and len(x) > 1 and x[-1] and all(type(size) is int and size >= 0 for size in x):
+        return f"make an array of this shape, `{name} = np.empty({name}, np.float32)`"
+    try:
+        values = np.asarray(x, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if not values.shape[-1]:
+        return "make an array of it, rows of as many numbers each"
+    whole = name if values.ndim > 1 else f"[{name}]"
+    return f"make an array of it, `{name} = np.asarray({whole}, float)`"
 
 
 def _are_numbers(array: NDArray[Any]) -> bool:

@@ -12,16 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import posenc
 import pytest
-from posenc import _api, _backend, _encoding, _grid, _identify, _notation, _positions, _threads, plot, properties
+from posenc import _api, _backend, _encoding, _grid, _identify, _notation, _positions, _threads, cli, plot, properties
 from posenc._conventions import ROWS, layout, lookup
+from posenc.cli import bench, compare
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(page for name in ("bench", "docs", "examples") for page in ROOT.glob(f"{name}/**/*.md"))]
-# Pages whose blocks are run here; those of docs/recipes have fixtures and a test of their own.
-RUN = [page for page in PAGES if page == README or ((ROOT / "docs") in page.parents and page.parent.name != "recipes")]
+# Pages whose blocks are run here; Python in those of docs/recipes is run by test_recipes.py.
+RECIPES = [page for page in PAGES if page.parent.name == "recipes"]
+RUN = [page for page in PAGES if page == README or ((ROOT / "docs") in page.parents and page not in RECIPES)]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -54,6 +57,10 @@ def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, block.start(1)), block.group(1)) for block in found]
 
 
+def commands(page: Path) -> list[str]:
+    return [line for _, block in blocks(page, "sh") for line in block.splitlines()]
+
+
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = blocks(page, "python")
@@ -78,25 +85,56 @@ def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 COMMANDS = [
     pytest.param(line, id=f"{page.stem}-{line}")
     for page in RUN
-    for _, block in blocks(page, "sh")
-    for line in block.splitlines()
+    for line in commands(page)
     if line.startswith("posenc ")
 ]
 
-# What is shown and not run here: tables of words, what git would say, what makes the site's own parts. The commands of
-# the README that install and test are run by .ci/run.
+# What is shown and not run here: tables of words, what git would say, what makes the site's own parts.
 SHOWN = ("text", "diff", "{")
-ELSEWHERE = ('pip install ".[', "python -m pytest ")
+# Commands that no test runs: they install, run the tests themselves, or take minutes. .ci/run runs those of the README.
+# Of other pages than these every command is run.
+INSTALL_AND_TEST = ('pip install ".[', "python -m pytest ")
+NOT_RUN = {
+    "README.md": INSTALL_AND_TEST,
+    "bench/README.md": (*INSTALL_AND_TEST, "posenc bench", "python bench/", "nox -s compare", "python tools/mca.py"),
+    "CONTRIBUTING.md": ("pip install --group dev ", "python -m pytest ", "nox -s ", "posenc compare "),
+}
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", [*RUN, *RECIPES], ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_block_is_left_out(page: Path) -> None:
     languages = re.findall(r"^```(.+)$", page.read_text("utf-8"), re.M)
     fences = len(re.findall(r"^ *(?:```|~~~)", page.read_text("utf-8"), re.M))
     assert fences == 2 * len(languages), "a fence without a language, or within a list, where nothing runs it"
     assert not [name for name in languages if name not in ("python", "sh") and not name.startswith(SHOWN)]
-    lines = "".join(block for _, block in blocks(page, "sh")).splitlines()
-    assert all(line.startswith(("posenc ", *ELSEWHERE)) for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_commands_are_not_run(page: Path) -> None:
+    left = [line for line in commands(page) if page not in (*RUN, *RECIPES) or not line.startswith("posenc ")]
+    beginnings = NOT_RUN.get(page.relative_to(ROOT).as_posix(), ())
+    assert [line for line in left if not line.startswith(beginnings)] == []
+    assert [one for one in beginnings if not any(line.startswith(one) for line in left)] == []
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the repository's docs/ is not here")
+@pytest.mark.parametrize("page", ["bench/README.md", "CONTRIBUTING.md"])
+def test_commands_that_are_not_run_are_understood(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    understood = []
+    for command in (bench, compare):
+        monkeypatch.setattr(command, "run", lambda args: understood.append(args) or 0)
+    lines = [shlex.split(line, comments=True) for line in commands(ROOT / page)]
+    ours = [rest for first, *rest in lines if first == "posenc"]
+    assert all(cli.main(rest) == 0 for rest in ours)
+    assert len(understood) == len(ours) > 0
+    assert [
+        words for words in lines if words[0] == "python" and words[1] != "-m" and not (ROOT / words[1]).exists()
+    ] == []
+    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text("utf-8"), re.M))
+    asked = {
+        name for words in lines if words[:2] == ["nox", "-s"] for name in " ".join(words[2:]).split(" --")[0].split()
+    }
+    assert asked <= sessions
 
 
 @pytest.mark.slow
@@ -106,6 +144,28 @@ def test_commands(line: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", *shlex.split(line, comments=True)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("page", [page for page in RECIPES if commands(page)], ids=lambda page: page.stem)
+def test_commands_of_recipes(page: Path, tmp_path: Path) -> None:
+    """They find the file x.npy, whose change in place was interrupted for those that deal with that."""
+    x = tmp_path / "x.npy"
+    array = np.ones((2, 5, 8), np.float32)
+    for line in commands(page):
+        np.save(x, array)
+        if "--resume" in line or "--undo" in line:
+            with pytest.raises(KeyboardInterrupt):
+                posenc.files.add(x, in_place=True, progress=interrupt)
+        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stderr
+        changed = "--in-place" in line or "--resume" in line
+        np.testing.assert_array_equal(np.load(x), posenc.add(array) if changed else array, line)
+    assert not list(tmp_path.glob("*journal*"))
 
 
 # What to write where nothing can be written in place.

@@ -14,6 +14,7 @@ from posenc import Encoding, _axes, get_encoding, grid
 
 from . import arrays
 from .arrays import FLOATS, assert_same_bits, noise
+from .ways import follow_all
 
 HALVES = Encoding(layout="concatenated")  # of what an axis of `IMAGE` has for itself
 IMAGE = Encoding(axes=2, layout="concatenated")
@@ -88,6 +89,19 @@ def test_grid_refuses(shape: Any, keywords: dict[str, Any], error: type[Exceptio
 
 
 # ---- images and videos ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 2), [3, 2], (np.int64(3), 2), (5,)])
+def test_a_shape_is_unpacked(shape: Any) -> None:
+    for code, result in follow_all("shape", lambda: shape, lambda one: grid(one)).items():
+        assert code == "posenc.grid(*shape)"
+        assert_same_bits(result, grid(*shape))
+
+
+@pytest.mark.parametrize("shape", [(), (2.0, 3), ((2, 3),), np.array([2, 3]), "23"])
+def test_what_can_not_be_unpacked(shape: Any) -> None:
+    with pytest.raises(TypeError, match=r"^shape: expected an integer, got [^`]*$"):
+        grid(shape)
 
 
 def test_an_image_is_its_axes(dtype: Any, backend: str | None) -> None:

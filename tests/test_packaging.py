@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from importlib.metadata import distribution
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import posenc
 import pytest
 
 from . import backends
+from .ways import ways
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,33 @@ def test_import_brings_numpy_and_nothing_heavy():
     assert not added & slow  # how many milliseconds that makes is the machine's affair
     extra = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
     assert {name for name in extra if not name.startswith("__editable__")} <= {"numpy", "posenc", "_posenc_editable"}
+
+
+def import_with(stand_in: str, library: str, folder: Path) -> str:
+    """What is said when posenc's module for `library` finds `stand_in` in its place."""
+    (folder / f"{library}.py").write_text(stand_in)
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r}); import posenc; posenc.encode(2, 4); import posenc.{library}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("library", ["torch", "dask"])
+def test_without_a_library(library: str, tmp_path: Path) -> None:
+    text = import_with(f"raise ModuleNotFoundError('No module', name={library!r})", library, tmp_path)
+    last = text.splitlines()[-1]
+    assert last.startswith(
+        f"ImportError: posenc.{library}: expected {library} to be installed, got none; `pip install "
+    )
+    commands = [code.removeprefix("pip install ") for code in ways(last)]
+    assert f'"posenc[{library}]"' in commands
+    assert "No module" not in text
+
+
+@pytest.mark.parametrize("library", ["torch", "dask"])
+def test_another_fault_of_a_library_is_not_hidden(library: str, tmp_path: Path) -> None:
+    text = import_with("import no_such_module", library, tmp_path)
+    assert "no_such_module" in text
+    assert "pip install" not in text

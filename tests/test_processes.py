@@ -187,7 +187,7 @@ def test_exit_while_calls_run(name: str, threads: int, rows: int) -> None:
 # ---- what a call leaves behind --------------------------------------------------------------------------------------
 
 STATE = """
-import ctypes, json, os, re, sys, numpy as np
+import ctypes, importlib.util, json, os, re, sys, numpy as np
 libm = ctypes.CDLL(None)
 def state():
     environment = (ctypes.c_uint32 * 64)()
@@ -203,10 +203,12 @@ def state():
         "OpenMP": re.findall(r"\\S*(?:gomp|iomp|libomp|tbb)\\S*", open("/proc/self/maps").read())
         if os.path.exists("/proc/self/maps") else [],
     }
+backend = sys.argv[1]
+if backend == "numba" and importlib.util.find_spec("scipy"):
+    import scipy.linalg  # which Numba imports where it is there, and whose BLAS starts threads of its own
 states = [state()]
 import posenc
 states.append(state())
-backend = sys.argv[1]
 for threads in (1, 3):
     for dtype in (np.float32, np.float64):
         x = posenc.encode(3000, 512, dtype=dtype, backend=backend, threads=threads)

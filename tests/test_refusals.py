@@ -115,6 +115,52 @@ def test_fill_(kind: str, backend: str) -> None:
         np.testing.assert_array_equal(got, posenc.encode(ROWS, DIM, dtype=got.dtype), code)
 
 
+def test_one_row_in_a_list(backend: str) -> None:
+    row = [1.0, 2.0, 3.0, 4.0]
+    for code, result in follow_all("x", lambda: row, lambda x: posenc.add_(x, backend=backend)).items():
+        assert_same_bits(result, posenc.add(np.array([row])), code)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), [3, 4], (2, 3, 4), (0, 4)])
+def test_a_shape_is_no_array(shape: Any, backend: str) -> None:
+    for result in follow_all("out", lambda: shape, lambda out: posenc.fill_(out, backend=backend)).values():
+        assert_same_bits(result, posenc.fill_(np.empty(shape, np.float32), backend=backend))
+
+
+@pytest.mark.parametrize("out", [(3,), (1.5, 2.5), [True, False], [[3, 4], [5, 6]]])
+def test_other_sequences_are_numbers(out: Any) -> None:
+    for result in follow_all("out", lambda: out, posenc.fill_).values():
+        assert_same_bits(result, posenc.encode(*np.atleast_2d(out).shape[-2:], dtype=np.float64), out)
+
+
+@pytest.mark.parametrize("x", [(), [[]], [[1.0], [1.0, 2.0]], ["a", "b"], [1j], [None, [2]], [10**400]], ids=repr)
+def test_sequences_that_are_no_rows(x: Any) -> None:
+    for call in (posenc.add_, posenc.add, posenc.fill_):
+        with pytest.raises(
+            TypeError, match=r"^(x|out): expected .*; make an array of it, rows of as many numbers each$"
+        ):
+            call(x)
+
+
+def test_modules_of_torch(backend: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    layer = torch.nn.Embedding(ROWS, DIM)
+    table = layer.weight.detach().numpy().copy()
+    call = lambda table: posenc.embed([3, 1], table, backend=backend)  # noqa: E731
+    for code, result in follow_all("table", lambda: layer, call).items():
+        assert code == "table.weight"
+        assert_same_bits(result.detach().numpy(), posenc.embed([3, 1], table))
+    for result in follow_all("table", lambda: layer, lambda table: posenc.torch.embed([3, 1], table)).values():
+        assert_same_bits(result.detach().numpy(), posenc.embed([3, 1], table))
+    for result in follow_all("x", lambda: layer, lambda x: posenc.add(x, backend=backend)).values():
+        assert_same_bits(result.detach().numpy(), posenc.add(table))
+    for result in follow_all("x", lambda: layer, lambda x: posenc.add_(x, backend=backend)).values():
+        assert_same_bits(layer.weight.detach().numpy(), posenc.add(table))
+        assert result.data_ptr() == layer.weight.data_ptr()
+    follow_all("out", lambda: layer, lambda out: posenc.fill_(out, backend=backend))
+    assert_same_bits(layer.weight.detach().numpy(), ROWS_OF_PE)
+
+
 @needs_writeable_dlpack
 def test_dlpack() -> None:
     for code, result in follow_all("x", Lender, posenc.add_).items():

@@ -1,12 +1,10 @@
-"""posenc.torch on other devices, without torch, and as the way out that refusals name."""
+"""posenc.torch on other devices, and as the way out that refusals name."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import posenc
@@ -141,33 +139,6 @@ def test_cuda() -> None:
 
 
 # ---- the package ----------------------------------------------------------------------------------------------------
-
-
-def test_without_torch(tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
-    code = textwrap.dedent(
-        f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
-        import posenc
-        try:
-            import posenc.torch
-        except ImportError as error:
-            assert "pip install" in str(error) and "posenc[torch]" in str(error), error
-        else:
-            raise AssertionError
-        posenc.encode(2, 4)
-        """
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_another_fault_of_torch_is_not_hidden(tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("import no_such_module\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import posenc.torch"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "no_such_module" in done.stderr
-    assert "pip install" not in done.stderr
 
 
 def test_torch_is_torch() -> None:

@@ -21,7 +21,8 @@ def ways(text: str) -> list[str]:
 
 def follow(code: str, name: str, argument: Any, call: Callable[[Any], Any], others: dict[str, Any]) -> Any:
     """What `argument` is called `name` becomes after `code` of a text, and a call if that was not one."""
-    scope = {"np": np, "torch": sys.modules.get("torch"), "datetime": datetime, "posenc": posenc, **others}
+    scope = {"np": np, "datetime": datetime, "posenc": posenc, **others}
+    scope |= {library: sys.modules.get(library) for library in ("torch", "jax")}
     scope[name] = argument
     try:
         tree = ast.parse(code, mode="eval")

@@ -137,6 +137,8 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     except MemoryError:
         raise
     except Exception as error:
+        if _is_traced(value):
+            raise _no_values(value, name, "numbers") from None
         if isinstance(value, (list, tuple)) and isinstance(error, ValueError):
             raise ValueError(
                 f"{name}: expected numbers, got sequences of different lengths; pad them to one length and pass mask=, "
@@ -176,6 +178,23 @@ def is_masked(x: Any) -> bool:
     return isinstance(x, getattr(ma, "MaskedArray", ()))
 
 
+def _is_traced(x: Any) -> bool:
+    """Whether `x` is, or holds, what JAX has in the place of an array while it traces or transforms a function."""
+    core = getattr(sys.modules.get("jax"), "core", None)
+    if isinstance(x, (list, tuple)):
+        return any(map(_is_traced, x))
+    return isinstance(x, getattr(core, "Tracer", ()))
+
+
+def _no_values(x: Any, name: str, expected: str) -> TypeError:
+    parts = x if isinstance(x, (list, tuple)) else [x]
+    whole = all(isinstance(part, int) or (hasattr(part, "dtype") and part.dtype.kind in "iu") for part in parts)
+    return TypeError(
+        f"{name}: expected {expected}, got {type_name(x)}, whose values JAX does not know while it traces; "
+        f"{_ways.traced(name, whole)}"
+    )
+
+
 def _library(x: Any) -> str:
     return type(x).__module__.partition(".")[0]
 
@@ -188,6 +207,8 @@ def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
         )
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
+    if _is_traced(x):
+        raise _no_values(x, name, "an array in memory")
     library = _library(x)
     if library in IMMUTABLE:
         if write:
@@ -211,12 +232,16 @@ def _borrowed(x: Any, name: str, write: bool) -> NDArray[Any]:
             return _read(x, name, "pass an array")
         way = _ways.back(name, library, bool(getattr(type(x), "__setitem__", None)))
         raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}, which NumPy can only copy; {way}")
-    way = (
-        f"make an array of it, `{name} = np.asarray({name}, float)`"
-        if isinstance(x, (list, tuple))
-        else "pass an array"
-    )
-    raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}; {way}")
+    raise TypeError(f"{name}: expected {arrays}, got {type_name(x)}; {_no_array(x, name, write)}")
+
+
+def _no_array(x: Any, name: str, write: bool) -> str:
+    """The way out for what is none, and lends none."""
+    if isinstance(x, (list, tuple)):
+        return _ways.sequence(x, name)
+    if is_tensor(getattr(x, "weight", None)):
+        return _ways.module(name, write)
+    return "pass an array"
 
 
 def _read(x: Any, name: str, way: str) -> NDArray[Any]:
@@ -224,7 +249,7 @@ def _read(x: Any, name: str, way: str) -> NDArray[Any]:
         array: NDArray[Any] = np.asarray(x)
     except MemoryError:
         raise
-    except Exception as error:  # as a tracer of JAX
+    except Exception as error:
         raise TypeError(f"{name}: expected an array that NumPy can read, got {type_name(x)}: {error}; {way}") from error
     return array
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +62,10 @@ def grid(
     >>> posenc.encode(normalized, 8, encoding=posenc.get_encoding("detr", normalize=True)).shape
     (4, 4, 8)
     """
+    if len(shape) == 1 and _is_shape(shape[0]):
+        raise TypeError(
+            f"shape: expected an integer, got {_validate.shown(shape[0])}; unpack it, `posenc.grid(*shape)`"
+        )
     sizes = tuple(_validate.integer(size, "shape", minimum=0) for size in shape)
     if not sizes:
         raise ValueError(
@@ -86,3 +91,7 @@ def grid(
             line = (line + shift[a]) / below[a]
         result[..., place] = line.reshape(-1, *(1,) * (count - 1 - a))
     return result
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and bool(value) and all(isinstance(n, (int, np.integer)) for n in value)

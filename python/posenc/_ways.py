@@ -1,13 +1,15 @@
 """The ways out that refusals name: what to write instead.
 
-What stands in backquotes is Python that works as it is, given the refused argument under its name, `np` and `torch`
-(tests/test_refusals.py runs it): a statement mends the argument, or does what the call should have done; an expression
-is what to pass instead. `name` is "x" for `add_` and `add`, "out" for `fill_`, and otherwise the argument's.
+What stands in backquotes is Python that works as it is, given the refused argument under its name, `np`, `torch` and
+`jax` (tests/test_refusals.py and tests/test_jax.py run it): a statement mends the argument, or does what the call
+should have done; an expression is what to pass instead. `name` is "x" for `add_` and `add`, "out" for `fill_`, and
+otherwise the argument's.
 """
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,21 @@ def immutable(name: str) -> str:
     return f"make a new one, `{name} = {rows(name, 'dtype.name')}`"
 
 
+def traced(name: str, whole: bool) -> str:
+    """For what JAX traces, which has a dtype and a shape, but no values; `whole` says that it is of integers."""
+    if name in ("x", "out") and not isinstance(name, Turned):
+        return immutable(name)
+    if name in ("ids", "table"):
+        rows = "posenc.encode(np.shape(ids)[-1], table.shape[-1], dtype=table.dtype)"
+        return f"look them up in JAX, `jax.numpy.asarray(table)[jax.numpy.asarray(ids)] + {rows}`"
+    callback = "call posenc through jax.pure_callback"
+    if name in ("positions", "start") and whole:
+        rows = f"jax.numpy.asarray({name})" + ("[..., None] + np.arange(8)" if name == "start" else "")
+        table = "jax.numpy.asarray(posenc.encode(4096, 512))"
+        return f"take rows of a table that is long enough, as `{table}[{rows}]`, or {callback}"
+    return f"{callback}, or outside of what JAX transforms"
+
+
 def lazy(name: str) -> str:
     """For dask's arrays."""
     if isinstance(name, Turned):
@@ -101,6 +118,25 @@ def back(name: str, library: str, takes: bool) -> str:
     if library in FILES:
         return f"write the rows to it, `{name}[:] = {rows(name)}`"
     return f"write to a copy, `{name} = np.array({name})`"
+
+
+def module(name: str, write: bool) -> str:
+    """For torch's modules that have a weight, as `torch.nn.Embedding`."""
+    return f"pass its weight, `{name}.weight{'.detach()' if write else ''}`"
+
+
+def sequence(x: Sequence[Any], name: str) -> str:
+    """For lists and tuples, of which a new array is made: of a shape, or of numbers, with at least 2 dimensions."""
+    if name == "out" and len(x) > 1 and x[-1] and all(type(size) is int and size >= 0 for size in x):
+        return f"make an array of this shape, `{name} = np.empty({name}, np.float32)`"
+    try:
+        values = np.asarray(x, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if not values.shape[-1]:
+        return "make an array of it, rows of as many numbers each"
+    whole = name if values.ndim > 1 else f"[{name}]"
+    return f"make an array of it, `{name} = np.asarray({whole}, float)`"
 
 
 def _are_numbers(array: NDArray[Any]) -> bool:

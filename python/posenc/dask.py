@@ -24,8 +24,13 @@ __all__ = ["add", "encode"]
 
 try:
     da: Any = importlib.import_module("dask.array")
-except ImportError as error:
-    raise ImportError(f"posenc.dask: expected dask.array, got {error}; pip install 'posenc[dask]'") from error
+except ModuleNotFoundError as error:
+    if error.name not in ("dask", "dask.array"):
+        raise
+    raise ImportError(
+        'posenc.dask: expected dask to be installed, got none; `pip install "posenc[dask]"`, or '
+        '`pip install "dask[array]"`'
+    ) from None
 
 
 def encode(

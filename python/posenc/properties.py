@@ -126,7 +126,8 @@ def min_distance(
     """The least Euclidean distance between two of the first `length` rows, as they are in `dtype`.
 
     Greater than 0 means that no two positions share a row. Rows are compared as they are rounded; the closed form says
-    which pairs are worth it, so that the time is that of a few tables, not of length^2 rows.
+    which pairs are worth it, so that the time is that of a few tables, not of length^2 rows. Before that it counts the
+    rows as `distinct` does, whose time and memory it takes as well.
 
     Parameters
     ----------
@@ -174,6 +175,11 @@ def distinct(
     dtype: DTypeLike | object = "float32",
 ) -> int:
     """How many of the first `length` rows differ from each other in `dtype`: how many positions are told apart.
+
+    No formula knows it: every row is made, and a digest of each that is new is kept. The time goes with `length` times
+    `dim`, the memory with how many differ, about 110 bytes each: a million rows of 64 columns take 1.6 s and 0.1 GB on
+    one core of an AMD Zen 4, so a thousand million would take half an hour and 110 GB. The axes of an encoding over
+    several are counted one by one.
 
     Parameters
     ----------

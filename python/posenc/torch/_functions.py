@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 import posenc
 
+from .. import _ways
 from .._encoding import Encoding
 from . import _graph, _ops
 from ._route import direct, threads
@@ -314,8 +315,10 @@ def embed(
     """
     if not isinstance(table, torch.Tensor) or table.ndim != 2:
         came = f"shape {tuple(table.shape)}" if isinstance(table, torch.Tensor) else type(table).__name__
+        layer = isinstance(getattr(table, "weight", None), torch.Tensor)
         raise (ValueError if isinstance(table, torch.Tensor) else TypeError)(
-            f"table: expected a torch.Tensor of shape (V, D), got {came}; the weight of an nn.Embedding is one"
+            f"table: expected a torch.Tensor of shape (V, D), got {came}; "
+            + (_ways.module("table", False) if layer else "the weight of an nn.Embedding is one")
         )
     rows = ids if isinstance(ids, torch.Tensor) else _graph.tensor(ids, "ids").to(table.device)
     _graph.dense(rows, "ids")

@@ -169,7 +169,7 @@ MUTATIONS = [
     ),
     Mutation("a row's first columns", ROWS, "before(next), table.columns", "before(next) + 1, table.columns", BITS),
     Mutation("frequencies behind the last", WALK, "smaller(few, table.padded_frequencies)", "few", MEMORY),
-    Mutation("rows in common, others than asked for", LISTS, "(position - common.low) * row", "0 * row", MEMORY),
+    Mutation("rows in common, others than asked for", LISTS, "(position - common.low) * row", "(0.0) * row", MEMORY),
     Mutation("another call's rows", LISTS, "work.kept->ready != common.call", "work.kept->ready == 0", MEMORY),
     Mutation(
         "another row of the outer axes",
@@ -268,11 +268,9 @@ def fails(tree: Path, installed: Path, tests: str, compiled: bool) -> str | None
     environment = os.environ | {"PYTHONPATH": str(installed)}
     if compiled:
         command += ["-k", "not numba and not numpy"]
-    output = subprocess.run(
-        [*command, *tests.split()], cwd=tree, env=environment, capture_output=True, text=True
-    ).stdout
-    found = [line.split()[1] for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return found[0] if found else None
+    done = subprocess.run([*command, *tests.split()], cwd=tree, env=environment, capture_output=True, text=True)
+    found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return found[0] if found else "a crash" if done.returncode < 0 else None
 
 
 def main(names: list[str]) -> int:

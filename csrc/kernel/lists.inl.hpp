@@ -150,7 +150,7 @@ private:
         const RoundingTest<Value> test{kQuickWindow};
         const f32s least = floor(position, bound, test);
         const double p = table_.cos_first ? -position : position;
-        const auto pairs = [&](std::size_t k, bool whole) {
+        const auto pairs = [&](std::size_t k, bool whole) __attribute__((always_inline)) {
             Pairs pair = evaluate_quickly<far>(table_, p, k);
             if (!whole) {
                 for (std::size_t i = 0; i < kLanes; ++i) {

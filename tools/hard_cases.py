@@ -1,16 +1,18 @@
 """Positions whose elements are hardest to round: `python tools/hard_cases.py > tests/hard_cases.csv`. Takes minutes.
 
-Four kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the
+Five kinds, all for the paper's encoding. "run": whole positions whose element lies within 2^-45 of itself of the
 middle of two float32 numbers, found among a billion float64 elements; they test whatever makes rows of runs. "whole":
-the same for float16 and bfloat16, small numbers too. "single": the doubles nearest to the arc sines and arc cosines of
-middles of float32, float16 and bfloat16 numbers, those kept that come closest. "double": whole positions whose float64
-element errs most, among a hundred million. What is right is mpmath's.
+the same for float16 and bfloat16, small numbers too. "single": the doubles nearest to the arc sines and arc cosines
+of middles of float32, float16 and bfloat16 numbers, those kept that come closest. "far": whole positions past 2^45
+whose float32 element is small, so that the absolute error of single rows counts, and close to a middle. "double":
+whole positions whose float64 element errs most, among a hundred million. What is right is mpmath's.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,22 @@ def single(dim: int, column: int, digits: int, generator: np.random.Generator) -
         yield found_column, position
 
 
+def far_and_small(blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+    """(column, position) of small elements of far positions near a tie of float32, at dim 2."""
+    found = []
+    for _ in range(blocks):
+        start = int(generator.integers(2**45, 2**53 - 2**20))
+        values = np.abs(posenc.encode(2**20, 2, start=start, dtype=np.float64))
+        small = (values > 2.0**-19) & (values < 2.0**-13)
+        unit = np.ldexp(1.0, np.frexp(values)[1] - 24)
+        for row, column in np.argwhere(small & (np.abs(values / unit % 1.0 - 0.5) * unit < 2.0**-50)).tolist():
+            value, tie = abs(truth.element(float(start + row), column, 2)), Fraction(float(unit[row, column]))
+            distance = abs(value / tie % 1 - Fraction(1, 2)) * tie
+            found.append((float(distance), column, float(start + row)))
+    for _, column, position in sorted(found)[:KEPT]:
+        yield column, position
+
+
 def of_float64(dim: int, limit: float, blocks: int, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
     """(column, position) of float64 elements that err most."""
     with mp.workprec(300):
@@ -102,6 +120,8 @@ def cases() -> Iterator[tuple[str, str, int, int, float]]:
         for dim, column in ((2, 0), (2, 1), (8, 2), (8, 5), (64, 31)):
             for at, position in single(dim, column, DIGITS[kind][0], generator):
                 yield "single", kind, dim, at, position
+    for column, position in far_and_small(1000, np.random.default_rng(4)):
+        yield "far", "float32", 2, column, position
     generator = np.random.default_rng(2)
     for kind in ("float16", "bfloat16"):
         for dim in (2, 8):

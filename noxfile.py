@@ -159,8 +159,9 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Each of some forty faults, put into a copy of the tree, is seen by a test. Takes an hour."""
+    """Each of some sixty faults, put into a copy of the tree, is seen by a test. Takes an hour."""
     install(session, ".[test]")
+    group(session, "dask")
     session.install("pip", *PROJECT["build-system"]["requires"])
     session.run("python", "-m", "tests.mutations", *session.posargs)
 

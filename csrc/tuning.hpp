@@ -66,12 +66,13 @@ constexpr std::size_t kSteppedRun = 24;
 constexpr std::size_t kRotations = 4;
 // Bytes of rows that several arrays share: they stay in the second level. Measured: nothing.
 constexpr std::size_t kSharedBytes = std::size_t{128} << 10;
-// Bytes of ready float32 rows that are added again and again, one array after the other; and how often, to float32, to 16
-// bits and to columns (channels first), to make that worth it: for fewer, rows are made again. All rows of a sequence,
-// if they fit: memory is read in order. Measured on Zen 4, 32 x 512 x 768 in a sketch, GB/s with tiles of 42, 128 and
-// 512 rows: bfloat16 in DRAM 11.9, 12.5 and 21.5, made again 9.0; float32 20.0, 23.4 and 30.0, made again 22.9. Adding
-// ready rows in DRAM, a plain loop over 48 MiB, GB/s of 128 and 512 KiB and 1 and 2 MiB of them: 18.0, 18.5, 21.5 and
-// 21.2; so fewer rows are repeated in the workspace. Why those in the second level are slower is not known.
+// Bytes of ready float32 rows that are added again and again, one array after the other; and how often, to float32, to
+// 16 bits and to columns (channels first), to make that worth it: for fewer, rows are made again. All rows of a
+// sequence, if they fit: memory is read in order. Measured on Zen 4, 32 x 512 x 768 in a sketch, GB/s with tiles of 42,
+// 128 and 512 rows: bfloat16 in DRAM 11.9, 12.5 and 21.5, made again 9.0; float32 20.0, 23.4 and 30.0, made again 22.9.
+// Adding ready rows in DRAM, a plain loop over 48 MiB, GB/s of 128 and 512 KiB and 1 and 2 MiB of
+// them: 18.0, 18.5, 21.5 and 21.2; so fewer rows are repeated in the workspace. Why those in the second level are
+// slower is not known.
 constexpr std::size_t kSharedTableBytes = std::size_t{2} << 20;
 constexpr std::size_t kSharingArrays = 12;
 constexpr std::size_t kSharingHalves = 3;
@@ -79,8 +80,8 @@ constexpr std::size_t kSharingColumns = 3;
 // How much larger their pieces are: each makes the rows. Chosen: 3 to 7 ms of float32.
 constexpr std::size_t kSharedPieces = 4;
 // Bytes to prefetch ahead, into the second level, where ready rows are added. Measured on Zen 4, that loop, 48 MiB of
-// float32 by rows of 1 MiB, GB/s of none, 2, 4, 8 and 16 KiB: 19.1, 20.7, 21.5, 21.2 and 20.9; 192 MiB 17.5, 19.0, 19.9,
-// 20.1 and 18.5; into the first level, 4 KiB, 19.9 and 18.0.
+// float32 by rows of 1 MiB, GB/s of none, 2, 4, 8 and 16 KiB: 19.1, 20.7, 21.5, 21.2 and 20.9; 192
+// MiB 17.5, 19.0, 19.9, 20.1 and 18.5; into the first level, 4 KiB, 19.9 and 18.0.
 constexpr std::size_t kLinearAhead = std::size_t{8} << 10;
 // Bytes of rows that turn one array after the other before the next rows have their turn: they stay in the first level.
 // Measured on Zen 4, 32 x 4096 x 128 float32, ms of 8, 16, 32, 64 and 256 KiB: 2.9, 3.3, 6.6, 3.8 and 4.1; x *= a 2.7.

@@ -84,7 +84,8 @@ constexpr std::size_t kSharedPieces = 4;
 // MiB 17.5, 19.0, 19.9, 20.1 and 18.5; into the first level, 4 KiB, 19.9 and 18.0.
 constexpr std::size_t kLinearAhead = std::size_t{8} << 10;
 // Bytes of rows that turn one array after the other before the next rows have their turn: they stay in the first level.
-// Measured on Zen 4, 32 x 4096 x 128 float32, ms of 8, 16, 32, 64 and 256 KiB: 2.9, 3.3, 6.6, 3.8 and 4.1; x *= a 2.7.
+// Measured on Zen 4, 32 x 4096 x 128 float32, ms of 8 and 16 KiB: 4.1 and 2.9, x *= a 2.1 to 2.5; before, with x *= a
+// at 2.7, of 16, 32, 64 and 256 KiB: 3.3, 6.6, 3.8 and 4.1.
 constexpr std::size_t kTurnBytes = std::size_t{16} << 10;
 // Bytes to prefetch ahead, into the second level, where arrays are turned. Measured there, ms of none, 4, 8 and 16 KiB:
 // 9.4, 3.5, 3.3 and 3.6; 4 KiB into the first level: 8.3.

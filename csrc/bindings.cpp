@@ -23,6 +23,7 @@
 #include "gil.hpp"
 #include "shared.hpp"
 #include "small/calls.hpp"
+#include "small/verb.hpp"
 #include "tuning.hpp"
 
 namespace py = pybind11;
@@ -404,6 +405,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("rotate", &posenc::rotate, py::arg("x").noconvert().none(true), py::arg("out").noconvert(),
           py::arg("rows").noconvert(), py::arg("pairs"), py::arg("inverse"), py::arg("threads"));
     add_small_calls(m, [](py::handle table) { return table.cast<const HeldTable&>().owned; });
+    add_verbs(m);
     m.def("tuning", &tuning, "Thresholds, which change nothing but the speed; see csrc/tuning.hpp.");
     m.def("levels", &level_names, "ISA levels this processor can run, fastest first.");
     m.def("level", [] { return std::string(active_level().name); }, "The ISA level in use.");

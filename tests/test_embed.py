@@ -16,7 +16,6 @@ import posenc
 import pytest
 from numpy.lib.stride_tricks import as_strided
 from posenc import _backend
-from posenc._protocol import NoSmallCalls
 
 from . import backends
 from .arrays import FLOATS, Case, assert_same_bits, awkward, contiguous, noise
@@ -329,7 +328,7 @@ def test_refusals(kind: str, short: bool, monkeypatch: pytest.MonkeyPatch) -> No
     said, error, text = REFUSED[kind]
     _backend.default()
     if not short:
-        monkeypatch.setattr(_backend.chosen, "small", NoSmallCalls())
+        monkeypatch.setattr(_backend.chosen, "small", None)
     out = contiguous((1, 2, 8), np.float32)
     arguments = {"ids": [[0, 1]], "table": np.ones((V, 8), np.float32), "out": out.array} | said
     with pytest.raises(error, match=re.escape(text)) as caught:

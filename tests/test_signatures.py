@@ -64,7 +64,7 @@ PUBLIC = {
     f"{module.__name__}.{name}": function
     for module in (posenc, posenc.files, posenc.plot, posenc.properties)
     for name in module.__all__
-    if inspect.isfunction(function := getattr(module, name))
+    if inspect.isroutine(function := getattr(module, name))
 } | {"posenc.Encoding": posenc.Encoding}
 
 

@@ -21,6 +21,7 @@ from ._where import Where
 Array = TypeVar("Array")
 
 
+@_chosen.quick("fill")
 def fill_(
     out: Array,
     *,
@@ -105,14 +106,11 @@ def fill_(
            [0.    , 1.    , 0.    , 1.    ],
            [0.8415, 0.5403, 0.    , 1.    ]], dtype=float32)
     """
-    if _chosen.small.fill(
-        out, start, positions, mask, cu_seqlens, encoding, seq_axis, channel_axis, grid, prefix, threads, backend
-    ):
-        return out
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
     return _apply.apply(_apply.filled(out), where, How(encoding, threads, backend))  # type: ignore[no-any-return]
 
 
+@_chosen.quick("add_")
 def add_(
     x: Array,
     *,
@@ -166,14 +164,11 @@ def add_(
            [2.8415, 2.5403, 2.01  , 3.    ],
            [2.9093, 1.5839, 2.02  , 2.9998]], dtype=float32)
     """
-    if _chosen.small.add_(
-        x, start, positions, mask, cu_seqlens, x_scale, encoding, seq_axis, channel_axis, grid, prefix, threads, backend
-    ):
-        return x
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
     return _apply.apply(_apply.updated(x), where, How(encoding, threads, backend), x_scale)  # type: ignore[no-any-return]
 
 
+@_chosen.quick("add")
 def add(
     x: Any,
     *,
@@ -224,24 +219,6 @@ def add(
     >>> posenc.add(x), x
     (array([[0., 1.]], dtype=float32), array([[0., 0.]], dtype=float32))
     """
-    result = _chosen.small.add(
-        x,
-        out,
-        start,
-        positions,
-        mask,
-        cu_seqlens,
-        x_scale,
-        encoding,
-        seq_axis,
-        channel_axis,
-        grid,
-        prefix,
-        threads,
-        backend,
-    )
-    if result is not None:
-        return result
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis, grid, prefix)
     how = How(encoding, threads, backend)
     if out is None and _arrays.differentiable(x):
@@ -250,6 +227,7 @@ def add(
     return _apply.apply(_apply.combined(x, out), where, how, x_scale)
 
 
+@_chosen.quick("embed")
 def embed(
     ids: ArrayLike,
     table: Any,
@@ -312,11 +290,6 @@ def embed(
            [[ 4.    ,  6.    ,  6.    ,  8.    ],
             [ 0.    ,  0.    ,  0.    ,  0.    ]]], dtype=float32)
     """
-    result = _chosen.small.embed(
-        ids, table, out, start, positions, mask, cu_seqlens, x_scale, encoding, threads, backend
-    )
-    if result is not None:
-        return result
     where, how = Where(start, positions, mask, cu_seqlens), How(encoding, threads, backend)
     if out is None and _arrays.differentiable(table):
         autograd = importlib.import_module("posenc._autograd")
@@ -325,6 +298,7 @@ def embed(
     return _apply.apply(_apply.looked_up(ids, table, out), where, how, x_scale)
 
 
+@_chosen.quick("rotate_")
 def rotate_(
     x: Array,
     encoding: str | Encoding,
@@ -381,14 +355,11 @@ def rotate_(
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]], dtype=float32)
     """
-    if _chosen.small.rotate_(
-        x, encoding, start, positions, mask, cu_seqlens, inverse, seq_axis, channel_axis, threads, backend
-    ):
-        return x
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
     return _apply.apply(_apply.turned_in_place(x, inverse), where, How(encoding, threads, backend))  # type: ignore[no-any-return]
 
 
+@_chosen.quick("rotate")
 def rotate(
     x: Any,
     encoding: str | Encoding,
@@ -433,11 +404,6 @@ def rotate(
     >>> posenc.rotate(k, "rope_meta", start=1), k  # adjacent columns are pairs
     (array([[0.5403023 , 0.84147096, 0.        , 0.        ]], dtype=float32), array([[1., 0., 0., 0.]], dtype=float32))
     """
-    result = _chosen.small.rotate(
-        x, encoding, out, start, positions, mask, cu_seqlens, inverse, seq_axis, channel_axis, threads, backend
-    )
-    if result is not None:
-        return result
     where = Where(start, positions, mask, cu_seqlens, seq_axis, channel_axis)
     how = How(encoding, threads, backend)
     if out is None and _arrays.differentiable(x):
@@ -476,6 +442,7 @@ def encode(
 ) -> Any: ...
 
 
+@_chosen.quick("encode")
 def encode(
     positions: Any,
     dim: int,
@@ -535,9 +502,6 @@ def encode(
     array([[-0.4794,  0.8776],
            [ 0.5458,  0.8379]], dtype=float32)
     """
-    result = _chosen.small.encode(positions, dim, start, mask, cu_seqlens, encoding, dtype, threads, backend)
-    if result is not None:
-        return result
     width = _validate.integer(dim, "dim", minimum=1)
     kind, own = _arrays.dtype(dtype)
     shape, given = _apply.length_or_positions(positions, _conventions.resolve(encoding))

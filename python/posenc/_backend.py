@@ -10,10 +10,11 @@ import functools
 import importlib
 import importlib.util
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ._cache import LIMIT
-from ._protocol import Backend, NoSmallCalls, SmallCalls
+from ._protocol import Backend
 
 # Fastest first; each is a module that is a _protocol.Backend.
 MODULES = {"cpp": "posenc._cpp", "numba": "posenc._numba", "numpy": "posenc._reference"}
@@ -34,11 +35,38 @@ def get(name: str | None) -> Backend:
     return _load(name)
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
 class Chosen:
-    """What the default backend does at once, in calls that need no explanation."""
+    """What the default backend does at once, in calls that need no explanation: a _core.SmallCalls, or None."""
 
     def __init__(self) -> None:
-        self.small: SmallCalls = NoSmallCalls()
+        self._small: Any = None
+        self._verbs: list[Any] = []
+
+    @property
+    def small(self) -> Any:
+        return self._small
+
+    @small.setter
+    def small(self, calls: Any) -> None:
+        self._small = calls
+        for verb in self._verbs:
+            verb.calls = calls
+
+    def quick(self, name: str) -> Callable[[Function], Function]:
+        """Let a function do its plain calls at once, by the method of SmallCalls of that name, if there is any."""
+
+        def verb(function: Function) -> Function:
+            try:
+                core: Any = importlib.import_module("posenc._core")
+            except ImportError:
+                return function
+            self._verbs.append(functools.update_wrapper(core.Verb(function, name), function))
+            return self._verbs[-1]  # type: ignore[no-any-return]
+
+        return verb
 
 
 chosen = Chosen()

@@ -31,6 +31,12 @@ class Table:
     @property
     def nbytes(self) -> int: ...
 
+@final
+class Verb:
+    def __new__(cls, function: Callable[..., Any], name: str, /) -> Verb: ...
+    def __call__(self, *args: object, **kwargs: object) -> Any: ...
+    calls: SmallCalls | None
+
 def write(
     table: Table,
     x: NDArray[Any] | None,

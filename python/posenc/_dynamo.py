@@ -39,6 +39,7 @@ def _public(package: Any) -> Iterator[CodeType]:
     for thing in (getattr(package, name) for name in package.__all__):
         for function in vars(thing).values() if isinstance(thing, type) else [thing]:
             plain = getattr(function, "__func__", None) or getattr(function, "fget", None) or function
+            plain = getattr(plain, "__wrapped__", plain)
             if isinstance(getattr(plain, "__code__", None), CodeType):
                 yield plain.__code__
 

@@ -58,73 +58,8 @@ class Backend(Protocol):
     ) -> None:
         """Write `x`, turned by `rows`, to `out`, which may be `x`: see `_turns`."""
 
-    def small_calls(self) -> SmallCalls:
-        """What does the calls that need no explanation, if it is the default backend."""
-
-
-class SmallCalls(Protocol):
-    """Does a call if it is plain: the verbs hand over all that a user said, in the order of their signatures.
-
-    What is not plain, or wrong, is not touched: `_apply` does it, or explains. _core.SmallCalls says what is plain.
-    """
-
-    def fill(self, *said: Any) -> bool:
-        """`fill_`; returns whether it was done."""
-
-    def add_(self, *said: Any) -> bool:
-        """`add_`; returns whether it was done."""
-
-    def add(self, *said: Any) -> Any:
-        """`add`; returns the result, or None if it was not done."""
-
-    def rotate_(self, *said: Any) -> bool:
-        """`rotate_`; returns whether it was done."""
-
-    def rotate(self, *said: Any) -> Any:
-        """`rotate`; returns the result, or None if it was not done."""
-
-    def embed(self, *said: Any) -> Any:
-        """`embed`; returns the result, or None if it was not done."""
-
-    def encode(self, *said: Any) -> Any:
-        """`encode`; returns the result, or None if it was not done."""
-
-    def count(self, *said: Any) -> Any:
-        """`positions_from_mask`; returns the result, or None if it was not done."""
-
-    def forget(self) -> None:
-        """Let go of all tables."""
-
-
-class NoSmallCalls:
-    """Of backends that do nothing at once."""
-
-    def fill(self, *said: Any) -> bool:
-        return False
-
-    def add_(self, *said: Any) -> bool:
-        return False
-
-    def add(self, *said: Any) -> Any:
-        return None
-
-    def rotate_(self, *said: Any) -> bool:
-        return False
-
-    def rotate(self, *said: Any) -> Any:
-        return None
-
-    def embed(self, *said: Any) -> Any:
-        return None
-
-    def encode(self, *said: Any) -> Any:
-        return None
-
-    def count(self, *said: Any) -> Any:
-        return None
-
-    def forget(self) -> None:
-        pass
+    def small_calls(self) -> Any:
+        """What does the calls that need no explanation, if it is the default backend: a _core.SmallCalls, or None."""
 
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from ._formula import (
     turned,
 )
 from ._half import to_odd
-from ._protocol import NoSmallCalls
 from ._turns import Run
 
 TURN_ELEMENTS = 2**18  # 2 MiB of turns; those of wider rows are not kept
@@ -152,8 +151,8 @@ def rows(
         _tiles.combine(out, values, factor, out)
 
 
-def small_calls() -> NoSmallCalls:
-    return NoSmallCalls()
+def small_calls() -> None:
+    return None
 
 
 fill = partial(_tiles.fill, rows)

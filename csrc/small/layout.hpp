@@ -8,12 +8,14 @@ namespace posenc::small {
 
 // What a user says of the axes of an array.
 struct Layout {
+    Layout() noexcept {}  // NOLINT(modernize-use-equals-default): as View
+
     bool usual = true;  // nothing
     std::int64_t channel = -1;
     int sequence_axes = 0;  // 0: those that are usual
-    std::int64_t sequence[kMostAxes]{};
+    std::int64_t sequence[kMostAxes];
     int grid_axes = 0;  // 0: the rows are no grid
-    std::int64_t grid[kMostAxes]{}, prefix = 0;
+    std::int64_t grid[kMostAxes], prefix = 0;
 };
 
 // The axes of an array as they are taken here: leading ones, those of positions, channels.

@@ -12,9 +12,11 @@ constexpr double kMasked = std::numeric_limits<double>::quiet_NaN();
 
 // One value for each row of each sequence, and how its address changes along the axes of an array without channels.
 struct Spread {
+    explicit Spread(int axes) noexcept { std::fill_n(stride, axes, 0); }
+
     const Values* values = nullptr;
     const char* data = nullptr;
-    std::int64_t stride[kMostAxes]{};
+    std::int64_t stride[kMostAxes];
     int own = 0;  // of the leading axes, so many: beyond, no sequences differ
 
     double at(std::int64_t address) const noexcept { return values->at(data + address); }
@@ -135,7 +137,7 @@ bool place(const View& out, const Where& where, double offset, Placement& placem
     const std::int64_t rows = out.shape[out.axes - 2];
     const int row = out.axes - 2;
     const auto length = static_cast<std::size_t>(rows);
-    Spread values, real;
+    Spread values(out.axes), real(out.axes);
     if (!where.start.are_numbers() ||
         (where.mask && (!where.mask->are_truths() || !spread_rows(*where.mask, out, real)))) {
         return false;

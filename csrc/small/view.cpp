@@ -1,7 +1,6 @@
 #include "view.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -100,8 +99,8 @@ double Values::at(const char* address) const noexcept {
 
 void Values::keep_one(double value, Kind kind) noexcept {
     one = value;
-    view = {};
     view.data = reinterpret_cast<char*>(&one);
+    view.axes = 0;
     view.kind = kind;
     view.size = sizeof(double);
     kept_ = true;
@@ -109,7 +108,6 @@ void Values::keep_one(double value, Kind kind) noexcept {
 
 void Values::keep_many(std::vector<double>&& values, Kind kind) noexcept {
     many = std::move(values);
-    view = {};
     view.data = reinterpret_cast<char*>(many.data());
     view.axes = 1;
     view.shape[0] = static_cast<std::int64_t>(many.size());
@@ -120,24 +118,23 @@ void Values::keep_many(std::vector<double>&& values, Kind kind) noexcept {
 }
 
 bool is_disjoint(const View& view) noexcept {
-    std::array<std::pair<std::int64_t, std::int64_t>, kMostAxes> axes;
-    std::size_t count = 0;
+    int axes[kMostAxes], count = 0;  // of more than one element, by their strides
+    const auto step = [&](int axis) { return std::abs(view.stride[axis]); };
     for (int axis = 0; axis < view.axes; ++axis) {
         if (view.shape[axis] > 1) {
-            axes[count++] = {std::abs(view.stride[axis]), view.shape[axis]};
-        }
-    }
-    for (std::size_t i = 1; i < count; ++i) {  // a few axes: std::sort's code for many alarms GCC's sanitized builds
-        for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j) {
-            std::swap(axes[j], axes[j - 1]);
+            int place = count++;
+            for (; place > 0 && step(axis) < step(axes[place - 1]); --place) {
+                axes[place] = axes[place - 1];
+            }
+            axes[place] = axis;
         }
     }
     std::int64_t reach = view.size;
-    for (std::size_t axis = 0; axis < count; ++axis) {
-        if (axes[axis].first < reach) {
+    for (int i = 0; i < count; ++i) {
+        if (step(axes[i]) < reach) {
             return false;
         }
-        reach += axes[axis].first * (axes[axis].second - 1);
+        reach += step(axes[i]) * (view.shape[axes[i]] - 1);
     }
     return true;
 }

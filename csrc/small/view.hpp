@@ -15,9 +15,11 @@ enum class Kind : std::uint8_t { boolean, integer, natural, real, brain };  // b
 
 // An array of any strides, in bytes. Valid as long as no Python code runs.
 struct View {
+    View() noexcept {}  // NOLINT(modernize-use-equals-default): zeros for eight axes take longer than a check
+
     char* data = nullptr;
     int axes = 0;
-    std::int64_t shape[kMostAxes]{}, stride[kMostAxes]{};
+    std::int64_t shape[kMostAxes], stride[kMostAxes];
     Kind kind{};
     int size = 0;  // of an element
     bool writeable = false;

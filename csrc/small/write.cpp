@@ -44,8 +44,7 @@ Write::Write(const View& out, const View& from, Operation operation, double scal
 bool Write::prepare(const Encoding& encoding, const Where& where) {
     axes_ = &encoding.axes;
     pairs_ = encoding.pairs ? &*encoding.pairs : nullptr;
-    head_to_ = where.head_to;
-    head_from_ = where.head_from;
+    where_ = &where;
     std::size_t size = 0, turning = 0;
     for (const Axis& axis : *axes_) {
         size = std::max(size, workspace_size(axis.table->table()));
@@ -105,9 +104,10 @@ void Write::run() {
     } else {
         run_rows();
     }
-    if (head_to_.axes != 0 && head_to_.count() > 0 &&
-        !(operation_ == Operation::add && is_same_memory(head_to_, head_from_))) {
-        write_head();
+    const View& head = where_->head_to;
+    if (head.axes != 0 && head.count() > 0 &&
+        !(operation_ == Operation::add && is_same_memory(head, where_->head_from))) {
+        write_head(head, where_->head_from);
     }
 }
 
@@ -121,25 +121,25 @@ void Write::make_rows(const OwnedTable& table, const Rows& rows, char* to) const
 }
 
 // Rows without a position are 0, or those of x.
-void Write::write_head() const noexcept {
+void Write::write_head(const View& head, const View& head_from) const noexcept {
     std::int64_t index[kMostAxes]{};
-    char* to = head_to_.data;
-    const char* from = head_from_.data;
-    const auto size = static_cast<std::size_t>(head_to_.size);
-    for (std::int64_t left = head_to_.count(); left > 0; --left) {
+    char* to = head.data;
+    const char* from = head_from.data;
+    const auto size = static_cast<std::size_t>(head.size);
+    for (std::int64_t left = head.count(); left > 0; --left) {
         if (operation_ == Operation::add) {
             std::memcpy(to, from, size);
         } else {
             std::memset(to, 0, size);
         }
-        for (int axis = head_to_.axes - 1; axis >= 0; --axis) {
-            to += head_to_.stride[axis];
-            from += head_from_.stride[axis];
-            if (++index[axis] < head_to_.shape[axis]) {
+        for (int axis = head.axes - 1; axis >= 0; --axis) {
+            to += head.stride[axis];
+            from += head_from.stride[axis];
+            if (++index[axis] < head.shape[axis]) {
                 break;
             }
-            to -= head_to_.stride[axis] * index[axis];
-            from -= head_from_.stride[axis] * index[axis];
+            to -= head.stride[axis] * index[axis];
+            from -= head_from.stride[axis] * index[axis];
             index[axis] = 0;
         }
     }

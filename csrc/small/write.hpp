@@ -35,7 +35,8 @@ class Write {
 public:
     Write(const View& out, const View& from, Operation operation, double scale, bool inverse);
 
-    // Finds out where everything goes. False: what was said is wrong, or may be. Throws std::bad_alloc.
+    // Finds out where everything goes. False: what was said is wrong, or may be. Throws std::bad_alloc. What is given
+    // here is used until the end.
     bool prepare(const Encoding& encoding, const Where& where);
 
     // Takes what is to be embedded, once it is known where that goes. False: as above. Throws std::bad_alloc.
@@ -53,7 +54,7 @@ private:
     void turn_rows() noexcept;
     void run_grid();
     void copy_masked() const noexcept;
-    void write_head() const noexcept;
+    void write_head(const View& head, const View& head_from) const noexcept;
     Target target(int inner);
 
     const View &out_, &from_;
@@ -61,6 +62,7 @@ private:
     double scale_;
     bool inverse_;
     const Axes* axes_ = nullptr;
+    const Where* where_ = nullptr;
     const Pairs* pairs_ = nullptr;
     Few<char*> to_addresses_, from_addresses_;
     Few<std::int64_t> ids_;           // of all rows; -1: it is masked
@@ -68,7 +70,6 @@ private:
     std::vector<Few<double>> lines_;  // the positions along each axis of a grid
     std::optional<CallWorkspace> workspace_;
     Target target_{};
-    View head_to_, head_from_;
     AlignedDoubles rows_;      // of the axes of a grid
     char* turning_ = nullptr;  // rows to turn by, behind the workspace
 };

@@ -89,18 +89,18 @@ constexpr std::size_t kStartColumns = kBlock + 8 * kPadding;  // room for a tile
 // Rows of float64 are turned from every kGrid-th whole position (kernel/double.inl.hpp). Their bits depend on it.
 constexpr std::size_t kGrid = 64;
 
-// What a workspace keeps of float64 rows from one call to the next: of which table, which anchor, and which turns; and
-// of float32 rows from one piece of a call to the next. It stands at the beginning of the workspace, and is zero in a
-// new one.
+// What a workspace keeps of single rows from one call to the next: of which table, which anchor, and which turns, and
+// which ones float32 rows have asked for; and of ready rows from one piece of a call to the next. It stands at the
+// beginning of the workspace, and is zero in a new one.
 struct Kept {
     std::uint64_t table;  // its serial number
-    double anchor;
-    std::uint64_t has_anchor;
-    std::uint8_t turn[kGrid];  // 1 more than its rows; 0: none
-    std::uint64_t ready;       // of which call its tile holds the rows in common; 0: of none
-    std::uint64_t copy;        // of those rows, which was added last
+    double anchor, asked_anchor;
+    std::uint64_t has_anchor, has_asked;
+    std::uint8_t turn[kGrid], asked[kGrid];  // 1 more than its rows; 0: none
+    std::uint64_t ready;                     // of which call its tile holds the rows in common; 0: of none
+    std::uint64_t copy;                      // of those rows, which was added last
 };
-constexpr std::size_t kKeptDoubles = 16;
+constexpr std::size_t kKeptDoubles = 24;
 static_assert(sizeof(Kept) <= kKeptDoubles * sizeof(double));
 
 // Rows [first, first + count) of an array: row i stands at position[i] or, where `position` is null, at start + i,

@@ -44,14 +44,15 @@ HALVES = [  # file, name, value, half of it
     (KERNEL + "round.inl.hpp", "kAngleError", "0x1p-103", "0x1p-104"),
     (KERNEL + "quick.inl.hpp", "kQuickError", "0x1p-43", "0x1p-44"),
     (KERNEL + "quick.inl.hpp", "kFarError", "0x1.4p-51", "0x1.4p-52"),
-    (KERNEL + "double.inl.hpp", "kDoubleError", "0x1.1p-50", "0x1.1p-51"),
+    (KERNEL + "grid.inl.hpp", "kDoubleError", "0x1.1p-50", "0x1.1p-51"),
     (KERNEL + "quick.inl.hpp", "kNear", "0x1p44", "0x1p60"),
     ("python/posenc/_formula.py", "BOUND", "2.0**-50", "2.0**-51"),
     ("python/posenc/_formula.py", "DOUBLE_BOUND", "8.5 * 2.0**-53", "4.25 * 2.0**-53"),
     ("python/posenc/_formula.py", "TURNED_BOUND", "2.0**-49", "2.0**-50"),
     ("python/posenc/_formula.py", "ANGLE_BOUND", "2.0**-103", "2.0**-104"),
 ]
-DOUBLE, FLOAT64 = KERNEL + "double.inl.hpp", "tests/test_float64.py"
+GRID, FLOAT64 = KERNEL + "grid.inl.hpp", "tests/test_float64.py"
+AGAIN = "tests/test_rows_again.py"
 RECUR, ROUND, WALK, ROWS, LISTS = (f"{KERNEL}{name}.inl.hpp" for name in ("recur", "round", "walk", "rows", "kernel"))
 MUTATIONS = [
     *(
@@ -72,17 +73,25 @@ MUTATIONS = [
         DOUBLES,
     ),
     Mutation("no error of the angle in strips", RECUR, "tile.farthest * kAngleError", "tile.farthest * 0.0", DOUBLES),
-    Mutation("an anchor a turn too far", DOUBLE, "whole / kGrid * kGrid", "(whole + 1) / kGrid * kGrid", FLOAT64),
+    Mutation("an anchor a turn too far", GRID, "whole / kGrid * kGrid", "(whole + 1) / kGrid * kGrid", FLOAT64),
     Mutation(
         "angles added by fused operations",
-        DOUBLE,
-        "a_cos * b_cos - a_sin * b_sin",
-        "fused(a_cos, b_cos, -(a_sin * b_sin))",
+        GRID,
+        "multiply_add<fuse>(a_cos, b_cos, -(a_sin * b_sin))",
+        "multiply_add<true>(a_cos, b_cos, -(a_sin * b_sin))",
         FLOAT64,
     ),
-    Mutation("a negative position's sine", DOUBLE, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
-    Mutation("another position's anchor", DOUBLE, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
-    Mutation("another turn in its place", DOUBLE, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
+    Mutation(
+        "sums of angles as if they were exact",
+        KERNEL + "lists.inl.hpp",
+        "position == 0.0 ? 0.0 : ScaledWindow",
+        "position == position ? 0.0 : ScaledWindow",
+        AGAIN,
+    ),
+    Mutation("a turn that another position asked for", GRID, "asked == turn", "asked != 0", AGAIN),
+    Mutation("a negative position's sine", GRID, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
+    Mutation("another position's anchor", GRID, "!= 0 && kept_.anchor == position", "!= 0", FLOAT64),
+    Mutation("another turn in its place", GRID, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),
     Mutation("another table's turns", LISTS, "work.kept->table != table.serial", "work.kept->table == 0", FLOAT64),
     Mutation("turns left out", ROWS, "turn += table.turns", "turn += table.turns + 1", FLOAT64),
     Mutation("a quarter turn, nearly", RECUR, "(1.0 - kUnit) + f64s{}", "2.0 + f64s{}", DOUBLES),

@@ -42,19 +42,27 @@ LOOPS = {
     "strip, fill bfloat16": STRIP.format("Fill<bf16, false>"),
     "strip, add bfloat16": STRIP.format("Add<bf16, false>"),
     "single row (quick), fill float32": """
-void loop(const Table& table, double position, char* to, double* trig) {
+[[gnu::used]] void loop(const Table& table, const Grid& grid, double position, char* to, double* trig) {
     if (table.order != Order::interleaved || table.columns % kStrip != 0) {
         __builtin_unreachable();
     }
     const Fill<float, false> consumer{0, 0};
-    RowMaker<Fill<float, false>>(table, consumer, trig).quick<false>(position, 0.0, to, to);
+    RowMaker<Fill<float, false>>(table, consumer, grid, trig).quick<false>(position, 0.0, to, to);
+}""",
+    "single row (grid), fill float32": """
+[[gnu::used]] void loop(const Table& table, const Grid& grid, const GridPosition& at, double position, char* to, double* trig) {
+    if (table.order != Order::interleaved || table.columns % kStrip != 0) {
+        __builtin_unreachable();
+    }
+    const Fill<float, false> consumer{0, 0};
+    RowMaker<Fill<float, false>>(table, consumer, grid, trig).turned(position, at, 0.0, to, to);
 }""",
     "row of float64": """
 void loop(const Table& table, Kept& kept, double position, double* memory, double* row) {
     if (table.order != Order::interleaved || table.cos_first) {
         __builtin_unreachable();
     }
-    DoubleMaker(table, kept, memory, row).make(position, row);
+    DoubleMaker(table, {table, kept, memory}, row).make(position, row);
 }""",
     "evaluate, in double": """
 void loop(const Table& table, double position, double* sin, double* cos) {

@@ -53,6 +53,11 @@ struct Angle {
     f64s sin, cos;
 };
 
+// The first and the second column of the pair of each frequency.
+struct Pairs {
+    f64s first, second;
+};
+
 // sin and cos of position * w. Error: at most 2^-51 of the value, and 2^-103 times the angle in quarter turns
 // (docs/accuracy.md, section 4).
 template <bool fuse>

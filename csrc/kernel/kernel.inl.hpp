@@ -6,13 +6,14 @@
 // Producers make rows in registers, as doubles, and each states its error bound; the rounding test turns them into
 // float32; consumers put them where they belong. In the order of the files:
 //   evaluate   producer: sin and cos of one position at a frequency, to 2^-51 of the result
+//   grid       producer: sums of two such angles, of which a workspace keeps some
 //   quick      producer: the same with fewer operations and digits, for rows that stand alone
 //   half       conversions of float16 and bfloat16
 //   round      Ziv's rounding test: of a register at once, of its lanes one by one, by exact.cpp
 //   consumers  fill, add
-//   lists      single rows, by quick or evaluate
+//   lists      single rows, by quick, grid or evaluate
 //   recur      producer: the recurrence down strips of columns, for rows in arithmetic progression
-//   double     producer: rows of float64
+//   double     rows of float64, by grid
 //   store      rows that are ready, to arrays of any strides
 //   rotate     pairs of columns, by rows that are ready
 //   embed      rows in registers, or ready ones, onto rows of a vocabulary that ids name
@@ -23,6 +24,7 @@
 #include "simd.inl.hpp"
 
 #include "evaluate.inl.hpp"
+#include "grid.inl.hpp"
 #include "half.inl.hpp"
 #include "quick.inl.hpp"
 #include "round.inl.hpp"

@@ -1,7 +1,8 @@
 // Producers of single rows, whose positions need have nothing to do with each other. Included by kernel.inl.hpp only.
 //
-// Rows of pairs are evaluated quickly (quick.inl.hpp), others by evaluate. Order of the elements: from left to right,
-// or by pairs where all seconds come after all firsts.
+// Rows of pairs are sums of two angles where both are known (grid.inl.hpp), and evaluated quickly (quick.inl.hpp) where
+// they are not; others are evaluated. Order of the elements: from left to right, or by pairs where all seconds come
+// after all firsts.
 
 namespace posenc {
 namespace {
@@ -29,14 +30,56 @@ Errors quick_errors(double angle, double amplitude) {
     return {kQuickError, ((far ? kFarError : 0.0) + angle * kAngleError) * amplitude};
 }
 
+// Rounding tests of two registers of doubles: judge() rounds them, `woven` or one after the other, and returns what has
+// to reach `limit` in magnitude in every lane, if that is certain.
+template <class E>
+struct FixedWindow {
+    RoundingTest<E> test;
+    f32s limit;
+
+    template <bool woven>
+    [[gnu::always_inline]] f32s judge(f64s a, f64s b, Mask& certain, f32s& measure) const {
+        const f32h x = __builtin_convertvector(a, f32h), y = __builtin_convertvector(b, f32h);
+        const f32s value = woven ? weave(x, y) : join(x, y);
+        certain = test.certain(certain, a, b, value);
+        measure = value;
+        return value;
+    }
+};
+
+template <class E>
+struct ScaledWindow {
+    using Test = RoundingTest<E>;
+    f32s limit;
+
+    static double limit_of(double error) {
+        const double limit = Test::limit_of(error * (1.0 + 0x1p-20));
+        return limit > Test::kSmallestLimit ? limit : Test::kSmallestLimit;
+    }
+    template <bool woven>
+    [[gnu::always_inline]] f32s judge(f64s a, f64s b, Mask& certain, f32s& measure) const {
+        const Narrowed narrowed = narrow_both(a, b);
+        certain = Test::certain_at_all(certain, narrowed.value);
+        measure = Test::measure(narrowed);
+        return woven ? weave(narrowed.value) : narrowed.value;
+    }
+};
+
 template <class Consumer>
 class RowMaker {
 public:
-    RowMaker(const Table& table, const Consumer& consumer, double* trig)
-        : table_(table), consumer_(consumer), trig_(trig), amplitude_(absolute(table.amplitude)) {}
+    RowMaker(const Table& table, const Consumer& consumer, const Grid& grid, double* trig)
+        : table_(table), consumer_(consumer), grid_(grid), trig_(trig), amplitude_(absolute(table.amplitude)) {}
 
     void make(double position, char* to, const char* from) const {
         const double angle = table_.largest * absolute(position);
+        if (table_.order != Order::any && angle < kNear && (position != 0.0 || amplitude_ == 1.0)) {
+            const GridPosition at = on_grid(position);
+            if (grid_.is_known(at)) {
+                turned(position, at, angle, to, from);
+                return;
+            }
+        }
         if (!kFused || table_.order == Order::any || angle >= kFar) {
             evaluated(position, angle, to, from);
         } else if (angle < kNear) {
@@ -52,6 +95,7 @@ private:
 
     const Table& table_;
     const Consumer& consumer_;
+    Grid grid_;
     double* trig_;
     double amplitude_;
 
@@ -148,10 +192,27 @@ private:
     void quick(double position, double angle, char* to, const char* from) const {
         const Errors bound = quick_errors<far>(angle, amplitude_);
         const RoundingTest<Value> test{kQuickWindow};
-        const f32s least = floor(position, bound, test);
         const double p = table_.cos_first ? -position : position;
+        const auto pairs = [&](std::size_t k)
+                               __attribute__((always_inline)) { return evaluate_quickly<far>(table_, p, k); };
+        paired(position, bound, FixedWindow<Value>{test, floor(position, bound, test)}, pairs, to, from);
+    }
+
+    void turned(double position, const GridPosition& at, double angle, char* to, const char* from) const {
+        const Errors bound{kEvaluateError, (kDoubleError + angle * kAngleError) * amplitude_};
+        const GridSums sums(table_, grid_.anchor_at(at.anchor), grid_.turn_by(at.turn), at.flip);
+        const auto pairs = [&](std::size_t k) __attribute__((always_inline)) { return sums.pair<true>(k); };
+        // At position 0 all is exact, as the amplitude is 1.
+        const double limit = position == 0.0 ? 0.0 : ScaledWindow<Value>::limit_of(bound.absolute);
+        paired(position, bound, ScaledWindow<Value>{static_cast<float>(limit) + f32s{}}, pairs, to, from);
+    }
+
+    // The columns of pairs(k), k = 0, kLanes ..., as `window` sees fit.
+    template <class Window, class Make>
+    [[gnu::always_inline]] void paired(double position, const Errors& bound, const Window& window, const Make& make,
+                                       char* to, const char* from) const {
         const auto pairs = [&](std::size_t k, bool whole) __attribute__((always_inline)) {
-            Pairs pair = evaluate_quickly<far>(table_, p, k);
+            Pairs pair = make(k);
             if (!whole) {
                 for (std::size_t i = 0; i < kLanes; ++i) {
                     if (k + i >= table_.frequencies) {
@@ -165,19 +226,17 @@ private:
             parts(table_.columns, [&](auto vectors, std::size_t j, std::size_t count) {
                 POSENC_MCA_LOOP(j);
                 const bool whole = count == vectors * kVector;
-                f32s values[vectors];
+                f32s values[vectors], measure[vectors];
                 f64s low[vectors], high[vectors];
                 Mask certain = every_lane();
                 consumer_.prefetch(from + static_cast<std::ptrdiff_t>(j * sizeof(Element)), vectors);
                 for (std::size_t v = 0; v < vectors; ++v) {
                     const Pairs pair = pairs(j / 2 + v * kLanes, whole);
-                    values[v] =
-                        weave(__builtin_convertvector(pair.first, f32h), __builtin_convertvector(pair.second, f32h));
-                    certain = test.certain(certain, pair.first, pair.second, values[v]);
+                    values[v] = window.template judge<true>(pair.first, pair.second, certain, measure[v]);
                     low[v] = pair.first;
                     high[v] = pair.second;
                 }
-                if (__builtin_expect(!all(at_least(certain, values[0], values[vectors - 1], least)), 0)) {
+                if (__builtin_expect(!all(at_least(certain, measure[0], measure[vectors - 1], window.limit)), 0)) {
                     for (std::size_t v = 0; v < vectors; ++v) {
                         values[v] = settled(position, j + v * kVector, count - v * kVector, bound,
                                             weave_low(low[v], high[v]), weave_high(low[v], high[v]));
@@ -191,12 +250,13 @@ private:
         for (std::size_t j = 0; j < half; j += kVector) {
             const std::size_t count = smaller(kVector, half - j);
             const Pairs a = pairs(j, count == kVector), b = pairs(j + kLanes, count == kVector);
-            f32s firsts[] = {convert(a.first, b.first)}, seconds[] = {convert(a.second, b.second)};
-            Mask certain = test.certain(every_lane(), a.first, b.first, firsts[0]);
-            certain = test.certain(certain, a.second, b.second, seconds[0]);
+            Mask certain = every_lane();
+            f32s measure[2];
+            f32s firsts[] = {window.template judge<false>(a.first, b.first, certain, measure[0])};
+            f32s seconds[] = {window.template judge<false>(a.second, b.second, certain, measure[1])};
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>(j * sizeof(Element)), 1);
             consumer_.prefetch(from + static_cast<std::ptrdiff_t>((half + j) * sizeof(Element)), 1);
-            if (__builtin_expect(!all(at_least(certain, firsts[0], seconds[0], least)), 0)) {
+            if (__builtin_expect(!all(at_least(certain, measure[0], measure[1], window.limit)), 0)) {
                 firsts[0] = settled(position, j, count, bound, a.first, b.first);
                 seconds[0] = settled(position, half + j, count, bound, a.second, b.second);
             }

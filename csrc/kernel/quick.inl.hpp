@@ -7,11 +7,6 @@
 namespace posenc {
 namespace {
 
-// The first and the second column of the pair of each frequency.
-struct Pairs {
-    f64s first, second;
-};
-
 constexpr double kNear = 0x1p44, kFar = 0x1p53;  // quarter turns
 
 // Errors: relative to the result, and, far, absolute: of an angle of up to three quarter turns, which is rounded twice.

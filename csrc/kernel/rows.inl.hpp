@@ -16,7 +16,7 @@ void make_rows(const Table& table, const Rows& rows, const Arrays& to_arrays, co
             return;
         }
     }
-    const RowMaker<Consumer> maker(table, consumer, work.trig);
+    const RowMaker<Consumer> maker(table, consumer, {table, *work.kept, work.turns}, work.trig);
     for (std::size_t i = rows.first; i < rows.first + rows.count; ++i) {
         maker.make(position_of(rows, i), to, from);
         to += consumer.to_stride;
@@ -115,7 +115,7 @@ const V* make_tile(const Table& table, const Rows& rows, const Workspace& work, 
 }
 
 const double* make_doubles(const Table& table, const Rows& rows, const Workspace& work) {
-    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    const DoubleMaker maker(table, {table, *work.kept, work.turns}, work.trig);
     auto* const tile = static_cast<double*>(work.tile);
     for (std::size_t r = 0; r < rows.count; ++r) {
         maker.make(position_of(rows, rows.first + r), tile + r * table.columns);

@@ -144,6 +144,12 @@ f32s weave(f32h a, f32h b) {
 #endif
 }
 
+f32s weave(f32s halves) {
+    return __builtin_shufflevector(halves, halves,
+                                   POSENC_LANES(POSENC_LIST(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15),
+                                                POSENC_LIST(0, 4, 1, 5, 2, 6, 3, 7), POSENC_LIST(0, 2, 1, 3)));
+}
+
 // ---- masks: a bit, or all bits, of each float32 lane ----------------------------------------------------------------
 
 #if defined(__AVX512F__)
@@ -221,13 +227,19 @@ u32s low_words(f64s a, f64s b) {  // the low halves of all lanes
                                                 POSENC_LIST(0, 2, 4, 6, 8, 10, 12, 14), POSENC_LIST(0, 2, 4, 6)));
 }
 
-// A register of float32 from two of doubles that are rearranged so, and how far each double is from a tie: the bits
-// that rounding drops, less half of the last bit kept, at the top of a signed lane. Ties go away from zero. Of doubles
-// below 2^-126 in magnitude, only zeros are right.
+// A register of float32 from two of doubles, and how far each double is from a tie: the bits that rounding drops, less
+// half of the last bit kept, at the top of a signed lane.
 struct Narrowed {
     f32s value;
     i32s rest;
 };
+[[maybe_unused]] Narrowed narrow_both(f64s a, f64s b) {
+    const f32s value = join(__builtin_convertvector(a, f32h), __builtin_convertvector(b, f32h));
+    return {value, (i32s)((low_words(a, b) - (1U << 28)) << 3)};
+}
+
+// The same of doubles that are rearranged so. Ties go away from zero, and of doubles below 2^-126 in magnitude only
+// zeros are right.
 #if defined(__AVX512F__)
 // One integer addition rounds and carries; a float32 then is the double's first two bits and what follows the next
 // three. Conversions (vcvtpd2ps) and the shuffles they need take a third more of the ports. Shuffles do not leave
@@ -252,10 +264,7 @@ Narrowed narrow_rearranged(f64s a, f64s b) {
 #else
 void rearrange(f64s&, f64s&) {}
 void arrange(f64s&, f64s&) {}
-Narrowed narrow_rearranged(f64s a, f64s b) {
-    const f32s value = join(__builtin_convertvector(a, f32h), __builtin_convertvector(b, f32h));
-    return {value, (i32s)((low_words(a, b) - (1U << 28)) << 3)};
-}
+Narrowed narrow_rearranged(f64s a, f64s b) { return narrow_both(a, b); }
 #endif
 
 f64s least(f64s a, f64s b) { return a < b ? a : b; }

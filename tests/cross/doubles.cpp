@@ -15,7 +15,7 @@ namespace {
 
 using namespace posenc;
 
-enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next, grid };
+enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next, grid, sums };
 
 struct Record {
     double position, value, bound;
@@ -111,9 +111,11 @@ void write_run(const Table& table, double position, double step, const Workspace
     }
 }
 
-// Whole positions, in an order in which neither anchors nor turns that are kept are always those that are wanted.
+// Whole positions, in an order in which neither anchors nor turns that are kept are always those that are wanted: as
+// rows of float64, and as pairs of rows of float32.
 void write_grid(const Table& table, double position, const Workspace& work) {
-    const DoubleMaker maker(table, *work.kept, work.turns, work.trig);
+    const Grid kept(table, *work.kept, work.turns);
+    const DoubleMaker maker(table, kept, work.trig);
     auto* const row = static_cast<double*>(work.tile);
     for (int i = 0; i < 400; ++i) {
         const double there = position + i * 37;
@@ -121,6 +123,14 @@ void write_grid(const Table& table, double position, const Workspace& work) {
         maker.make(there, row);
         for (std::size_t j = 0; j < table.columns; ++j) {
             write(grid, there, table.source[j], row[j], bound);
+        }
+        const GridPosition at = on_grid(there);
+        const GridSums pairs(table, kept.anchor_at(at.anchor), kept.turn_by(at.turn), at.flip);
+        for (std::size_t k = 0; k < table.frequencies; ++k) {
+            const Pairs pair = pairs.pair<true>(k / kLanes * kLanes);
+            const auto first = static_cast<std::int32_t>(2 * k + (table.cos_first ? 1 : 0));
+            write(sums, there, first, lane(pair.first, k % kLanes), bound);
+            write(sums, there, first ^ 1, lane(pair.second, k % kLanes), bound);
         }
     }
 }

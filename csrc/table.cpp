@@ -85,6 +85,7 @@ OwnedTable::OwnedTable(std::span<const double> frequencies, std::span<const std:
     table_.shared_rows = std::clamp<std::size_t>(kSharedBytes / row_bytes, 1, kTileRows);
     table_.turns = std::clamp<std::size_t>(kTurnDoubles / std::max<std::size_t>(2 * table_.padded_frequencies, 1),
                                            kLeastTurns, kGrid);
+    table_.anchors = std::clamp<std::size_t>(table_.turns / 4, 1, kMostAnchors);
     static std::atomic<std::uint64_t> tables{0};
     table_.serial = ++tables;
 
@@ -132,8 +133,9 @@ std::size_t OwnedTable::nbytes() const noexcept {
 }
 
 std::size_t workspace_size(const Table& table) noexcept {
-    return kKeptDoubles + (table.turns + 1) * 2 * table.padded_frequencies + table.padded_trig + 5 * kStartColumns +
-           (kStepArrays + 2) * table.padded_frequencies + table.shared_rows * table.columns + kPadding;
+    return kKeptDoubles + (table.turns + table.anchors) * 2 * table.padded_frequencies + table.padded_trig +
+           5 * kStartColumns + (kStepArrays + 2) * table.padded_frequencies + table.shared_rows * table.columns +
+           kPadding;
 }
 
 }  // namespace posenc

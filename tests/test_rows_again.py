@@ -67,3 +67,16 @@ def test_one_after_the_other() -> None:
         for i in range(count // 2):
             for row in (i, i + count // 2):
                 assert_same_bits(posenc.fill_(np.empty((1, dim), np.float32), start=row - 50)[0], want[row], str(row))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sequences", [3, 16, 17, 40])
+@pytest.mark.usefixtures("compiled_backend")
+def test_batches_that_are_decoded(sequences: int, dtype: Any) -> None:
+    """Of as many anchors as are kept, and of more."""
+    starts = np.arange(sequences)[:, None] * 977 + 13
+    for dim in (96, 6000):
+        for step in range(5):
+            want = posenc.encode(starts + step, dim, dtype=dtype, backend="numpy")
+            got = posenc.fill_(np.empty((sequences, 1, dim), dtype), start=starts + step)
+            assert_same_bits(got, want, f"step {step}")

@@ -2,7 +2,7 @@
 //
 // A whole position is +-(64 q + r). Sine and cosine of 64 q w, its anchor, and of r w, its turn, are evaluated, and
 // added. Positions that are not whole are anchors themselves, and their turn is 0, which changes nothing. Neighbours
-// share anchors, and all share turns: a workspace keeps the last of each, from one call of a table to the next.
+// share anchors, and all share turns: a workspace keeps the last ones, from one call of a table to the next.
 //
 // Error: docs/accuracy.md, section 9.
 
@@ -28,33 +28,38 @@ inline GridPosition on_grid(double position) {
     return {static_cast<double>(whole / kGrid * kGrid), whole % kGrid, flip};
 }
 
-// Sines and cosines of every frequency at one position.
+// Sines and cosines of every frequency at one position: kPart sines, their cosines, and so on, whatever the ISA level.
+// Side by side, they pass twice as many bytes as rows of float32: where the last bits of the addresses are those of the
+// row, so that loads wait for stores, they are soon other ones.
 struct Trig {
-    const double *sin, *cos;
+    static constexpr std::size_t kPart = 8;
+    static_assert(kPart % kLanes == 0 && kPadding % kPart == 0);
+    const double* memory;
+
+    static std::size_t sin_at(std::size_t k) { return k / kPart * 2 * kPart + k % kPart; }
+    static std::size_t cos_at(std::size_t k) { return sin_at(k) + kPart; }
+    f64s sin(std::size_t k) const { return load<f64s>(memory + sin_at(k)); }
+    f64s cos(std::size_t k) const { return load<f64s>(memory + cos_at(k)); }
 };
 
-// What a workspace keeps: `memory` holds table.turns turns and an anchor, as `kept` says.
+// What a workspace keeps: `memory` holds table.turns turns and table.anchors anchors, as `kept` says.
 class Grid {
 public:
     Grid(const Table& table, Kept& kept, double* memory) : table_(table), kept_(kept), memory_(memory) {}
 
-    // Whether the anchor and the turn of a position have been asked for before, the anchor last: what is wanted once is
-    // cheaper to evaluate quickly than to keep.
+    // Whether the anchor and the turn of a position have been asked for before: what is wanted once is cheaper to
+    // evaluate quickly than to keep.
     bool is_known(const GridPosition& at) const {
         std::uint8_t& asked = kept_.asked[place_of(at.turn)];
         const auto turn = static_cast<std::uint8_t>(at.turn + 1);
-        const bool known = kept_.has_asked != 0 && kept_.asked_anchor == at.anchor && asked == turn;
-        kept_.has_asked = 1;
-        kept_.asked_anchor = at.anchor;
+        const bool known = find(kept_.asked_anchors, at.anchor).is_there && asked == turn;
         asked = turn;
         return known;
     }
 
     Trig anchor_at(double position) const {
-        const bool is_there = kept_.has_anchor != 0 && kept_.anchor == position;
-        kept_.has_anchor = 1;
-        kept_.anchor = position;
-        return evaluated(table_.turns, position, is_there);
+        const Found found = find(kept_.anchors, position);
+        return evaluated(table_.turns + found.place, position, found.is_there);
     }
 
     Trig turn_by(std::size_t rows) const {
@@ -69,21 +74,38 @@ private:
     Kept& kept_;
     double* memory_;
 
+    struct Found {
+        std::size_t place;
+        bool is_there;
+    };
+
+    // From now on it is there.
+    Found find(Kept::Few& few, double position) const {
+        const std::size_t known = smaller(few.count, table_.anchors);
+        for (std::size_t place = 0; place < known; ++place) {
+            if (few.position[place] == position) {
+                return {place, true};
+            }
+        }
+        const std::size_t place = few.count++ % table_.anchors;
+        few.position[place] = position;
+        return {place, false};
+    }
+
     std::size_t place_of(std::size_t rows) const { return table_.turns == kGrid ? rows : rows % table_.turns; }
 
     // Evaluates number `number` of what memory_ holds.
     Trig evaluated(std::size_t number, double position, bool is_there) const {
-        double* const sin = memory_ + number * 2 * table_.padded_frequencies;
-        double* const cos = sin + table_.padded_frequencies;
+        double* const memory = memory_ + number * 2 * table_.padded_frequencies;
         if (!is_there) {
             for (std::size_t k = 0; k < table_.padded_frequencies; k += kLanes) {
                 const Angle angle = evaluate<false>(position + f64s{}, load<f64s>(table_.frequency[0] + k),
                                                     load<f64s>(table_.frequency[1] + k));
-                store(sin + k, angle.sin);
-                store(cos + k, angle.cos);
+                store(memory + Trig::sin_at(k), angle.sin);
+                store(memory + Trig::cos_at(k), angle.cos);
             }
         }
-        return {sin, cos};
+        return {memory};
     }
 };
 
@@ -96,8 +118,7 @@ public:
     // Of frequencies k, k + 1 ... Fused, they err no more, and may be negative zeros.
     template <bool fuse>
     [[gnu::always_inline]] Angle angle(std::size_t k) const {
-        const f64s a_sin = load<f64s>(anchor_.sin + k), a_cos = load<f64s>(anchor_.cos + k);
-        const f64s b_sin = load<f64s>(turn_.sin + k), b_cos = load<f64s>(turn_.cos + k);
+        const f64s a_sin = anchor_.sin(k), a_cos = anchor_.cos(k), b_sin = turn_.sin(k), b_cos = turn_.cos(k);
         const f64s sin = multiply_add<fuse>(a_sin, b_cos, a_cos * b_sin);
         const f64s cos = multiply_add<fuse>(a_cos, b_cos, -(a_sin * b_sin));
         const Angle scaled{(f64s)((u64s)sin ^ flip_) * amplitude_, cos * amplitude_};

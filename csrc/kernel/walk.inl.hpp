@@ -17,8 +17,8 @@ struct Workspace {
 
 Workspace divide(const Table& table, double* workspace) {
     constexpr std::size_t size = kStartColumns;
-    double *const turns = workspace + kKeptDoubles, *const memory =
-                                                        turns + (table.turns + 1) * 2 * table.padded_frequencies;
+    double *const turns = workspace + kKeptDoubles, *const memory = turns + (table.turns + table.anchors) * 2 *
+                                                                                table.padded_frequencies;
     double* const start = memory + table.padded_trig;
     double *const steps = start + 5 * size, *const next = steps + kStepArrays * table.padded_frequencies;
     return {reinterpret_cast<Kept*>(workspace),

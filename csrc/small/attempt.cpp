@@ -213,13 +213,14 @@ private:
 
     bool lend() {
         Lender& lender = *self_.lender;
-        return lender.prepare(to_, true, lent_to_) &&
-               (from_ == nullptr || from_ == to_ || lender.prepare(from_, false, lent_from_)) &&
-               (ids_ == nullptr || lender.prepare(ids_, false, lent_ids_)) &&
-               lender.prepare(said_.start, false, lent_start_) &&
-               (said_.positions == Py_None || lender.prepare(said_.positions, false, lent_positions_)) &&
-               (said_.mask == Py_None || lender.prepare(said_.mask, false, lent_mask_)) &&
-               (said_.bounds == Py_None || lender.prepare(said_.bounds, false, lent_bounds_));
+        bool alone = false;
+        return lender.prepare(to_, true, lent_to_, alone) &&
+               (from_ == nullptr || from_ == to_ || lender.prepare(from_, false, lent_from_, alone)) &&
+               (ids_ == nullptr || lender.prepare(ids_, false, lent_ids_, alone)) &&
+               lender.prepare(said_.start, false, lent_start_, alone) &&
+               (said_.positions == Py_None || lender.prepare(said_.positions, false, lent_positions_, alone)) &&
+               (said_.mask == Py_None || lender.prepare(said_.mask, false, lent_mask_, alone)) &&
+               (said_.bounds == Py_None || lender.prepare(said_.bounds, false, lent_bounds_, alone));
     }
 
     bool view_out() noexcept {

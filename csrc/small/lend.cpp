@@ -53,7 +53,7 @@ bool Lender::is_bfloat16(PyObject* descr) {
     return is;
 }
 
-bool Lender::prepare(PyObject* object, bool written, Lent& lent) {
+bool Lender::prepare(PyObject* object, bool written, Lent& lent, bool& alone) {
     lent.object = object;
     if (Py_TYPE(object) == ndarray_) {
         PyObject* const descr = py::detail::array_proxy(object)->descr;
@@ -71,7 +71,7 @@ bool Lender::prepare(PyObject* object, bool written, Lent& lent) {
     if (lent.number || PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
         return !written;
     }
-    return torch.is_plain(object, written, lent.end);
+    return torch.is_plain(object, written, lent.end, alone);
 }
 
 bool Lender::numpy_view(PyObject* array, View& view) noexcept {

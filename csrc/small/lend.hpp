@@ -21,8 +21,9 @@ public:
     bool is_tensor(PyObject* object) noexcept;
 
     // Whether it is a plain one, to be read, or written, and where its storage ends. Runs no Python code, except where
-    // torch is looked at for the first time: where modes have torch call it, no tensor is plain.
-    bool is_plain(PyObject* tensor, bool written, std::uintptr_t& end);
+    // torch is looked at for the first time: where modes have torch call it, no tensor is plain. `alone`: there are no
+    // modes, which need not be asked for again.
+    bool is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& alone);
 
     // The memory of a plain tensor, if the storage holds it. Runs no Python code, and makes no objects.
     bool view(PyObject* tensor, std::uintptr_t end, View& view) noexcept;
@@ -42,6 +43,7 @@ private:
     bool find();
     bool find_alone();
     bool has_modes();
+    bool has_tangents();
 
     // Written before `tensor_`, whose release publishes all of them: without the GIL, other threads read them
     // meanwhile.
@@ -69,7 +71,13 @@ public:
 
     // Whether memory of `object` may be viewed. Runs no Python code but that of a dtype, and what is said of torch; the
     // next two run none at all.
-    bool prepare(PyObject* object, bool written, Lent& lent);
+    bool prepare(PyObject* object, bool written, Lent& lent) {
+        bool alone = false;
+        return prepare(object, written, lent, alone);
+    }
+
+    // The same for several objects, with one `alone`, which is false before the first.
+    bool prepare(PyObject* object, bool written, Lent& lent, bool& alone);
 
     // Changes when Python code had to tell about a dtype.
     int known_dtypes() const noexcept { return bfloat16_; }

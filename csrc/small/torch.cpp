@@ -199,8 +199,21 @@ bool Torch::has_modes() {
     return false;
 }
 
-bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
-    if ((!is_found() && !find()) || !is_tensor(tensor) || has_modes()) {
+// Whether tensors may have any.
+bool Torch::has_tangents() {
+    PyObject* const level = PyObject_GetAttr(forward_, names().current_level);
+    const long depth = level == nullptr ? 0 : PyLong_AsLong(level);
+    Py_XDECREF(level);
+    PyErr_Clear();
+    return depth >= 0;
+}
+
+bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& alone) {
+    if ((!is_found() && !find()) || !is_tensor(tensor)) {
+        return false;
+    }
+    alone = alone || (!has_modes() && !has_tangents());
+    if (!alone) {
         return false;
     }
     std::uint64_t keys = 0;
@@ -211,16 +224,6 @@ bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end) {
         if (keys != of_inference_ || (written && !is_true(PyObject_CallNoArgs(inference_)))) {
             return false;
         }
-    }
-    PyObject* const level = PyObject_GetAttr(forward_, names().current_level);
-    const long depth = level == nullptr ? 0 : PyLong_AsLong(level);
-    Py_XDECREF(level);
-    if (PyErr_Occurred() != nullptr) {
-        PyErr_Clear();
-        return false;
-    }
-    if (depth >= 0) {  // it may have a tangent
-        return false;
     }
     if (is_true(PyObject_GetAttr(tensor, names().requires_grad)) && is_true(PyObject_CallNoArgs(grad_enabled_))) {
         return false;

@@ -50,7 +50,7 @@ LOOPS = {
     RowMaker<Fill<float, false>>(table, consumer, grid, trig).quick<false>(position, 0.0, to, to);
 }""",
     "single row (grid), fill float32": """
-[[gnu::used]] void loop(const Table& table, const Grid& grid, const GridPosition& at, double position, char* to, double* trig) {
+[[gnu::used]] void loop(const Table& table, const Grid& grid, GridPosition at, double position, char* to, double* trig) {
     if (table.order != Order::interleaved || table.columns % kStrip != 0) {
         __builtin_unreachable();
     }

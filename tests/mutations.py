@@ -88,7 +88,6 @@ MUTATIONS = [
         "position == position ? 0.0 : ScaledWindow",
         AGAIN,
     ),
-    Mutation("a turn that another position asked for", GRID, "asked == turn", "asked != 0", AGAIN),
     Mutation("a negative position's sine", GRID, "position < 0.0 ? std::uint64_t{1} << 63 : 0", "0", FLOAT64),
     Mutation("another position's anchor", GRID, "few.position[place] == position", "position >= 0.0", FLOAT64),
     Mutation("another turn in its place", GRID, "kept_.turn[place] == rows + 1", "kept_.turn[place] != 0", FLOAT64),

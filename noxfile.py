@@ -177,8 +177,8 @@ def aarch64(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """What a release uploads is complete, and installs from an index into clean environments where it passes the tests.
 
-    The dry run of docs/releasing.md: the files are left in dist/. Arguments are pytest's; without any, all tests run but
-    those of symbols, which read the build directory.
+    The dry run of docs/releasing.md: the files are left in dist/. Arguments are pytest's; without any, all tests run
+    but those of symbols, which read the build directory.
     """
     group(session, "release")
     dist = Path("dist").resolve()
@@ -204,7 +204,7 @@ def release(session: nox.Session) -> None:
             session.run(python, "-m", "pip", "install", *index, f"posenc[test]=={VERSION}", external=True, env=NATIVE)
             code = "import posenc; print(*posenc.info().items(), sep=chr(10)); assert posenc.info()['backend'] == 'cpp'"
             session.run(python, "-c", code, external=True)
-        arguments = session.posargs or [*"-n auto --dist loadfile".split(), "--ignore=tests/test_symbols.py"]
+        arguments = session.posargs or ["-n", "auto", "--dist", "loadfile", "--ignore=tests/test_symbols.py"]
         session.run(python, "-m", "pytest", *arguments, external=True, env=NATIVE)
 
 

@@ -19,6 +19,12 @@ LEVELS: list[str] = core.levels() if core else []  # those this processor has, f
 TUNING: Mapping[str, int] = core.tuning() if core else collections.defaultdict(lambda: 64)  # csrc/tuning.hpp
 
 
+def forget() -> None:
+    """What small calls remember, if there are any."""
+    if _backend.chosen.small is not None:
+        _backend.chosen.small.forget()
+
+
 def spectrum(dim: int) -> Spectrum:
     """The paper's, at a width."""
     return spectra(PAPER, dim)[0]

@@ -88,7 +88,7 @@ def test_every_allocation_fails_once(function: Callable[..., Any], named: str | 
         if not warm:
             for cache in list(_cache._all):
                 cache.clear()
-            _backend.chosen.small.forget()
+            backends.forget()
         got = x.copy()
         core.fail_allocation(number)
         try:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import posenc
 import pytest
-from posenc import Encoding, _backend, _cache
+from posenc import Encoding, _cache
 
+from . import backends
 from .arrays import assert_same_bits, noise
 
 pytestmark = pytest.mark.thread_unsafe(reason="patches NumPy for all threads")
@@ -105,7 +106,7 @@ def test_no_memory_nothing_written(function: Callable[..., Any], keywords: dict[
 def forget() -> None:
     """All tables, also those that small calls remember."""
     _cache.SHARED.clear()
-    _backend.chosen.small.forget()
+    backends.forget()
 
 
 @pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)

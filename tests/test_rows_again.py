@@ -21,12 +21,14 @@ ENCODINGS = {
     "concatenated": "whisper",
     "cosines first": Encoding(cos_first=True, layout="concatenated", amplitude=-0.3),
     "amplitude": Encoding(amplitude="rsqrt_dim"),
+    "negative amplitude": Encoding(amplitude=-1.0),
+    "negative frequencies": Encoding(frequencies=[-1.0, -0.25, 0.5, -1e-5, 2.0, -1 / 3]),
     "quarter turns": Encoding(frequencies=[0.25, 0.5, 0.75, 0.125, 1 / 3, 0.0], full_turns=True),
     "tiny": Encoding(base=1e30, amplitude=1e-30),
     "any order": Encoding(odd="zero"),
 }
-WIDTHS = {"quarter turns": (12,), "any order": (7, 63), "concatenated": (2, 8, 66, 512)}
-POSITIONS = (0, 1, 63, 64, 100, -1, -64, -100, 0.5, -7.25, 12345, 2**31 + 5, 2**44, 2**53 - 1)
+WIDTHS = {"quarter turns": (12,), "negative frequencies": (12,), "any order": (7, 63), "concatenated": (2, 8, 66, 512)}
+POSITIONS = (0, -0.0, 1, 63, 64, 100, -1, -64, -100, 0.5, -7.25, 12345, 2**31 + 5, 2**44, 2**53 - 1)
 
 
 @pytest.mark.parametrize("name", DTYPES)

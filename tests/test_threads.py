@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import posenc
 import pytest
-from posenc import _backend, _cache
+from posenc import _cache
 
+from . import backends
 from .arrays import assert_same_bits, noise
 
 DIMS = [1, 3, 16, 33, 64, 100, 129, 200, 257, 384, 511, 512]
@@ -142,7 +143,7 @@ def test_turns_of_many_threads(backend: str) -> None:
         for _ in range(100):
             i = generator.integers(len(bases))
             if seed == 0 and generator.integers(5) == 0:
-                _backend.chosen.small.forget()
+                backends.forget()
             encoding = posenc.Encoding(base=bases[i], layout="concatenated")
             got = posenc.rotate_(x.copy(), encoding, start=starts, backend=backend)
             if got.tobytes() != turned[i].tobytes():

@@ -50,12 +50,12 @@ LOOPS = {
     RowMaker<Fill<float, false>>(table, consumer, grid, trig).quick<false>(position, 0.0, to, to);
 }""",
     "single row (grid), fill float32": """
-[[gnu::used]] void loop(const Table& table, const Grid& grid, GridPosition at, double position, char* to, double* trig) {
+[[gnu::used]] void loop(const Table& table, const Grid& grid, GridPosition at, double position, char* to) {
     if (table.order != Order::interleaved || table.columns % kStrip != 0) {
         __builtin_unreachable();
     }
     const Fill<float, false> consumer{0, 0};
-    RowMaker<Fill<float, false>>(table, consumer, grid, trig).turned(position, at, 0.0, to, to);
+    RowMaker<Fill<float, false>>(table, consumer, grid, nullptr).turned(position, at, 0.0, to, to);
 }""",
     "row of float64": """
 void loop(const Table& table, Kept& kept, double position, double* memory, double* row) {

@@ -101,8 +101,8 @@ private:
             for (std::size_t k = 0; k < table_.padded_frequencies; k += kLanes) {
                 const Angle angle = evaluate<false>(position + f64s{}, load<f64s>(table_.frequency[0] + k),
                                                     load<f64s>(table_.frequency[1] + k));
-                store(memory + Trig::sin_at(k), angle.sin);
-                store(memory + Trig::cos_at(k), angle.cos);
+                store(memory + Trig::sin_at(k), angle.sin + 0.0);  // sums at position 0 are no negative zeros
+                store(memory + Trig::cos_at(k), angle.cos + 0.0);
             }
         }
         return {memory};

@@ -73,7 +73,7 @@ public:
 
     void make(double position, char* to, const char* from) const {
         const double angle = table_.largest * absolute(position);
-        if (table_.order != Order::any && angle < kNear && (position != 0.0 || amplitude_ == 1.0)) {
+        if (table_.order != Order::any && angle < kNear && (position != 0.0 || table_.amplitude == 1.0)) {
             const GridPosition at = on_grid(position);
             if (grid_.is_known(at)) {
                 turned(position, at, angle, to, from);

@@ -48,10 +48,9 @@ private:
     // Written before `tensor_`, whose release publishes all of them: without the GIL, other threads read them
     // meanwhile.
     PyTypeObject *parameter_ = nullptr, *dtype_ = nullptr;
-    PyObject *keys_ = nullptr, *raw_ = nullptr, *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr,
-             *forward_ = nullptr, *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr,
-             *function_modes_ = nullptr, *dispatch_modes_ = nullptr, *tracing_ = nullptr;
-    std::uint64_t usual_ = 0, of_inference_ = 0;  // keys of dispatch
+    PyObject *grad_enabled_ = nullptr, *inference_ = nullptr, *count_ = nullptr, *forward_ = nullptr,
+             *empty_like_ = nullptr, *empty_ = nullptr, *int64_ = nullptr, *function_modes_ = nullptr,
+             *dispatch_modes_ = nullptr, *tracing_ = nullptr;
     const dlpack::ExchangeApi* api_ = nullptr;
     std::atomic<PyTypeObject*> tensor_{nullptr};
     std::atomic<bool> finding_{false}, useless_{false};  // useless: a torch without the API

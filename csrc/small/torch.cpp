@@ -37,13 +37,24 @@ bool is_true(PyObject* result) {
     return truth > 0;
 }
 
+enum class Truth : std::uint8_t { no, yes, unknown };
+
+// What a method says, or that it raises.
+Truth is(PyObject* object, PyObject* method) {
+    PyObject* const result = PyObject_CallMethodNoArgs(object, method);
+    Py_XDECREF(result);
+    PyErr_Clear();
+    return result == Py_False ? Truth::no : result == Py_True ? Truth::yes : Truth::unknown;
+}
+
 struct Names {
     PyObject* requires_grad = PyUnicode_InternFromString("requires_grad");
     PyObject* current_level = PyUnicode_InternFromString("_current_level");
     PyObject* untyped_storage = PyUnicode_InternFromString("untyped_storage");
     PyObject* data_ptr = PyUnicode_InternFromString("data_ptr");
     PyObject* nbytes = PyUnicode_InternFromString("nbytes");
-    PyObject* raw_repr = PyUnicode_InternFromString("raw_repr");
+    PyObject* is_neg = PyUnicode_InternFromString("is_neg");
+    PyObject* is_inference = PyUnicode_InternFromString("is_inference");
     PyObject* of_empty = Py_BuildValue("(sss)", "dtype", "device", "requires_grad");
     PyObject* cpu = PyUnicode_InternFromString("cpu");
     PyObject* torch = PyUnicode_InternFromString("torch");
@@ -64,40 +75,6 @@ std::uintptr_t number_of(PyObject* object, PyObject* method) {
         return 0;
     }
     return static_cast<std::uintptr_t>(value);
-}
-
-bool keys_of(PyObject* keys, PyObject* tensor, std::uint64_t& raw) {
-    PyObject* const set = PyObject_CallOneArg(keys, tensor);
-    PyObject* const number = set == nullptr ? nullptr : PyObject_CallMethodNoArgs(set, names().raw_repr);
-    Py_XDECREF(set);
-    raw = number == nullptr ? 0 : PyLong_AsUnsignedLongLong(number);
-    Py_XDECREF(number);
-    if (PyErr_Occurred() != nullptr) {
-        PyErr_Clear();
-        return false;
-    }
-    return raw != 0;
-}
-
-// Of a new tensor of torch.empty(0, device="cpu"), with or without inference mode.
-bool usual_keys(PyObject* torch, PyObject* keys, bool inference, std::uint64_t& raw) {
-    try {
-        const py::handle module(torch);
-        const py::object mode = module.attr("inference_mode")(inference);
-        mode.attr("__enter__")();
-        py::object made;
-        try {
-            made = module.attr("empty")(1, py::arg("device") = "cpu", py::arg("requires_grad") = false);
-        } catch (const py::error_already_set&) {
-            mode.attr("__exit__")(py::none(), py::none(), py::none());
-            return false;
-        }
-        mode.attr("__exit__")(py::none(), py::none(), py::none());
-        return keys_of(keys, made.ptr(), raw) &&
-               py::type::handle_of(made).ptr() == static_cast<PyObject*>(module.attr("Tensor").ptr());
-    } catch (const py::error_already_set&) {
-        return false;
-    }
 }
 
 }  // namespace
@@ -132,7 +109,6 @@ bool Torch::find_alone() {
     PyObject* const tensor = attribute(module, {"Tensor"});
     PyObject* const capsule = attribute(module, {"Tensor", "__dlpack_c_exchange_api__"});
     PyObject* const parameter = attribute(module, {"nn", "Parameter"});
-    keys_ = attribute(module, {"_C", "_dispatch_keys"});
     grad_enabled_ = attribute(module, {"is_grad_enabled"});
     inference_ = attribute(module, {"is_inference_mode_enabled"});
     count_ = attribute(module, {"_C", "_increment_version"});
@@ -152,7 +128,7 @@ bool Torch::find_alone() {
     while (api != nullptr && api->major != 1) {
         api = api->previous;
     }
-    const bool complete = tensor != nullptr && parameter != nullptr && keys_ != nullptr && grad_enabled_ != nullptr &&
+    const bool complete = tensor != nullptr && parameter != nullptr && grad_enabled_ != nullptr &&
                           inference_ != nullptr && count_ != nullptr && forward_ != nullptr && empty_ != nullptr &&
                           empty_like_ != nullptr && dtype != nullptr && int64_ != nullptr &&
                           function_modes_ != nullptr && dispatch_modes_ != nullptr && tracing_ != nullptr &&
@@ -161,9 +137,6 @@ bool Torch::find_alone() {
         // Half-imported modules have not got everything yet.
         PyObject* const spec = attribute(module, {"__spec__", "_initializing"});
         useless_.store(spec != Py_True, std::memory_order_relaxed);
-        return false;
-    }
-    if (!usual_keys(module, keys_, false, usual_) || !usual_keys(module, keys_, true, of_inference_)) {
         return false;
     }
     api_ = api;
@@ -216,14 +189,13 @@ bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& 
     if (!alone) {
         return false;
     }
-    std::uint64_t keys = 0;
-    if (!keys_of(keys_, tensor, keys)) {
+    // Tensors of transforms and other layouts have no storage, those of other devices, and nested ones, no DLPack that
+    // `view` takes; complex ones, which might be conjugated, have another dtype.
+    if (is(tensor, names().is_neg) != Truth::no) {
         return false;
     }
-    if (keys != usual_) {  // of other devices, layouts, transforms; negated, conjugated, sparse ...
-        if (keys != of_inference_ || (written && !is_true(PyObject_CallNoArgs(inference_)))) {
-            return false;
-        }
+    if (written && is(tensor, names().is_inference) != Truth::no && !is_true(PyObject_CallNoArgs(inference_))) {
+        return false;
     }
     if (is_true(PyObject_GetAttr(tensor, names().requires_grad)) && is_true(PyObject_CallNoArgs(grad_enabled_))) {
         return false;

@@ -25,7 +25,7 @@ from . import backends
 REQUIRED = os.environ.get("POSENC_REQUIRE_NATIVE", "").lower() not in {"", "0", "false", "off", "no"}
 LEVELS = sorted(path.stem for path in Path(__file__).parents[1].glob("csrc/kernel/level_*.cpp"))
 WITH_AVX = {"level_avx2", "level_avx512"}
-WITH_PYBIND11 = {"bindings", "attempt", "calls", "lend", "torch"}
+WITH_PYBIND11 = {"bindings", "attempt", "calls", "lend", "torch", "verb"}
 AVX = re.compile(r"^\s*\w+:\s+(v[a-z]\w*\s.*|.*%[yz]mm.*)$", re.MULTILINE)
 
 pytestmark = [

@@ -12,6 +12,7 @@ import argparse
 import posenc.files
 
 from . import files
+from .argtypes import axes, factor, numbers
 
 HELP = "add to an array in a file, into a new file or in place: posenc add x.npy -o y.npy"
 
@@ -34,19 +35,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
     parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     parser.add_argument(
-        "--x-scale", metavar="S", type=files.factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1"
+        "--x-scale", metavar="S", type=factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1"
     )
     parser.add_argument(
         "--start",
         metavar="N[,N...]",
-        type=files.numbers,
+        type=numbers,
         default=0,
         help="position of the first row (along each axis of an encoding over several); default 0",
     )
     parser.add_argument(
         "--seq-axis",
         metavar="A[,A...]",
-        type=files.axes,
+        type=axes,
         help="the axis along which positions count; default: the last one before the channels",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")

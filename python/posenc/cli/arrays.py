@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import importlib.util
-import math
-import re
 import warnings
 from typing import Any
 
@@ -15,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posenc import _arrays, _half
-from posenc._encoding import LARGEST_DIM
 
 BFLOAT16 = "bfloat16"
 DTYPES = ("float32", "float64", "float16", BFLOAT16)
-
-MOST_ELEMENTS = 2**40  # what no memory holds, and NumPy still counts
 
 # The bits of infinity, without the sign: what is larger is NaN.
 INFINITY = {"float16": 0x7C00, "uint16": 0x7F80}
@@ -28,18 +22,6 @@ INFINITY = {"float16": 0x7C00, "uint16": 0x7F80}
 
 class Unavailable(RuntimeError):
     """Somebody, or an array, can't take part here; the text says why."""
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """The type of an argument: a shape such as 8x512x768."""
-    if not re.fullmatch(r"[1-9]\d{0,18}(x[1-9]\d{0,18}){1,31}", text, re.A):
-        raise argparse.ArgumentTypeError(f"expected 2 to 32 sizes, such as 8x512x768, got {text!r}")
-    shape = tuple(map(int, text.split("x")))
-    if shape[-1] > LARGEST_DIM:
-        raise argparse.ArgumentTypeError(f"expected at most {LARGEST_DIM} channels, the last size, got {text!r}")
-    if math.prod(shape) > MOST_ELEMENTS:
-        raise argparse.ArgumentTypeError(f"expected at most {MOST_ELEMENTS} elements, got {text!r}")
-    return shape
 
 
 @functools.cache

@@ -7,17 +7,16 @@ import csv
 import importlib
 import itertools
 import json
-import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from posenc import _backend, _conventions, _encoding, _threads
+from posenc import _backend, _conventions, _encoding
 
-from . import files, machine, table
+from . import argtypes, files, machine, table
 from .arena import REFERENCE
-from .arrays import DTYPES, parse_shape
+from .arrays import DTYPES
 from .contest import Row, bench, by_case, untimed
 from .entrants import Entrant, ours
 from .judge import EXACT_ELEMENTS
@@ -59,29 +58,29 @@ Peers run on one thread. positional-encodings and torch.compile return new array
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases",
-        type=_several([*GROUPS, "all"]),
+        type=argtypes.some_of([*GROUPS, "all"]),
         help=f"groups of named cases, with commas between: of {', '.join(GROUPS)}, or all; default core, and what --op "
         "and --dtype ask for",
     )
-    parser.add_argument("--op", type=_several(OPS), help=f"of {', '.join(OPS)}; default all")
-    parser.add_argument("--dtype", type=_several(DTYPES), help=f"of {', '.join(DTYPES)}")
+    parser.add_argument("--op", type=argtypes.some_of(OPS), help=f"of {', '.join(OPS)}; default all")
+    parser.add_argument("--dtype", type=argtypes.some_of(DTYPES), help=f"of {', '.join(DTYPES)}")
     parser.add_argument(
         "--encodings",
         type=lambda text: text.split(","),
         help="instead of the named cases: paper,whisper,... (see `posenc encodings`)",
     )
     parser.add_argument(
-        "--shape", action="append", type=parse_shape, help="instead of the named cases: 8x512x768 (repeatable)"
+        "--shape", action="append", type=argtypes.shape, help="instead of the named cases: 8x512x768 (repeatable)"
     )
-    parser.add_argument("--backend", type=_several(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
+    parser.add_argument("--backend", type=argtypes.some_of(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
     parser.add_argument("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
-    parser.add_argument("--threads", type=_counts, default=[1], help="such as 1,2; default 1")
+    parser.add_argument("--threads", type=argtypes.thread_counts, default=[1], help="such as 1,2; default 1")
     parser.add_argument(
         "--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others"
     )
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=argtypes.seconds,
         help=f"for each entrant in each case; default {EFFORT[0]}, or {QUICK_EFFORT[0]} if quick",
     )
     parser.add_argument("--verbose", action="store_true", help="name every case on standard error when it begins")
@@ -213,29 +212,6 @@ def _check_encoding(case: Workload) -> None:
         _encoding.spectra(_conventions.resolve(case.encoding), case.shape[-1])
     except ValueError as error:
         raise _backend.BackendError(f"--encodings: {case.encoding} of shape {case.shape_text}: {error}") from None
-
-
-def _several(names: Collection[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        chosen = text.split(",")
-        for name in chosen:
-            if name not in names:
-                raise argparse.ArgumentTypeError(f"expected some of {', '.join(names)}, got {name!r}")
-        return list(dict.fromkeys(chosen))
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.A):
-        raise argparse.ArgumentTypeError(f"expected seconds such as 0.3, got {text!r}")
-    return float(text)
-
-
-def _counts(text: str) -> list[int]:
-    if not re.fullmatch(r"[1-9]\d{0,4}(,[1-9]\d{0,4})*", text, re.A) or max(map(int, text.split(","))) > _threads.MOST:
-        raise argparse.ArgumentTypeError(f"expected numbers of threads up to {_threads.MOST} such as 1,2, got {text!r}")
-    return list(dict.fromkeys(map(int, text.split(","))))
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------

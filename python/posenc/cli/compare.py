@@ -9,9 +9,9 @@ from typing import Any
 
 from posenc import _backend
 
-from . import machine, table
+from . import argtypes, machine, table
 from .arena import REFERENCE
-from .arrays import DTYPES, parse_shape
+from .arrays import DTYPES
 from .bench import implementations
 from .cases import DECODING_POSITION
 from .contest import Row, bench, by_case, untimed
@@ -53,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document, with a record of the machine")
     parser.add_argument("--backend", action="append", choices=names, help="only this one (repeatable)")
     parser.add_argument(
-        "--shape", action="append", type=parse_shape, help="instead of the default shapes: 8x512x768 (repeatable)"
+        "--shape", action="append", type=argtypes.shape, help="instead of the default shapes: 8x512x768 (repeatable)"
     )
     parser.add_argument("--dtype", action="append", choices=DTYPES, help="of those; default float32 (repeatable)")
 

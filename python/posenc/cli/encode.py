@@ -6,7 +6,7 @@ import argparse
 
 import posenc.files
 
-from . import files
+from . import argtypes, files
 from .arrays import DTYPES
 
 HELP = "write a table to a file: posenc encode 1500 384 --encoding whisper -o pe.safetensors"
@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     parser.add_argument(
-        "--start", metavar="N", type=files.number, default=0, help="position of the first row; default 0"
+        "--start", metavar="N", type=argtypes.number, default=0, help="position of the first row; default 0"
     )
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="default float32; bfloat16: .safetensors only"

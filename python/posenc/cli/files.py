@@ -96,36 +96,3 @@ def readable(done: Done) -> str:
     shape = " x ".join(map(str, done.shape))
     what = {"encode": "written", "add": "added", "resume": "completed", "undo": "brought back"}[done.action]
     return f"{what}: {done.path}{tensor}, {shape} {done.dtype}, {done.seconds:.2f} s, {done.gb_per_s:.2f} GB/s"
-
-
-def number(text: str) -> float:
-    """The type of an argument: an integer, or any number."""
-    try:
-        return int(text)
-    except ValueError:
-        value: float = _parsed(float, text, "a number")
-        return value
-
-
-def numbers(text: str) -> Any:
-    """One number, or several with commas between them."""
-    values = [_parsed(number, part, "a number, or several with commas between them", text) for part in text.split(",")]
-    return values[0] if len(values) == 1 else values
-
-
-def axes(text: str) -> int | tuple[int, ...]:
-    expected = "an integer, or several with commas between them, as in --seq-axis=-3,-2"
-    values = tuple(_parsed(int, part, expected, text) for part in text.split(","))
-    return values[0] if len(values) == 1 else values
-
-
-def factor(text: str) -> float | str:
-    return text if text == "sqrt_dim" else _parsed(float, text, "a number or sqrt_dim")
-
-
-def _parsed(kind: Callable[[str], Any], part: str, expected: str, text: str | None = None) -> Any:
-    """A part of the text of an argument, or all of it."""
-    try:
-        return kind(part)
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {part if text is None else text!r}") from None

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import inspect
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -19,11 +18,14 @@ from typing import Any
 from posenc._encoding import LARGEST_DIM
 
 from . import figure, files
+from .argtypes import one_or_more, typed
 
 HELP = "draw an encoding: heatmap, waves, rows, similarity, wavelengths"
 
 LENGTHS = {"heatmap": 100, "waves": 100, "rows": 5, "similarity": 100, "wavelengths": 512}
 INCHES = (6.0, 4.0)
+SIZES = typed("numbers such as 100 or 14x20", one_or_more(int, "x"), r"[1-9]\d{0,8}(x[1-9]\d{0,8})*")
+COLUMNS = typed("numbers such as 0,1,8,9", lambda text: [*map(int, text.split(","))], r"\d{1,7}(,\d{1,7})*")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,28 +33,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
     parser.add_argument(
         "--length",
-        type=_sizes,
+        type=SIZES,
         help="how many positions, or the sizes of several axes: 14x20; default "
         + ", ".join(f"{length} ({kind})" for kind, length in LENGTHS.items())
         + ", and 14 along each of several axes",
     )
     parser.add_argument("--dim", type=int, default=64, help="number of columns; default 64")
     parser.add_argument("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
-    parser.add_argument("--columns", type=_columns, help="which columns of heatmap and waves, such as 0,1,8,9")
+    parser.add_argument("--columns", type=COLUMNS, help="which columns of heatmap and waves, such as 0,1,8,9")
     parser.add_argument("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
-
-
-def _sizes(text: str) -> int | tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8})*", text):
-        raise argparse.ArgumentTypeError(f"expected numbers such as 100 or 14x20, got {text!r}")
-    sizes = tuple(map(int, text.split("x")))
-    return sizes if len(sizes) > 1 else sizes[0]
-
-
-def _columns(text: str) -> list[int]:
-    if not re.fullmatch(r"\d{1,7}(,\d{1,7})*", text):
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,8,9, got {text!r}")
-    return list(map(int, text.split(",")))
 
 
 def run(args: argparse.Namespace) -> int:

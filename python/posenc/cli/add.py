@@ -25,7 +25,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument("--resume", action="store_true", help="complete a run in place that was interrupted or killed")
     end.add_argument("--undo", action="store_true", help="bring back what was there before such a run")
     parser.add_argument(
-        "--no-journal", action="store_true", help="in place: faster; what interrupts it loses the array"
+        "--no-journal",
+        dest="journal",
+        action="store_false",
+        help="in place: faster; what interrupts it loses the array",
     )
     parser.add_argument(
         "--sync",
@@ -54,21 +57,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    def work(progress: files.Report) -> posenc.files.Done:
-        return posenc.files.add(
-            args.path,
-            args.out,
-            in_place=args.in_place,
-            resume=args.resume,
-            undo=args.undo,
-            journal=not args.no_journal,
-            sync=args.sync,
-            tensor=args.tensor,
-            start=args.start,
-            x_scale=args.x_scale,
-            encoding=args.encoding,
-            seq_axis=args.seq_axis,
-            progress=progress,
-        )
-
-    return files.finish(work, args.json)
+    return files.finish(posenc.files.add, args)

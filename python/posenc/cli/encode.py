@@ -16,7 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("length", metavar="LENGTH", type=int, help="number of positions, the rows of the table")
     parser.add_argument("dim", metavar="DIM", type=int, help="number of channels, its columns")
     parser.add_argument(
-        "-o", "--out", metavar="FILE", required=True, help="the file, .npy or .safetensors; replaced if it is there"
+        "-o",
+        "--out",
+        dest="path",
+        metavar="FILE",
+        required=True,
+        help="the file, .npy or .safetensors; replaced if it is there",
     )
     parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     parser.add_argument(
@@ -32,16 +37,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    def work(progress: files.Report) -> posenc.files.Done:
-        return posenc.files.encode(
-            args.out,
-            args.length,
-            args.dim,
-            name=args.name,
-            start=args.start,
-            encoding=args.encoding,
-            dtype=args.dtype,
-            progress=progress,
-        )
-
-    return files.finish(work, args.json)
+    return files.finish(posenc.files.encode, args)

@@ -41,12 +41,12 @@ def same(one: str, other: str) -> bool:
 
 # ---- commands that change files -------------------------------------------------------------------------------------
 
-Report = Callable[[int, int], object]
 REDRAW_SECONDS = 0.1
 
 
-def finish(work: Callable[[Report], Done], as_json: bool) -> int:
-    """Do the work of a command under a progress bar, and print what was done."""
+def finish(work: Callable[..., Done], args: argparse.Namespace) -> int:
+    """Do the work of a command, whose options are named as its arguments, and print what was done."""
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
     begun = drawn = time.perf_counter()
     try:
         with progress() as show:
@@ -58,12 +58,12 @@ def finish(work: Callable[[Report], Done], as_json: bool) -> int:
                     drawn = now
                     show(done / total, f"{done / (now - begun) / 1e9:.2f} GB/s")
 
-            done = work(report)
+            done = work(**options, progress=report)
     except (TypeError, ValueError) as error:
         print(f"posenc: {error}", file=sys.stderr)
         return 1
     try:
-        print(json.dumps(record(done)) if as_json else _printable(readable(done)), flush=True)
+        print(json.dumps(record(done)) if args.json else _printable(readable(done)), flush=True)
     except OSError as error:  # what follows "added" is not to be added again
         error.add_note(f"posenc: {readable(done)}")
         raise
@@ -78,17 +78,8 @@ def _printable(text: str) -> str:
 
 def record(done: Done) -> dict[str, Any]:
     """What goes into the line of JSON."""
-    return {
-        "path": done.path,
-        "action": done.action,
-        "tensor": done.tensor,
-        "shape": list(done.shape),
-        "dtype": done.dtype,
-        "encoding": repr(done.encoding),
-        "bytes": done.nbytes,
-        "seconds": done.seconds,
-        "gb_per_s": done.gb_per_s,
-    }
+    said = {"bytes" if name == "nbytes" else name: value for name, value in vars(done).items()}
+    return said | {"encoding": repr(done.encoding), "gb_per_s": done.gb_per_s}
 
 
 def readable(done: Done) -> str:

@@ -10,11 +10,25 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import posenc
 from posenc import _notes
+
+
+class Refused(Exception):
+    """A command can't do what it is asked for; the text names the argument."""
+
+
+@contextlib.contextmanager
+def refusing(option: str = "") -> Iterator[None]:
+    """End the command with what a function says of an argument, or of the option that it is here."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{option}{error}") from None
+
 
 COMMANDS = ("encode", "add", "identify", "encodings", "plot", "info", "compare", "bench")
 
@@ -51,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in _notes.of(error):
             print(note, file=sys.stderr)
         return 1
-    except (posenc.BackendError, MemoryError) as error:
+    except (Refused, posenc.BackendError, MemoryError) as error:
         _say(error, str(error) or "not enough memory")
         return 1
     except OSError as error:

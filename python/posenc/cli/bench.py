@@ -14,7 +14,7 @@ from typing import Any
 
 from posenc import _backend, _conventions, _encoding
 
-from . import argtypes, files, machine, table
+from . import Refused, argtypes, files, machine, refusing, table
 from .arena import REFERENCE
 from .arrays import DTYPES
 from .contest import Row, bench, by_case, untimed
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     given = [(option, getattr(args, option)) for option in ("json", "csv", "plot") if getattr(args, option)]
     for (one, path), (other, other_path) in itertools.combinations(given, 2):
         if files.same(path, other_path):
-            raise _backend.BackendError(f"--{one} and --{other}: expected different files, got {path!r} for both")
+            raise Refused(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
         from . import figure
 
@@ -166,7 +166,10 @@ def _cases(args: argparse.Namespace) -> list[Workload]:
             for case in _asked(args, encoding, kind)
         ]
         for case in cases:
-            _check_encoding(case)
+            with refusing(f"--encodings: {case.encoding} of shape {case.shape_text}: "):
+                if len(case.shape) <= case.axes:
+                    raise ValueError(f"expected {case.axes + 1} dimensions at least")
+                _encoding.spectra(_conventions.resolve(case.encodes), case.shape[-1])
     else:
         # What core lacks comes from the other groups if it is asked for.
         usual = {word for case in GROUPS["core"] for word in (case.op, case.dtype)}
@@ -185,10 +188,8 @@ def _cases(args: argparse.Namespace) -> list[Workload]:
 
 def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]:
     """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
-    try:
+    with refusing("--encodings: "):
         own = encoded(encoding)
-    except (TypeError, ValueError) as error:
-        raise _backend.BackendError(f"--encodings: {error}") from None
     axes, name = own[0].axes, own[0].encoding
     if args.shape or args.plot:
         ops, shapes = args.op or ["fill", "add"], args.shape or SWEEP
@@ -201,17 +202,6 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
         for op in ops
         for shape in shapes
     ]
-
-
-def _check_encoding(case: Workload) -> None:
-    if not case.encoding:
-        return
-    try:
-        if len(case.shape) <= case.axes:
-            raise ValueError(f"expected {case.axes + 1} dimensions at least")
-        _encoding.spectra(_conventions.resolve(case.encoding), case.shape[-1])
-    except ValueError as error:
-        raise _backend.BackendError(f"--encodings: {case.encoding} of shape {case.shape_text}: {error}") from None
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from posenc import _backend, _pictures
+from posenc import _pictures
 from posenc.plot import COLOURS, GREY  # grey is for those who are not posenc
 
+from . import Refused
 from .arrays import memory_dtype
 
 DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
@@ -21,7 +22,7 @@ def pyplot(who: str = "--plot", *, draw_to_files: bool = True) -> Any:
     try:
         matplotlib = _pictures.matplotlib(who)
     except ImportError as error:
-        raise _backend.BackendError(str(error)) from None
+        raise Refused(str(error)) from None
     if draw_to_files:
         matplotlib.use("Agg")
     return importlib.import_module("matplotlib.pyplot")
@@ -33,7 +34,7 @@ def check(path: str, option: str = "--plot") -> None:
     pyplot().close()
     if Path(path).suffix[1:].lower() not in known:
         kinds = ", ".join(f".{kind}" for kind in sorted(known))
-        raise _backend.BackendError(f"{option}: expected a file name that ends in one of {kinds}, got {path!r}")
+        raise Refused(f"{option}: expected a file name that ends in one of {kinds}, got {path!r}")
 
 
 def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:

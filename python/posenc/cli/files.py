@@ -13,6 +13,7 @@ from typing import Any
 
 from posenc.files import Done
 
+from . import refusing
 from .progress import progress
 
 STDOUT = "-"
@@ -48,20 +49,16 @@ def finish(work: Callable[..., Done], args: argparse.Namespace) -> int:
     """Do the work of a command, whose options are named as its arguments, and print what was done."""
     options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
     begun = drawn = time.perf_counter()
-    try:
-        with progress() as show:
+    with refusing(), progress() as show:
 
-            def report(done: int, total: int) -> None:
-                nonlocal drawn
-                now = time.perf_counter()
-                if now - drawn >= REDRAW_SECONDS:
-                    drawn = now
-                    show(done / total, f"{done / (now - begun) / 1e9:.2f} GB/s")
+        def report(done: int, total: int) -> None:
+            nonlocal drawn
+            now = time.perf_counter()
+            if now - drawn >= REDRAW_SECONDS:
+                drawn = now
+                show(done / total, f"{done / (now - begun) / 1e9:.2f} GB/s")
 
-            done = work(**options, progress=report)
-    except (TypeError, ValueError) as error:
-        print(f"posenc: {error}", file=sys.stderr)
-        return 1
+        done = work(**options, progress=report)
     try:
         print(json.dumps(record(done)) if args.json else _printable(readable(done)), flush=True)
     except OSError as error:  # what follows "added" is not to be added again

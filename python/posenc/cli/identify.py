@@ -13,7 +13,7 @@ import numpy as np
 import posenc
 import posenc.files
 
-from . import table
+from . import refusing, table
 
 HELP = "which encodings made a table: posenc identify model.safetensors:embed.pe"
 
@@ -27,11 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path, tensor = split(args.path)
-    try:
+    with refusing():
         matches = posenc.identify(posenc.files.load(path, tensor))
-    except (TypeError, ValueError) as error:
-        print(f"posenc: {error}", file=sys.stderr)
-        return 1
     if args.json:
         found = [
             {

@@ -17,7 +17,7 @@ from typing import Any
 
 from posenc._encoding import LARGEST_DIM
 
-from . import figure, files
+from . import figure, files, refusing
 from .argtypes import one_or_more, typed
 
 HELP = "draw an encoding: heatmap, waves, rows, similarity, wavelengths"
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     draw = getattr(plot, args.kind)
     given: dict[str, Any] = {"start": args.start, "columns": args.columns}
     options = {name: value for name, value in given.items() if value is not None}
-    try:
+    with refusing():
         for name in sorted(options.keys() - inspect.signature(draw).parameters.keys()):
             raise ValueError(f"--{name}: expected none with {args.kind}, got {options[name]}; leave it out")
         axes = _conventions.resolve(args.encoding).axes
@@ -62,9 +62,6 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--dim: expected at most {LARGEST_DIM}, got {args.dim}")
         drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")
         draw(length, args.dim, encoding=args.encoding, ax=ax, **options)
-    except (TypeError, ValueError) as error:
-        print(f"posenc: {error}", file=sys.stderr)
-        return 1
     sizes = "x".join(map(str, length)) if isinstance(length, tuple) else length
     title = f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}"
     ax.set_title(title, fontsize=10, loc="left")

@@ -17,7 +17,7 @@ from posenc import _backend, _conventions, _encoding
 from . import Refused, argtypes, files, machine, refusing, table
 from .arena import REFERENCE
 from .arrays import DTYPES
-from .contest import Row, bench, by_case, untimed
+from .contest import ABSENT, Row, bench, by_case, untimed
 from .entrants import Entrant, ours
 from .judge import EXACT_ELEMENTS
 from .peers import peers
@@ -33,8 +33,7 @@ EFFORT = 0.3, 3
 QUICK_EFFORT = 0.05, 2
 
 LEFT = ("case", "who")
-HEADER = (*LEFT, "median", "spread", "GB/s", "% limit", "vs peer", "vs twin", "max ulp")
-ABSENT = "-"
+COLUMNS = ("median", "spread", "GB/s", "% limit", "vs peer", "vs twin", "max ulp")
 NOTES = {
     "case": f"\n{'':9}".join(f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items())
     + ", one that has never been used before",
@@ -226,38 +225,19 @@ def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:
 
 def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    lines = [_lines(group) for group in by_case(row for row in rows if row.shown)]
+    groups = by_case(row for row in rows if row.shown)
     # Columns in which there is nothing are left out.
-    full = [i for i in range(len(HEADER)) if any(line.cells[i] != ABSENT for group in lines for line in group)]
-    header = [HEADER[i] for i in full]
-    shown = [[table.Row([line.cells[i] for i in full], line.style) for line in group] for group in lines]
-    table.show(header, len(LEFT), shown)
+    columns = [name for name in COLUMNS if any(row.cells([name]) != [ABSENT] for group in groups for row in group)]
+    header = [*LEFT, *columns]
+    table.show(header, len(LEFT), [[_line(row, row is group[0], columns) for row in group] for group in groups])
     print()
     for name, note in NOTES.items():
-        if name in header or name not in HEADER:
+        if name in header or name not in COLUMNS:
             print(f"{name:<9}{note}")
     print(END_NOTE, *untimed(rows), sep="\n")
 
 
-def _lines(group: Sequence[Row]) -> list[table.Row]:
-    """One table row for each entrant; the case stands in the first one only."""
-    lines = []
-    for i, row in enumerate(group):
-        cells = [str(row.workload) if i == 0 else "", str(row.entrant)]
-        if row.timing is None:
-            cells += ["FAILED", *[ABSENT] * 5]
-        else:
-            cells += [
-                table.duration(row.timing.median),
-                f"{row.timing.spread:.0%}",
-                table.three_digits(row.timing.gb_per_s(row.workload.nbytes)) if row.of_limit is not None else ABSENT,
-                f"{row.of_limit:.0%}" if row.of_limit is not None else ABSENT,
-                *(
-                    ABSENT if ratio is None else table.three_digits(ratio) + "x"
-                    for ratio in (row.over_peer, row.over_twin)
-                ),
-            ]
-        cells.append(ABSENT if row.finding.max_ulp is None else table.ulps(row.finding.max_ulp))
-        style = "red" if row.timing is None else {"posenc": "bold", "limit": "dim"}.get(row.entrant.kind, "")
-        lines.append(table.Row(cells, style))
-    return lines
+def _line(row: Row, first: bool, columns: Sequence[str]) -> table.Row:
+    """An entrant; the case stands in the first line only."""
+    style = "red" if row.timing is None else {"posenc": "bold", "limit": "dim"}.get(row.entrant.kind, "")
+    return table.Row([str(row.workload) if first else "", str(row.entrant), *row.cells(columns)], style)

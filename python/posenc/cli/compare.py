@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     rows = bench(cases(args), backends, [], baselines if RECIPE in names else None, seconds, least)
     ok = all(row.sound for row in rows)
     if args.json:
-        records = [{**row.record(), "speedup": speedup} for group in grouped(rows) for row, speedup in group]
+        records = [row.record() for row in rows]
         document = {"command": "compare", "quick": args.quick, "machine": record, "ok": ok, "rows": records}
         print(json.dumps(document, indent=2, allow_nan=False))
     else:
@@ -93,35 +93,20 @@ def cases(args: argparse.Namespace) -> list[Workload]:
     ]
 
 
-def grouped(rows: Sequence[Row]) -> list[list[tuple[Row, float | None]]]:
-    """The rows of each case, and how many times as fast as the slowest they are."""
-    result = []
-    for group in by_case(rows):
-        slowest = max((row.timing.median for row in group if row.timing), default=0.0)
-        result.append([(row, slowest / row.timing.median if row.timing else None) for row in group])
-    return result
-
-
 def show(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    table.show(HEADER, 1, [lines(group) for group in grouped([row for row in rows if row.shown])])
+    table.show(HEADER, 1, [lines(group) for group in by_case(row for row in rows if row.shown)])
     away = [(name, _backend.why_not(name)) for name in _backend.MODULES]
     said = [*(f"Not timed: {name}: {reason}" for name, reason in away if reason), *untimed(rows)]
     print("\n" + NOTES + "\n" * bool(said), *said, sep="\n")
 
 
-def lines(group: Sequence[tuple[Row, float | None]]) -> list[table.Row]:
+def lines(group: Sequence[Row]) -> list[table.Row]:
     """The case, and below it a line for each implementation."""
-    fastest = max((speedup or 0.0 for row, speedup in group if row.entrant.kind == "posenc"), default=0.0)
-    first = group[0][0].workload
-    result = [table.Row([f"{first.op} {first.shape_text} {first.dtype}", *[""] * (len(HEADER) - 1)])]
-    for row, speedup in group:
-        cells = [f"  {row.entrant}", "FAILED", "-", "-", "-"]
-        if row.timing is not None and speedup is not None:
-            spread = f"{row.timing.spread:.0%}" if len(row.timing.samples) > 1 else "-"
-            rate = table.three_digits(row.timing.gb_per_s(first.nbytes))
-            cells[1:] = [table.duration(row.timing.median), spread, rate, table.three_digits(speedup) + "x"]
-        cells.append("-" if row.finding.max_ulp is None else table.ulps(row.finding.max_ulp))
-        cells.append("-" if row.finding.equal is None else table.percent(row.finding.equal))
-        result.append(table.Row(cells, "red" if row.timing is None else "bold" if speedup == fastest else ""))
+    fastest = min((row.seconds for row in group if row.entrant.kind == "posenc"), default=0.0)
+    case = group[0].workload
+    result = [table.Row([f"{case.op} {case.shape_text} {case.dtype}", *[""] * (len(HEADER) - 1)])]
+    for row in group:
+        style = "red" if row.timing is None else "bold" if row.seconds == fastest else ""
+        result.append(table.Row([f"  {row.entrant}", *row.cells(HEADER[1:])], style))
     return result

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from . import table
 from .arena import Arena
 from .arrays import Unavailable
 from .cases import isa_restored
@@ -21,6 +24,7 @@ from .timing import Task, Timing, measure
 from .workloads import Workload
 
 OURS = ("posenc", "twin")
+ABSENT = "-"  # where there is nothing to tell
 WIDTH = 80  # of what is said below a table
 
 
@@ -36,6 +40,12 @@ class Row:
     limit: str | None = None  # the one that counts
     over_peer: float | None = None
     over_twin: float | None = None
+    speedup: float | None = None  # over the slowest
+
+    @property
+    def seconds(self) -> float:
+        """The median of one call, if it was timed."""
+        return self.timing.median if self.timing else math.inf
 
     @property
     def gb_per_s(self) -> float | None:
@@ -53,41 +63,34 @@ class Row:
 
     def record(self) -> dict[str, Any]:
         """What goes into the JSON document."""
-        workload, entrant = self.workload, self.entrant
         return {
-            "case": str(workload),
-            "note": workload.note,
-            "op": workload.op,
-            "shape": list(workload.shape),
-            "dtype": workload.dtype,
-            "start": workload.start,
-            "at": workload.at,
-            "vocabulary": workload.vocabulary,
-            "ids": workload.ids,
-            "encoding": workload.encoding,
-            "settings": dict(workload.settings),
-            "channel_axis": workload.channel_axis,
-            "seq_axis": workload.seq_axis,
-            "moving": workload.moving,
-            "order": workload.order,
-            "held": workload.held,
-            "kind": entrant.kind,
-            "name": entrant.name,
-            "doing": entrant.doing,
-            "isa": entrant.isa,
-            "threads": entrant.threads,
+            "case": str(self.workload),
+            **asdict(self.workload),
+            "settings": dict(self.workload.settings),
+            **{name: getattr(self.entrant, name) for name in ("kind", "name", "doing", "isa", "threads")},
             "ok": self.timing is not None,
-            "problem": self.finding.problem,
-            "max_ulp": self.finding.max_ulp,
-            "max_error": self.finding.max_error,
-            "equal": self.finding.equal,
+            **asdict(self.finding),
             "gb_per_s": self.gb_per_s,
-            "of_limit": self.of_limit,
-            "limit": self.limit,
-            "over_peer": self.over_peer,
-            "over_twin": self.over_twin,
+            **{name: getattr(self, name) for name in ("of_limit", "limit", "over_peer", "over_twin", "speedup")},
             "timing": self.timing.record() if self.timing else None,
         }
+
+    def cells(self, columns: Iterable[str]) -> list[str]:
+        """What stands in these columns of a table."""
+        timing, finding = self.timing, self.finding
+        figures: dict[str, tuple[Callable[[float], str], float | None]] = {
+            "spread": (table.share, timing.spread if timing and len(timing.samples) > 1 else None),
+            "GB/s": (table.three_digits, self.gb_per_s if self.workload.op != "first" else None),
+            "% limit": (table.share, self.of_limit),
+            "vs peer": (table.times, self.over_peer),
+            "vs twin": (table.times, self.over_twin),
+            "speedup": (table.times, self.speedup),
+            "max ulp": (table.ulps, finding.max_ulp),
+            "same bits": (table.percent, finding.equal),
+        }
+        known = {name: ABSENT if value is None else text(value) for name, (text, value) in figures.items()}
+        known["median"] = table.duration(timing.median) if timing else "FAILED"
+        return [known[column] for column in columns]
 
 
 def bench(
@@ -148,32 +151,30 @@ def examine(entrant: Entrant, arena: Arena, judge: Judge) -> tuple[Row, Task | N
 
 
 def _relate(group: Sequence[Row]) -> None:
-    """Set a case's timings against its limits, its fastest peer and its twin."""
-    medians = {id(row): row.timing.median for row in group if row.timing}
-    peer = min((medians[id(row)] for row in group if row.entrant.kind == "peer"), default=None)
+    """Set a case's timings against its limits, its fastest peer, its twin and the slowest."""
+    slowest = max((row.seconds for row in group), default=0.0)
+    peer = min((row.seconds for row in group if row.entrant.kind == "peer"), default=None)
+    twins = {_which(row.entrant): row.seconds for row in group if row.entrant.kind == "twin"}
     for row in group:
-        who, median = row.entrant, medians[id(row)]
+        who, row.speedup = row.entrant, slowest / row.seconds
         bounds = [o for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
         if bounds:
-            fastest = min(bounds, key=lambda o: medians[id(o)])
-            row.of_limit, row.limit = medians[id(fastest)] / median, str(fastest.entrant)
+            fastest = min(bounds, key=lambda o: o.seconds)
+            row.of_limit, row.limit = fastest.seconds / row.seconds, str(fastest.entrant)
         if peer is not None and who.kind != "limit":
-            row.over_peer = peer / median
-        if who.kind == "posenc":
-            twin = next((o for o in group if o.entrant.kind == "twin" and _same(o.entrant, who)), None)
-            row.over_twin = medians[id(twin)] / median if twin is not None else None
+            row.over_peer = peer / row.seconds
+        if who.kind == "posenc" and _which(who) in twins:
+            row.over_twin = twins[_which(who)] / row.seconds
 
 
-def _same(one: Entrant, other: Entrant) -> bool:
-    return (one.name, one.isa, one.threads) == (other.name, other.isa, other.threads)
+def _which(entrant: Entrant) -> tuple[Any, ...]:
+    """What a backend has in common with its twin."""
+    return entrant.name, entrant.isa, entrant.threads
 
 
 def by_case(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows of each case."""
-    groups: dict[Workload, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.workload, []).append(row)
-    return list(groups.values())
+    """The rows of each case, which follow one another."""
+    return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row.workload)]
 
 
 def untimed(rows: Sequence[Row]) -> Iterator[str]:

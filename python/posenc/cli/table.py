@@ -65,6 +65,14 @@ def three_digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
+def times(ratio: float) -> str:
+    return three_digits(ratio) + "x"
+
+
+def share(fraction: float) -> str:
+    return f"{fraction:.0%}"
+
+
 def ulps(value: float) -> str:
     """Enough digits to see that 0.5 is not exceeded."""
     return f"{value:.3f}" if value < 9.9995 else three_digits(value)

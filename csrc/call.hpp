@@ -16,10 +16,12 @@ struct Call {
     Target target;
 };
 
-// Rows over several axes: of each axis a the rows parts[a], in the type of `Parts` (kernel.hpp), lengths[a] of them.
-// The arrays of `target` are those of the last axis, at the origin of the others, which they leave by steps of bytes.
+// Rows over several axes: of each axis a the rows parts[a], in the type of `Parts` (kernel.hpp), lengths[a] of them for
+// each of `groups` times as many arrays. The arrays of `target` are those of the last axis, at the origin of the others,
+// which they leave by steps of bytes.
 struct MergeCall {
-    std::vector<const char*> parts;
+    std::vector<const char*> parts;  // of the first group; those of the next one follow
+    std::size_t groups;
     std::vector<std::size_t> lengths;
     std::vector<std::ptrdiff_t> to_steps, from_steps;  // of all axes but the last
     std::size_t columns;

@@ -128,11 +128,17 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, bool turn
         return Done::no;
     }
     using Run = std::array<std::size_t, 4>;
-    const auto [axes, bytes, pairs] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t,
-                                                           std::optional<std::tuple<std::vector<Run>, bool>>>>();
+    const auto [axes, bytes, pairs] =
+        kept.cast<std::tuple<std::vector<std::tuple<py::object, std::size_t, double>>, std::size_t,
+                             std::optional<std::tuple<std::vector<Run>, bool>>>>();
     const auto known = std::make_shared<Encoding>();
-    for (const auto& [table, offset] : axes) {
-        known->axes.push_back({self.table_of(table), offset});
+    for (const auto& [object, first, offset] : axes) {
+        auto table = self.table_of(object);
+        const std::size_t width = table->table().columns, all = static_cast<std::size_t>(columns);
+        if (axes.size() == 1 ? first != 0 || width != all : first > all || width > all - first) {
+            return Done::no;
+        }
+        known->axes.push_back({std::move(table), first, offset});
     }
     if (pairs) {
         known->pairs.emplace();

@@ -111,12 +111,14 @@ void Write::run() {
     }
 }
 
-// Ready rows, one after the other, of the values that are merged, or turn elements.
-void Write::make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept {
+// An axis's columns of rows, one after the other, of the values that are merged, or turn elements.
+void Write::make_rows(const Axis& axis, const Rows& rows, char* to) const noexcept {
     const std::size_t size = value_bytes(target_.element, target_.operation);
     const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
-    const Arrays all{&to, static_cast<std::ptrdiff_t>(table.table().columns * size), static_cast<std::ptrdiff_t>(size)};
-    active_level().run(table.table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
+    const std::size_t row_bytes = static_cast<std::size_t>(out_.shape[out_.axes - 1]) * size;
+    to += axis.first_column * size;
+    const Arrays all{&to, static_cast<std::ptrdiff_t>(row_bytes), static_cast<std::ptrdiff_t>(size)};
+    active_level().run(axis.table->table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
                        workspace_->get());
 }
 
@@ -238,16 +240,17 @@ void Write::turn_rows() noexcept {
     if (placement_.masked && !is_same_memory(out_, from_)) {
         copy_masked();
     }
-    const OwnedTable& table = *axes_->front().table;
+    const Axis& axis = axes_->front();
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
-    const std::size_t groups = placement_.groups, arrays = target_.count / groups, columns = table.table().columns;
+    const std::size_t groups = placement_.groups, arrays = target_.count / groups,
+                      columns = axis.table->table().columns;
     const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
     const double* const positions = placement_.positions.data();
     if (!placement_.starts || rows == 1) {  // a list
-        make_rows(table, {positions, 0.0, 0, groups * rows}, turning_);
+        make_rows(axis, {positions, 0.0, 0, groups * rows}, turning_);
     } else {
         for (std::size_t group = 0; group < groups; ++group) {
-            make_rows(table, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
+            make_rows(axis, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
         }
     }
     const Turn kernel = active_level().turn;
@@ -307,7 +310,9 @@ bool Write::prepare_grid(const Where& where) {
     const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
     const std::size_t bytes =
         static_cast<std::size_t>(rows) * columns * value_bytes(target_.element, target_.operation);
-    rows_ = make_aligned(bytes / sizeof(double) + 1);
+    const std::size_t doubles = bytes / sizeof(double) + 1;
+    rows_ = make_aligned(doubles);
+    std::fill_n(rows_.get(), doubles, 0.0);  // in the columns of the other axes
     return true;
 }
 
@@ -315,13 +320,13 @@ void Write::run_grid() {
     const auto count = static_cast<int>(axes_->size());
     const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
     const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
-    MergeCall merge{{}, {}, {}, {}, columns, target_};
+    MergeCall merge{{}, 1, {}, {}, {}, columns, target_};
     char* free = reinterpret_cast<char*>(rows_.get());
     for (int axis = 0; axis < count; ++axis) {
         const int place = out_.axes - 1 - count + axis;
         const auto length = static_cast<std::size_t>(out_.shape[place]);
         const auto a = static_cast<std::size_t>(axis);
-        make_rows(*(*axes_)[a].table, {lines_[a].data(), 0.0, 0, length}, free);
+        make_rows((*axes_)[a], {lines_[a].data(), 0.0, 0, length}, free);
         merge.parts.push_back(free);
         merge.lengths.push_back(length);
         merge.to_steps.push_back(out_.stride[place]);

@@ -43,11 +43,17 @@ constexpr std::size_t kSpareDoubles = std::size_t{3} << 17;
 // it the results that are evaluated again. Measured on Zen 4, D = 512, GB/s of 64, 128 and 256 rows: fill in DRAM 22.9,
 // 24.3 and 25.5, add in DRAM 17.0, 19.3 and 20.6.
 constexpr std::size_t kTileRows = 256;
-// Rows of a strip after which the next strip has its turn where all of them are read from the same set of the first
-// level, of eight ways: where they are a multiple of so many bytes apart. Measured on Zen 4, add in DRAM, D = 1024,
-// GB/s: 8 rows 19.5, 16 rows 15.2, 256 rows 15.0; D = 512: 8 rows 20.6, 256 rows 20.6, but 24.0 in the last level.
-constexpr std::size_t kBandRows = 8;
+// Rows of a strip after which the next strip has its turn, where rows are a multiple of so many bytes apart: all of
+// them lie in the same set of the first level, of eight ways, or in few sets, and in few channels of the memory.
+// Measured with rows 4096 bytes apart (D = 1024), GB/s of 8, 16, 32 and 256 rows: add in DRAM on Zen 4 19.5, 15.2, -
+// and 15.0, fill of 16 MiB on Zen 5 37, 35, 20 and 13. 2048 bytes (D = 512), on Zen 5, of 8, 16, 32, 64 and 256 rows:
+// fill of 16 MiB 34, 37, 39, 41 and 25, in DRAM 1.42, 1.38, 1.42, 1.23 and 1.05 times as fast as x.fill, add in DRAM
+// 0.78, 0.77, 0.81, 0.75 and 0.68 times as fast as x *= a. 2560 bytes (D = 640): fill in DRAM 1.47, 1.38, 1.44, 1.20
+// and 1.08 times; 1920 and 2304 bytes: 1.3 to 1.5 times with any of them.
 constexpr std::size_t kSamePlace = 4096;
+constexpr std::size_t kSamePlaceRows = 8;
+constexpr std::size_t kNearPlace = 512;
+constexpr std::size_t kNearPlaceRows = 32;
 // Rows from which on it pays to walk in whole cache lines, at the cost of two single rows. Chosen by counting
 // operations.
 constexpr std::size_t kLineRows = 65;

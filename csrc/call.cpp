@@ -242,9 +242,31 @@ bool are_pairs(const std::vector<PairRun>& runs, std::size_t columns) noexcept {
     });
 }
 
+std::optional<Target> as_rows(const Target& target) noexcept {
+    const auto step = [](const Arrays& arrays, std::size_t i) { return arrays.address[i] - arrays.address[i - 1]; };
+    if (target.count < 2) {
+        return std::nullopt;
+    }
+    Target one = target;
+    one.to.row_stride = step(target.to, 1);
+    one.from.row_stride = step(target.from, 1);
+    one.count = 1;
+    for (std::size_t i = 2; i < target.count; ++i) {
+        if (step(target.to, i) != one.to.row_stride || step(target.from, i) != one.from.row_stride) {
+            return std::nullopt;
+        }
+    }
+    return one;
+}
+
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
         return Outcome::finished;
+    }
+    if (call.rows == 1 && call.groups == call.target.count && call.target.operation != Operation::embed) {
+        if (const auto one = as_rows(call.target)) {
+            return run_call(Call{call.table, call.positions, false, 1, call.groups, *one}, threads, poll);
+        }
     }
     const Run kernel = active_level().run;
     const Table& table = call.table.table();

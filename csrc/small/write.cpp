@@ -197,16 +197,6 @@ bool Write::look_up(const Values& ids) {
     return true;
 }
 
-// Whether arrays of one row each are evenly apart, as rows of one array.
-static bool are_rows(const Arrays& arrays, std::size_t count) noexcept {
-    for (std::size_t array = 2; array < count; ++array) {
-        if (arrays.address[array] - arrays.address[array - 1] != arrays.address[1] - arrays.address[0]) {
-            return false;
-        }
-    }
-    return count > 1;
-}
-
 void Write::run_rows() noexcept {
     if (placement_.masked && operation_ == Operation::add && !is_same_memory(out_, from_)) {
         copy_masked();
@@ -215,13 +205,11 @@ void Write::run_rows() noexcept {
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
     const std::size_t arrays = target_.count / placement_.groups;
     const double* const positions = placement_.positions.data();
-    if (rows == 1 && arrays == 1 && are_rows(target_.to, target_.count) && are_rows(target_.from, target_.count)) {
-        Target list = target_;  // of rows, as in a batch that is decoded
-        list.to.row_stride = list.to.address[1] - list.to.address[0];
-        list.from.row_stride = list.from.address[1] - list.from.address[0];
-        list.count = 1;
-        kernel(axes_->front().table->table(), {positions, 0.0, 0, placement_.groups}, list, workspace_->get());
-        return;
+    if (rows == 1 && arrays == 1) {
+        if (const auto one = as_rows(target_)) {
+            kernel(axes_->front().table->table(), {positions, 0.0, 0, placement_.groups}, *one, workspace_->get());
+            return;
+        }
     }
     for (std::size_t group = 0; group < placement_.groups; ++group) {
         Target part = target_;

@@ -357,6 +357,7 @@ py::dict tuning() {
              {"transposed_rows", kTransposedRows},
              {"transposed_columns", kTransposedColumns},
              {"gathered", kGathered},
+             {"repeated", kRepeated},
              {"short_bytes", kShortBytes},
              {"embed_ahead", kEmbedAhead},
              {"embed_rows_ahead", kEmbedRowsAhead},

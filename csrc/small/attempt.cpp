@@ -207,14 +207,15 @@ public:
     }
 
 private:
-    // Looks at all arguments, and views the array to be written. From then on no Python code runs.
+    // Looks at all arguments, and views the array to be written. From then on no Python code runs, nor another thread
+    // that holds the GIL.
     bool prepare() {
-        calm_.emplace();
         const int known = self_.lender->known_dtypes();
-        if (!lend()) {
+        if (!lend() || (self_.lender->known_dtypes() != known && !lend())) {  // again if Python was asked for one
             return false;
         }
-        return (self_.lender->known_dtypes() == known || lend()) && view_out();  // again if Python was asked for one
+        calm_.emplace();
+        return view_out();
     }
 
     bool lend() {
@@ -272,12 +273,12 @@ private:
         if (!write.prepare(*known_, where) || (ids_ != nullptr && !write.look_up(tokens_))) {
             return Done::no;
         }
-        if (lent_to_.end != 0 && !self_.lender->torch.count_version(to_)) {
+        if (lent_to_.tensor && !self_.lender->torch.count_version(to_)) {
             return Done::error;
         }
         calm_.reset();
         std::optional<WithoutGil> released;  // not of a tensor, whose memory another thread may free
-        if (out_.count() > static_cast<std::int64_t>(kTinyElements) && lent_to_.end == 0 && lent_from_.end == 0) {
+        if (out_.count() > static_cast<std::int64_t>(kTinyElements) && !lent_to_.tensor && !lent_from_.tensor) {
             released.emplace();
         }
         write.run();

@@ -2,8 +2,9 @@
 
     python bench/update_readme.py [--check] [bench/results/<processor>.json ...]
 
-Without files all in bench/results are taken, the newest first, by the date within: a table for each processor. SHOWN
-was chosen by what people do, and keeps the cases that posenc loses; the files have the others.
+Without files all in bench/results are taken, the newest first, by the date within: a table for each processor. SHOWN,
+on the page, was chosen by what people do, and keeps the cases that posenc loses; so does the README's choice of it,
+FRONT. The files have the others.
 """
 
 from __future__ import annotations
@@ -55,6 +56,24 @@ SHOWN = (
     "first 64x1024",
 )
 
+FRONT = (
+    "fill 4096x512",
+    "fill 131072x512",
+    "fill 8192x512 at reals",
+    "fill 262144x512 bfloat16",
+    "encode 131072x512",
+    "add 512x512",
+    "add 131072x512",
+    "add 32x512x768",
+    "scale_add 32x512x768",
+    "add 16384x768 packed 20 to 200",
+    "add 64x768x32x32 mae channels 1",
+    "embed 32x512x768 of 30000",
+    "add 1x512",
+)
+
+CORES = {"25-17": "Zen 4", "26-2": "Zen 5"}  # of AMD's families and models, whose processors have one name
+
 # What arguments say where rows stand.
 PLACES = {
     "packed": ["cu_seqlens=c"],
@@ -76,14 +95,21 @@ CALL_BYTES = 2**16  # of smaller arrays, a call costs more than the work
 NONE = "-"
 
 
-def tables(documents: Sequence[dict[str, Any]]) -> str:
+def front(documents: Sequence[dict[str, Any]]) -> str:
     """What stands in the README: a table for each processor."""
-    return "\n\n".join(block for document in documents for block in table(document))
+    return "\n\n".join(block for document in documents for block in table(document, FRONT))
 
 
-def comparisons(documents: Sequence[dict[str, Any]]) -> str:
-    """What stands on the site: for each processor the cases that have a twin."""
-    return "\n\n".join(block for document in documents if (block := twins(document)))
+def page(documents: Sequence[dict[str, Any]]) -> str:
+    """What stands on the site: for each processor a longer table, and the cases that have a twin."""
+    return "\n\n".join(block for document in documents for block in (*table(document, SHOWN), *twins(document)))
+
+
+def processor(document: dict[str, Any]) -> str:
+    """What was measured, and when."""
+    record = document["machine"]
+    core = CORES.get((record.get("cpu_model") or "").rpartition("-")[0])
+    return f"{record['cpu']}{f' ({core})' if core else ''}, {record['date'][:10]}"
 
 
 def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -93,28 +119,28 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def table(document: dict[str, Any]) -> list[str]:
-    """What a processor did, and its table."""
+def table(document: dict[str, Any], cases: Sequence[str]) -> list[str]:
+    """What a processor did, and its table of some cases."""
     groups = _groups(document)
     lines = [f"| {' | '.join(HEADER)} |", "|---|" + "---:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(cells)} |" for case in SHOWN if (cells := _cells(groups.get(case, [])))]
+    lines += [f"| {' | '.join(cells)} |" for case in cases if (cells := _cells(groups.get(case, [])))]
     record = document["machine"]
     versions = ", ".join(f"{name} {record[name]}" for name in ("numpy", "numba", "torch") if record.get(name))
-    where = f"{record['cpu']}, {record['date'][:10]}: posenc {record['posenc']}"
+    where = f"{processor(document)}: posenc {record['posenc']}"
     where += f" ({record['commit']})" if record.get("commit") else ""
     heading = f"{where}, {record['compiler'] or 'no compiled core'}, {versions}."
     return [heading, "\n".join(lines)]
 
 
-def twins(document: dict[str, Any]) -> str:
-    """A table of those cases that have a twin."""
+def twins(document: dict[str, Any]) -> list[str]:
+    """A table of those cases that have a twin, and what it shows."""
     lines = []
     for case, group in _groups(document).items():
         ours, twin = _ours(group), next((row for row in group if row["kind"] == "twin"), None)
         if ours is not None and twin is not None and ours["over_twin"] is not None:
             lines.append(f"| `{case}` | {TWINS[twin['doing']]} | {ours['over_twin']:.2f} |")
-    heading = f"{document['machine']['cpu']}, {document['machine']['date'][:10]}:"
-    return "\n".join([heading, "", "| case | relative to | speed |", "|---|---|---:|", *lines]) if lines else ""
+    heading = f"{processor(document)}, against something plainer in the same rounds: 1 is as fast."
+    return [heading, "\n".join(["| case | relative to | speed |", "|---|---|---:|", *lines])] if lines else []
 
 
 def _ours(group: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -188,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     documents = read(args.results or sorted(RESULTS.glob("*.json")))
     status = 0
-    for path, block in ((args.readme, tables(documents)), (args.page, comparisons(documents))):
+    for path, block in ((args.readme, front(documents)), (args.page, page(documents))):
         old = path.read_text(encoding="utf-8")
         new = rewritten(old, block)
         if new == old:

@@ -251,27 +251,34 @@ void embed(const HeldTable& held, const IdArray& ids, const py::array& embedding
     run_without_gil(call, threads);
 }
 
+// Writes the bitwise or of a row of each of `parts`, (*own, n, D), to the cells of `out`, (*own, *shared, *n, D).
 void merge(const std::optional<py::array>& x, py::array out, const std::vector<py::array>& parts, double scale,
            bool stream, std::size_t threads) {
     const Fallible fallible;
     const auto axes = static_cast<py::ssize_t>(parts.size());
+    if (axes == 0) {
+        throw py::value_error("_core: expected parts");
+    }
     const Written written(out, x, scale, stream, axes + 1, false);
     const std::size_t size = value_bytes(written.target.element, written.target.operation);
-    MergeCall call{{}, {}, {}, {}, static_cast<std::size_t>(out.shape(out.ndim() - 1)), written.target};
+    const py::ssize_t own = parts.front().ndim() - 2;
+    MergeCall call{{}, 1, {}, {}, {}, static_cast<std::size_t>(out.shape(out.ndim() - 1)), written.target};
     for (py::ssize_t a = 0; a < axes; ++a) {
         const py::array& part = parts[static_cast<std::size_t>(a)];
         const py::ssize_t axis = out.ndim() - 1 - axes + a;
-        if (part.ndim() != 2 || part.shape(0) != out.shape(axis) || part.shape(1) != out.shape(out.ndim() - 1) ||
-            static_cast<std::size_t>(part.itemsize()) != size || (part.flags() & py::array::c_style) == 0) {
+        if (own < 0 || own > out.ndim() - 1 - axes || part.ndim() != own + 2 ||
+            !std::equal(part.shape(), part.shape() + own, out.shape()) || part.shape(own) != out.shape(axis) ||
+            part.shape(own + 1) != out.shape(out.ndim() - 1) || static_cast<std::size_t>(part.itemsize()) != size ||
+            (part.flags() & py::array::c_style) == 0) {
             throw py::value_error("_core: parts and arrays do not fit");
         }
         call.parts.push_back(static_cast<const char*>(part.data()));
-        call.lengths.push_back(static_cast<std::size_t>(part.shape(0)));
+        call.lengths.push_back(static_cast<std::size_t>(part.shape(own)));
         call.to_steps.push_back(out.strides(axis));
         call.from_steps.push_back((x ? *x : out).strides(axis));
     }
-    if (axes == 0) {
-        throw py::value_error("_core: expected parts");
+    for (py::ssize_t axis = 0; axis < own; ++axis) {
+        call.groups *= static_cast<std::size_t>(out.shape(axis));
     }
     run_without_gil(call, threads);
 }
@@ -324,8 +331,10 @@ py::dict tuning() {
              {"spares", kSpares},
              {"spare_doubles", kSpareDoubles},
              {"tile_rows", kTileRows},
-             {"band_rows", kBandRows},
              {"same_place", kSamePlace},
+             {"same_place_rows", kSamePlaceRows},
+             {"near_place", kNearPlace},
+             {"near_place_rows", kNearPlaceRows},
              {"line_rows", kLineRows},
              {"line_period", kLinePeriod},
              {"ahead_bytes", kAheadBytes},
@@ -348,6 +357,7 @@ py::dict tuning() {
              {"transposed_rows", kTransposedRows},
              {"transposed_columns", kTransposedColumns},
              {"gathered", kGathered},
+             {"repeated", kRepeated},
              {"short_bytes", kShortBytes},
              {"embed_ahead", kEmbedAhead},
              {"embed_rows_ahead", kEmbedRowsAhead},

@@ -242,9 +242,31 @@ bool are_pairs(const std::vector<PairRun>& runs, std::size_t columns) noexcept {
     });
 }
 
+std::optional<Target> as_rows(const Target& target) noexcept {
+    const auto step = [](const Arrays& arrays, std::size_t i) { return arrays.address[i] - arrays.address[i - 1]; };
+    if (target.count < 2) {
+        return std::nullopt;
+    }
+    Target one = target;
+    one.to.row_stride = step(target.to, 1);
+    one.from.row_stride = step(target.from, 1);
+    one.count = 1;
+    for (std::size_t i = 2; i < target.count; ++i) {
+        if (step(target.to, i) != one.to.row_stride || step(target.from, i) != one.from.row_stride) {
+            return std::nullopt;
+        }
+    }
+    return one;
+}
+
 Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
     if (call.rows == 0 || call.groups == 0 || call.target.count == 0) {
         return Outcome::finished;
+    }
+    if (call.rows == 1 && call.groups == call.target.count && call.target.operation != Operation::embed) {
+        if (const auto one = as_rows(call.target)) {
+            return run_call(Call{call.table, call.positions, false, 1, call.groups, *one}, threads, poll);
+        }
     }
     const Run kernel = active_level().run;
     const Table& table = call.table.table();
@@ -261,7 +283,10 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
 }
 
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
-    const std::size_t inner = call.lengths.back(), arrays = call.target.count;
+    if (call.groups == 0) {
+        return Outcome::finished;
+    }
+    const std::size_t inner = call.lengths.back(), arrays = call.target.count / call.groups;
     std::size_t outer = call.lengths.size() - 1, rows = inner, cells = 1;
     // The last axis but one goes on where the last one ends: its rows are the same array's.
     const bool goes_on = outer != 0 &&
@@ -276,6 +301,7 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     if (cells * rows * arrays == 0) {
         return Outcome::finished;
     }
+    cells *= call.groups;
     const Merge kernel = active_level().merge;
     const std::size_t size = value_bytes(call.target.element, call.target.operation);
     const std::size_t row_bytes = call.columns * size;
@@ -287,7 +313,8 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const std::size_t array_step =
         std::clamp<std::size_t>(most / (row_step * call.columns), 1, std::min(arrays, kMostArrays));
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
-    const std::size_t bases = goes_on ? std::min((row_step - 1) / inner + 2, rows / inner) : 1;
+    const bool ready = goes_on && outer == 0;  // there is one outer axis, whose rows are used as they are
+    const std::size_t bases = ready ? 0 : goes_on ? std::min((row_step - 1) / inner + 2, rows / inner) : 1;
     const std::size_t base_size = divide_up(bases * row_bytes, 64) * 8,
                       own_size = base_size + divide_up(2 * array_step, 8) * 8;
 
@@ -300,23 +327,28 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
             const std::size_t row = number % row_parts * row_step;
             const std::size_t array = number / row_parts % array_parts * array_step;
             std::size_t cell = number / row_parts / array_parts;
+            const std::size_t group = cell / (cells / call.groups);
+            const auto part = [&](std::size_t axis, std::size_t i) {
+                return call.parts[axis] + (group * call.lengths[axis] + i) * row_bytes;
+            };
             char* const base = reinterpret_cast<char*>(workspace);
             auto** const to = reinterpret_cast<char**>(workspace + base_size);
             auto** const from = to + array_step;
             const std::size_t count = std::min(array_step, arrays - array), here = std::min(row_step, rows - row);
-            std::copy_n(call.target.to.address + array, count, to);
-            std::copy_n(call.target.from.address + array, count, from);
-            const std::size_t first = row / inner, base_bytes = ((row + here - 1) / inner - first + 1) * row_bytes;
+            std::copy_n(call.target.to.address + group * arrays + array, count, to);
+            std::copy_n(call.target.from.address + group * arrays + array, count, from);
+            const std::size_t first = row / inner;
+            const std::size_t base_bytes = ready ? 0 : ((row + here - 1) / inner - first + 1) * row_bytes;
             if (goes_on) {
-                std::copy_n(call.parts[outer] + first * row_bytes, base_bytes, base);
+                std::copy_n(part(outer, first), base_bytes, base);
             } else {
                 std::fill_n(base, base_bytes, char{0});
             }
             for (std::size_t axis = outer; axis-- > 0; cell /= call.lengths[axis]) {
                 const std::size_t i = cell % call.lengths[axis];
-                const char* const part = call.parts[axis] + i * row_bytes;
+                const char* const own = part(axis, i);
                 for (std::size_t done = 0; done < base_bytes; done += row_bytes) {
-                    std::transform(part, part + row_bytes, base + done, base + done,
+                    std::transform(own, own + row_bytes, base + done, base + done,
                                    [](char a, char b) { return static_cast<char>(a | b); });
                 }
                 std::for_each(to, to + count,
@@ -328,7 +360,9 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
             target.to.address = to;
             target.from.address = from;
             target.count = count;
-            kernel({base, call.parts.back(), inner, call.columns, height}, row, here, target, workspace + own_size);
+            const char* const outer_rows = ready ? part(0, first) : base;
+            kernel({outer_rows, part(call.parts.size() - 1, 0), inner, call.columns, height}, row, here, target,
+                   workspace + own_size);
         },
         [&](std::size_t number) {
             const std::size_t row = number % row_parts * row_step;

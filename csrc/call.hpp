@@ -1,6 +1,7 @@
 // One call: cut into pieces, on one thread or several, with a look at signals in between. No Python, no mathematics.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "table.hpp"
@@ -16,10 +17,15 @@ struct Call {
     Target target;
 };
 
-// Rows over several axes: of each axis a the rows parts[a], in the type of `Parts` (kernel.hpp), lengths[a] of them.
-// The arrays of `target` are those of the last axis, at the origin of the others, which they leave by steps of bytes.
+// Arrays of one row each that are evenly apart, as in a batch that is decoded: as one array, if that is what they are.
+std::optional<Target> as_rows(const Target& target) noexcept;
+
+// Rows over several axes: of each axis a the rows parts[a], in the type of `Parts` (kernel.hpp), lengths[a] of them for
+// each of `groups` times as many arrays. The arrays of `target` are those of the last axis, at the origin of the
+// others, which they leave by steps of bytes.
 struct MergeCall {
-    std::vector<const char*> parts;
+    std::vector<const char*> parts;  // of the first group; those of the next one follow
+    std::size_t groups;
     std::vector<std::size_t> lengths;
     std::vector<std::ptrdiff_t> to_steps, from_steps;  // of all axes but the last
     std::size_t columns;

@@ -26,8 +26,9 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"POSENC_REQUIRE_NATIVE=1, but {backends.MISSING['cpp']}")
 
 
-# What modules use that the process has once: the precision of mpmath, which is their truth, and signal handlers.
-ONCE = {"mp", "truth", "golden", "signal"}
+# What modules use that the process has once: the precision of mpmath, which is their truth, signal handlers, and the
+# standard output, which doctest redirects.
+ONCE = {"mp", "truth", "golden", "signal", "doctest"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "request" in inspect.signature(getattr(item, "function", pytest_configure)).parameters:
             item.add_marker(pytest.mark.thread_unsafe(reason="fixtures asked for while the test runs"))
         if not ONCE.isdisjoint(vars(getattr(item, "module", None) or pytest)):
-            item.add_marker(pytest.mark.thread_unsafe(reason="mpmath's precision, or signals"))
+            item.add_marker(pytest.mark.thread_unsafe(reason="mpmath's precision, signals or doctest"))
 
 
 def pytest_report_header() -> list[str]:

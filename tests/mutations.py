@@ -103,7 +103,7 @@ MUTATIONS = [
         "a floor of the window alone", ROUND, "(window * 0x1p-53 - relative)", "(window * 0x1p-45 - relative)", BITS
     ),
     Mutation("a floor of 16 bits that lies too low", ROUND, "(0x1p-25 - relative)", "(0x1p-5 - relative)", BITS),
-    Mutation("no limit of a strip", RECUR, "limit = least > limit ? least : limit;", "limit = least * 0.0F;", BITS),
+    Mutation("no limit of a strip", RECUR, "limits = least > limits ? least : limits;", "limits = least * 0;", BITS),
     Mutation(
         "every row passes for evaluated", RECUR, "least_error = row != 0 ? e :", "least_error = row > 99 ? e :", BITS
     ),
@@ -186,8 +186,30 @@ MUTATIONS = [
         "outer + (row > 0 ? row - 1 : 0) / parts.count",
         "tests/test_grid.py",
     ),
-    Mutation("an exact tie at AVX-512", RECUR, "choose(tie, kInfinity + f64s{}, f64s{})", "f64s{}", BITS),
-    Mutation("tiny values at AVX-512", RECUR, "return choose(tiny, kInfinity + f64s{}, limit);", "return limit;", BITS),
+    Mutation("narrow rows with the first one's anchor", WALK, "row.first += r;", "row.first += r / 99;", BITS),
+    Mutation(
+        "narrow rows up to one too many",
+        WALK,
+        "whole = rows.count / together,",
+        "whole = rows.count / together + 1,",
+        MEMORY,
+    ),
+    Mutation(
+        "the first image's rows",
+        "csrc/call.cpp",
+        "(group * call.lengths[axis] + i)",
+        "i",
+        "tests/test_backend_modules.py tests/test_grid.py",
+    ),
+    Mutation(
+        "a limit beyond all numbers",
+        ROUND,
+        'kNever = __builtin_nan("")',
+        "kNever = __builtin_inf()",
+        BITS + " " + AGAIN,
+    ),
+    Mutation("an exact tie at AVX-512", RECUR, "choose(tie, kNever + f64s{}, f64s{})", "f64s{}", BITS),
+    Mutation("tiny values at AVX-512", RECUR, "return choose(tiny, kNever + f64s{}, limit);", "return limit;", BITS),
     Mutation(
         "a sixteenth of a turn",
         KERNEL + "lists.inl.hpp",

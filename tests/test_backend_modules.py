@@ -193,3 +193,29 @@ def test_merge(dtype: type, grid: tuple[int, ...], module: ModuleType, monkeypat
                 out[...] = elements(x, dtype)
                 module.merge(source, out, parts_to_add, 0.5, 1)
                 np.testing.assert_array_equal(numbers(out), sums)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint16])
+@pytest.mark.parametrize(
+    ("own", "form"), [(1, (3, 1, 5)), (1, (2, 3, 4, 5)), (2, (2, 3, 4, 1)), (2, (1, 2, 4, 1, 3)), (1, (0, 2, 2))]
+)
+def test_merge_of_parts_of_their_own(dtype: type, own: int, form: tuple[int, ...], module: ModuleType) -> None:
+    generator = np.random.default_rng(4)
+    leading, grid = form[:-2], form[-2:]
+    wide = dtype if dtype != np.uint16 else np.float32
+    parts = [np.zeros((*leading[:own], n, 9), wide) for n in grid]
+    for axis, part in enumerate(parts):
+        part[..., axis::2] = generator.integers(1, 128, part[..., axis::2].shape) / 16  # exact in every format
+    for out in (np.empty((*form, 9), dtype), np.empty((9, *form), dtype).transpose(*range(1, len(form) + 1), 0)):
+        out[...] = elements(generator.integers(-128, 128, out.shape) / 16, dtype)
+        x = out.copy()
+        for operation in ("fill", "add"):
+            given = [elements(p, dtype) if operation == "fill" else p for p in parts]
+            if operation == "add" and dtype == np.float16:
+                given = [p.astype(np.float32) for p in given]
+            module.merge(None if operation == "fill" else x, out, given, 0.5, 1)
+            for image in np.ndindex(leading[:own]):
+                alone = np.empty_like(out[image])
+                old = None if operation == "fill" else x[image]
+                module.merge(old, alone, [np.ascontiguousarray(p[image]) for p in given], 0.5, 1)
+                assert_same_bits(out[image], alone)

@@ -61,7 +61,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         (_axes, "CHECKED", 3),
         (_axes, "TILE_ELEMENTS", 5 * 12),
         (_axes, "AXIS_ELEMENTS", 3 * 12),
-        (_axes, "FEW_CELLS", 4),
+        (_axes, "BLOCK_ELEMENTS", 2 * 5 * 12),
     ]:
         monkeypatch.setattr(module, name, size)
 

@@ -41,15 +41,17 @@ def test_lists(name: str, backend: str | None) -> None:
         assert_same_bits(got[range(len(columns)), columns], np.array(values).astype(dtype), f"dim {dim}")
 
 
+@pytest.mark.parametrize("amplitude", [1.0, 2.0**127])  # the largest there may be
 @pytest.mark.parametrize("row", [0, 1, 13, 40, 63, 95, 127, 200, 319])  # of tiles, evaluated and rotated
-def test_runs(row: int, backend: str | None) -> None:
+def test_runs(row: int, amplitude: float, backend: str | None) -> None:
+    encoding = posenc.Encoding(amplitude=amplitude)
     for kind, _, dim, column, position, want in CASES:
         if kind == "run" and abs(position - row) + 384 <= 2**53:
             rows = np.empty((row + 64, dim), np.float32)
             columns = np.empty((dim, row + 64), np.float32).T if dim <= 64 else rows
             for out in (rows, columns):
-                posenc.fill_(out, start=int(position) - row, backend=backend)
-                assert out[row, column] == np.float32(want), (dim, column, position, out.strides)
+                posenc.fill_(out, start=int(position) - row, encoding=encoding, backend=backend)
+                assert out[row, column] == np.float32(want * amplitude), (dim, column, position, out.strides)
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])

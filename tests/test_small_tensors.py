@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -234,6 +236,30 @@ def test_collections_wait(small: Any) -> None:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(free)
     assert gc.isenabled()
+
+
+@pytest.mark.thread_unsafe(reason="others may turn the collector off")
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="all threads run at any time")
+def test_other_threads_find_the_collector_as_it_was(small: Any) -> None:
+    """They may run while torch is asked about a tensor, but not once arguments have been looked at."""
+    x, start, done, found = torch.ones(4, 1, 6), torch.ones(4, 1), threading.Event(), set()
+
+    def look() -> None:
+        while not done.is_set():
+            found.add(gc.isenabled())
+
+    thread = threading.Thread(target=look)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for _ in range(20_000):
+            assert fill(small, x, start=start)
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+    assert found == {True}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

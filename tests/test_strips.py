@@ -57,7 +57,12 @@ def right(encoding: Encoding, dim: int, start: int, rows: int) -> truth.Truth:
 
 def check(encoding: Encoding, dim: int, start: int, rows: int, dtype: type, backend: str | None) -> None:
     want = right(encoding, dim, start, rows).rounded(*FORMATS[dtype]).astype(dtype) + dtype(0)  # no negative zeros
-    for out in (np.empty((rows, dim), dtype), np.empty((dim, rows), dtype).T):
+    # One after the other, so that narrow ones share strips; apart; and down columns.
+    for out in (
+        np.empty((rows, dim), dtype),
+        np.empty((rows, dim + 2), dtype)[:, :dim],
+        np.empty((dim, rows), dtype).T,
+    ):
         posenc.fill_(out, start=start, encoding=encoding, backend=backend)
         assert_same_bits(out, want, f"strides {out.strides}")
 
@@ -119,3 +124,36 @@ def test_zeros(row: int, dtype: type, backend: str | None) -> None:
                 for out in (np.empty((row + 40, 8), dtype), np.empty((8, row + 40), dtype).T):
                     posenc.fill_(out, start=position - row, backend=backend)
                     assert_same_bits(out[row], (values[0] + 0.0).astype(dtype) + dtype(0), f"position {position}")
+
+
+NARROW = {
+    "pairs": Encoding(),
+    "halves": Encoding(layout="concatenated", cos_first=True, odd="truncate", amplitude=-1.5),
+    "any order": Encoding(layout="concatenated", odd="extra", base=3.0, position_offset=0.25),
+    "alternating": Encoding(frequencies=[math.pi, 3.0, 2.0, 0.1], tile=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "dim"),
+    [(name, dim) for name in NARROW for dim in ([16] if name == "alternating" else [*range(1, 18), 20, 24, 31, 33])],
+)
+def test_narrow_rows(encoding: str, dim: int, backend: str | None) -> None:
+    """Rows that share strips have the bits of rows alone, wherever they begin and however many there are."""
+    options = {"encoding": NARROW[encoding], "backend": backend}
+    for start, rows in [(0, 1100), (-700, 1001), (2.0**40 - 5, 340), (0.5, 513), (2.0**53 - 700, 700)]:
+        positions = np.arange(rows) + start
+        order = np.random.default_rng(rows).permutation(rows)
+        for dtype in (np.float32, np.float16):
+            alone = np.empty((rows, dim), dtype)
+            alone[order] = posenc.encode(positions[order], dim, dtype=dtype, **options)
+            memory = np.full(rows * dim + 40, 7, dtype)
+            for offset in (16, 19):  # elements, so that rows begin with lines, or anywhere
+                x = memory[offset : offset + rows * dim].reshape(rows, dim)
+                assert_same_bits(posenc.fill_(x, start=start, **options), alone, f"{start}, {offset}")
+                assert (memory[:offset] == 7).all()
+                assert (memory[offset + x.size :] == 7).all()
+                x[...] = np.linspace(-3.0, 3.0, x.size).reshape(x.shape)
+                sums = posenc.add(x[order], positions=positions[order], **options)
+                assert_same_bits(posenc.add_(x, start=start, **options)[order], sums)
+                memory[...] = 7

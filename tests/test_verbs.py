@@ -36,6 +36,7 @@ def test_looks(verb: Any) -> None:
     assert inspect.isroutine(verb)
     assert callable(verb)
     assert inspect.signature(verb) == inspect.signature(function)
+    assert inspect.getfullargspec(verb) == inspect.getfullargspec(function)
     assert typing.get_type_hints(verb).keys() == typing.get_type_hints(function).keys()
     for name in ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__"):
         assert getattr(verb, name) == getattr(function, name)
@@ -79,6 +80,15 @@ def both(*said: Any, **named: Any) -> Any:
     return results[0]
 
 
+class Text(str):
+    """Equal to itself alone."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = str.__hash__
+
+
 def test_arguments() -> None:
     out = np.empty((2, 4), np.float32)
     named = "".join(["sta", "rt"])
@@ -95,6 +105,8 @@ def test_arguments() -> None:
         both(out, begin=1),
         both(start=1),
         both(out, **{"": 1}),
+        both(out, **{Text("start"): 1}),
+        both(out, **{Text("start"): 1, "start": 2}),
         both(**dict.fromkeys(inspect.signature(posenc.fill_).parameters)),
     ):
         assert isinstance(refused, str)

@@ -18,6 +18,12 @@ void store_part(E* to, const E* from, std::size_t count) {
     }
 }
 
+// How many rows, so far apart, to walk down a strip before the next strip has its turn.
+inline std::size_t band_of(std::ptrdiff_t stride) {
+    const auto apart = static_cast<std::size_t>(stride);  // also modulo the same, if it is negative
+    return apart % kSamePlace == 0 ? kSamePlaceRows : apart % kNearPlace == 0 ? kNearPlaceRows : kTileRows;
+}
+
 template <class E, bool past>
 struct Fill {
     using Element = E;
@@ -42,7 +48,7 @@ struct Fill {
         }
     }
     [[gnu::always_inline]] void prefetch(const char*, std::size_t) const {}
-    static std::size_t band() { return kTileRows; }
+    std::size_t band() const { return band_of(to_stride); }
     void go_on(std::ptrdiff_t) {}
 };
 
@@ -83,7 +89,7 @@ struct Add {
         }
     }
     void go_on(std::ptrdiff_t bytes) { ahead = bytes; }
-    std::size_t band() const { return static_cast<std::size_t>(from_stride) % kSamePlace == 0 ? kBandRows : kTileRows; }
+    std::size_t band() const { return band_of(from_stride); }
     // Into the second level: strips jump from row to row, which the hardware does not foresee. Rows need not begin with
     // a cache line, and the next strip, which shares the last one, comes too late to prefetch it.
     [[gnu::always_inline]] void prefetch(const char* from, std::size_t vectors) const {

@@ -54,7 +54,7 @@ struct ScaledWindow {
 
     static double limit_of(double error) {
         const double limit = Test::limit_of(error * (1.0 + 0x1p-20));
-        return limit > Test::kSmallestLimit ? limit : Test::kSmallestLimit;
+        return limit > Test::kMostLimit ? kNever : limit > Test::kSmallestLimit ? limit : Test::kSmallestLimit;
     }
     template <bool woven>
     [[gnu::always_inline]] f32s judge(f64s a, f64s b, Mask& certain, f32s& measure) const {

@@ -304,20 +304,22 @@ template <class E>
 }
 
 // What the rounding test has to measure at least of a column whose first value and difference are y and d, and which
-// errs by `flagged`. Infinite, so that all values are settled, where narrow_rearranged may be wrong: a value is exact
-// and a tie, or other than 0 and below 2^-126 in magnitude (docs/accuracy.md, section 7).
+// errs by `flagged`. kNever, so that all values are settled, where the limit is too large to be told from infinity, and
+// where narrow_rearranged may be wrong: a value is exact and a tie, or other than 0 and below 2^-126 in magnitude
+// (docs/accuracy.md, section 7).
 template <class Test>
 f64s limit_of(const Table& table, f64s y, f64s d, f64s k, f64s flagged) {
-    constexpr double kSlow = 0x1p-120, kNormal = 0x1p-126, kInfinity = __builtin_inf();
+    constexpr double kSlow = 0x1p-120, kNormal = 0x1p-126;
     const double amplitude = table.amplitude;
     const f64s e = magnitude(flagged), scaled = e * Test::limit_of(1.0 + 0x1p-20);
-    const f64s enough = scaled > Test::kSmallestLimit ? scaled : Test::kSmallestLimit + f64s{};
+    const f64s least = scaled > Test::kSmallestLimit ? scaled : Test::kSmallestLimit + f64s{};
+    const f64s enough = choose((i64s)(least > Test::kMostLimit), kNever + f64s{}, least);
     const i64s tie = (i64s)(((i64s)(amplitude + f64s{}) & 0x1fffffff) == 0x10000000);
-    const f64s limit = choose((i64s)(e > 0.0), enough, choose(tie, kInfinity + f64s{}, f64s{}));
+    const f64s limit = choose((i64s)(e > 0.0), enough, choose(tie, kNever + f64s{}, f64s{}));
     const i64s moves = (i64s)(k != 0.0) | (i64s)(d != 0.0);
     const i64s tiny =
         ((i64s)(k * (amplitude * amplitude) < kSlow) & moves) | ((i64s)(magnitude(y) < kNormal) & (i64s)(y != 0.0));
-    return choose(tiny, kInfinity + f64s{}, limit);
+    return choose(tiny, kNever + f64s{}, limit);
 }
 
 // Makes the strip that begins at lane `at` ready for walk_strip.
@@ -365,13 +367,14 @@ template <std::size_t vectors, bool alternating, class Consumer>
         k[v] = load<f64s>(start.factor + at + v * kLanes);
     }
     u32s flips[vectors];
-    f32s limit{};
+    i32s limits{};  // ordered as the numbers are, and kNever behind them
     for (std::size_t v = 0; v < vectors; ++v) {
         const u32s flagged = load<u32s>(start.limit + at + v * kVector);
-        const f32s least = (f32s)(flagged & 0x7fffffff);
+        const i32s least = (i32s)(flagged & 0x7fffffff);
         flips[v] = flagged & 0x80000000;
-        limit = least > limit ? least : limit;
+        limits = least > limits ? least : limits;
     }
+    const f32s limit = (f32s)limits;
     for (std::size_t row = first; row < end; ++row, to += consumer.to_stride, from += consumer.from_stride) {
         POSENC_MCA_LOOP(row);
         f32s value[vectors], measure[vectors];

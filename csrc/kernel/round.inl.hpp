@@ -8,9 +8,10 @@
 namespace posenc {
 namespace {
 
-constexpr double kEvaluateError = 0x1p-50;  // of evaluate and multiplication by the amplitude, relative to the result
-constexpr double kLarge = 0x1p127;          // stands in lanes of no column: it passes every rounding test
-constexpr double kAngleError = 0x1p-103;    // relative to the angle in quarter turns: frequencies count to 2^-106
+constexpr double kEvaluateError = 0x1p-50;    // of evaluate and multiplication by the amplitude, relative to the result
+constexpr double kLarge = 0x1p127;            // stands in lanes of no column: it passes every rounding test
+constexpr double kAngleError = 0x1p-103;      // relative to the angle in quarter turns: frequencies count to 2^-106
+constexpr double kNever = __builtin_nan("");  // a limit that nothing reaches, infinity included
 
 // Whether rounding is certain, for results that are at least `floor` in magnitude. Of float32, `window` is how many
 // units of the double's last place may lie between a result and the true value; at least W units from a tie, the true
@@ -31,8 +32,10 @@ struct RoundingTest<float> {
     }
 
     // The same for an error e that is absolute, at any magnitude: the distance from a tie in units, times the result,
-    // is at least limit_of(e). A unit is at least 2^-53 of the result.
+    // is at least limit_of(e). A unit is at least 2^-53 of the result. A product that is too large for a float32 is
+    // infinite, and reaches every limit up to kMostLimit.
     static double limit_of(double error) { return error * 0x1p56; }
+    static constexpr double kMostLimit = 0x1p127;
     static constexpr double kSmallestLimit = kSmallest * 0x1p31;
     static Mask certain_at_all(Mask mask, f32s) { return mask; }
     static f32s measure(const Narrowed& y) { return __builtin_convertvector(y.rest, f32s) * y.value; }
@@ -49,7 +52,7 @@ struct RoundingTest {
 
     static double floor_of(double error, double relative) { return error * (1.0 / (0x1p-25 - relative)); }
     static double limit_of(double error) { return floor_of(error, 0.0); }
-    static constexpr double kSmallestLimit = kSmallest;
+    static constexpr double kSmallestLimit = kSmallest, kMostLimit = 0x1p127;
     static Mask certain_at_all(Mask mask, f32s rounded) { return certain(mask, f64s{}, f64s{}, rounded); }
     static f32s measure(const Narrowed& y) { return y.value; }
     static Mask certain(Mask mask, f64s, f64s, f32s rounded) {

@@ -5,10 +5,17 @@ namespace {
 
 // Rows of one array, straight from registers.
 template <class Consumer>
-void make_rows(const Table& table, const Rows& rows, const Arrays& to_arrays, const Arrays& from_arrays,
-               const Workspace& work, const Consumer& consumer) {
+void make_rows(const Table& table, Rows rows, const Arrays& to_arrays, const Arrays& from_arrays, const Workspace& work,
+               const Consumer& consumer) {
     char* to = row_of(to_arrays, 0, rows.first);
     const char* from = row_of(from_arrays, 0, rows.first);
+    if (rows.count >= kRun && are_narrow(table, consumer) && is_run(rows)) {
+        const std::size_t done = walk_narrow(table, rows, to, from, work, consumer);
+        rows.first += done;
+        rows.count -= done;
+        to += static_cast<std::ptrdiff_t>(done) * consumer.to_stride;
+        from += static_cast<std::ptrdiff_t>(done) * consumer.from_stride;
+    }
     if (rows.count >= kRun) {
         const Progression progression = progression_of(table, rows);
         if (progression.found && (progression.step == 1.0 || rows.count >= kSteppedRun)) {
@@ -44,8 +51,9 @@ bool has_lines(const Table& table, const Rows& rows, const Target& target) {
     const auto bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(E));
     const auto apart = reinterpret_cast<std::uintptr_t>(target.to.address[0]) -
                        reinterpret_cast<std::uintptr_t>(target.from.address[0]);
-    return whole_lines && is_run(rows) && rows.count >= kLineRows && table.columns >= kLine / sizeof(E) &&
-           target.to.row_stride == bytes && target.from.row_stride == bytes && apart % kLine == 0 &&
+    return whole_lines && is_run(rows) && rows.count >= kLineRows &&
+           table.columns >= (target.stream ? kLine / sizeof(E) : kStrip) && target.to.row_stride == bytes &&
+           target.from.row_stride == bytes && apart % kLine == 0 &&
            (target.stream || rows_of_whole_lines(table.columns, kLine / sizeof(E)) <= kLinePeriod);
 }
 

@@ -150,7 +150,7 @@ f32s weave(f32s halves) {
                                                 POSENC_LIST(0, 4, 1, 5, 2, 6, 3, 7), POSENC_LIST(0, 2, 1, 3)));
 }
 
-// ---- masks: a bit, or all bits, of each float32 lane ----------------------------------------------------------------
+// ---- masks: a bit of each float32 lane, or its sign -----------------------------------------------------------------
 
 #if defined(__AVX512F__)
 using Mask = __mmask16;
@@ -168,11 +168,15 @@ Mask at_least(Mask mask, f32s a, f32s b, f32s floor) {
 #else
 using Mask = u32s;
 Mask every_lane() { return ~u32s{}; }
-bool all(Mask mask) { return !any(~mask); }
+#if defined(__AVX2__)
+bool all(Mask mask) { return _mm256_testc_ps((__m256)mask, (__m256)~u32s{}) != 0; }
+#else
+bool all(Mask mask) { return !any(~mask & 0x80000000); }
+#endif
 Mask with_bits(Mask mask, u32s value, u32s bits) { return mask & (u32s)((value & bits) != 0); }
 Mask at_least(Mask mask, f32s a, f32s b, f32s floor) {
     const u32s x = (u32s)a & 0x7fffffff, y = (u32s)b & 0x7fffffff;  // which are ordered as the numbers are
-    return mask & (u32s)((i32s)(x < y ? x : y) >= (i32s)floor);
+    return mask & (((u32s)floor - 1) - (x < y ? x : y));
 }
 #endif
 

@@ -184,7 +184,6 @@ void write_cells(std::size_t columns, const Target& target, std::size_t first, s
             }
             continue;
         }
-        constexpr std::size_t kRepeated = kGathered;  // copies of a value, which stay in the first level
         V block[kRepeated];
         const bool by_rows = magnitude_of(row) > magnitude_of(column);
         const std::size_t inner = by_rows ? columns : count;

@@ -315,5 +315,49 @@ std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const cha
     return whole;
 }
 
+// Whether rows are narrower than a strip, and one after the other in memory.
+template <class Consumer>
+bool are_narrow(const Table& table, const Consumer& consumer) {
+    const auto bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(typename Consumer::Element));
+    return table.columns < kStrip && consumer.to_stride == bytes &&
+           (consumer.from_stride == bytes || consumer.from_stride == 0);
+}
+
+// Narrow rows of a run: as many of them as fill whole strips are walked down as one. Leaves out the last rows, and
+// tells how many are done.
+template <class Consumer>
+std::size_t walk_narrow(const Table& table, const Rows& rows, char* to, const char* from, const Workspace& work,
+                        Consumer consumer) {
+    const std::size_t columns = table.columns, together = rows_of_whole_lines(columns, kStrip);
+    const std::size_t whole = rows.count / together, lanes = together * columns;
+    if (whole < kRun) {
+        return 0;
+    }
+    const auto many = static_cast<double>(together);
+    const Steps steps = prepare(table, many, work.steps);
+    const int grain = grain_of(rows);
+    consumer.to_stride *= static_cast<std::ptrdiff_t>(together);
+    consumer.from_stride *= static_cast<std::ptrdiff_t>(together);
+    consumer.go_on(rows_ahead(lanes * sizeof(typename Consumer::Element)) * consumer.from_stride);
+    for (std::size_t done = 0; done < whole; done += kRows) {
+        const std::size_t height = smaller(kRows, whole - done);
+        Tile tile{table, steps, rows, rows.first + done * together, together, height, 0.0, 0.0, 0.0, grain, false};
+        const double first = tile.position(0);
+        tile.farthest = span(first, tile.position(height - 1) + many);
+        tile.first_error =
+            table.largest * absolute(farther(first, first + many)) * kAngleError * absolute(table.amplitude);
+        for (std::size_t r = 0; r < together; ++r) {
+            Tile row = tile;
+            row.first += r;
+            evaluate_anchor(table, row.position(0), table.padded_frequencies, work.anchor);
+            make_start(row, work.anchor, 0, columns, behind(work.start, r * columns));
+        }
+        const auto above = static_cast<std::ptrdiff_t>(done);
+        walk_columns(tile, work.start, 0, lanes, to + above * consumer.to_stride, from + above * consumer.from_stride,
+                     consumer);
+    }
+    return whole * together;
+}
+
 }  // namespace
 }  // namespace posenc

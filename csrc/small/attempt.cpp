@@ -128,11 +128,17 @@ Done learn(SmallCalls& self, PyObject* encoding, std::int64_t columns, bool turn
         return Done::no;
     }
     using Run = std::array<std::size_t, 4>;
-    const auto [axes, bytes, pairs] = kept.cast<std::tuple<std::vector<std::tuple<py::object, double>>, std::size_t,
-                                                           std::optional<std::tuple<std::vector<Run>, bool>>>>();
+    const auto [axes, bytes, pairs] =
+        kept.cast<std::tuple<std::vector<std::tuple<py::object, std::size_t, double>>, std::size_t,
+                             std::optional<std::tuple<std::vector<Run>, bool>>>>();
     const auto known = std::make_shared<Encoding>();
-    for (const auto& [table, offset] : axes) {
-        known->axes.push_back({self.table_of(table), offset});
+    for (const auto& [object, first, offset] : axes) {
+        auto table = self.table_of(object);
+        const std::size_t width = table->table().columns, all = static_cast<std::size_t>(columns);
+        if (axes.size() == 1 ? first != 0 || width != all : first > all || width > all - first) {
+            return Done::no;
+        }
+        known->axes.push_back({std::move(table), first, offset});
     }
     if (pairs) {
         known->pairs.emplace();
@@ -201,14 +207,15 @@ public:
     }
 
 private:
-    // Looks at all arguments, and views the array to be written. From then on no Python code runs.
+    // Looks at all arguments, and views the array to be written. From then on no Python code runs, nor another thread
+    // that holds the GIL.
     bool prepare() {
-        calm_.emplace();
         const int known = self_.lender->known_dtypes();
-        if (!lend()) {
+        if (!lend() || (self_.lender->known_dtypes() != known && !lend())) {  // again if Python was asked for one
             return false;
         }
-        return (self_.lender->known_dtypes() == known || lend()) && view_out();  // again if Python was asked for one
+        calm_.emplace();
+        return view_out();
     }
 
     bool lend() {
@@ -266,12 +273,12 @@ private:
         if (!write.prepare(*known_, where) || (ids_ != nullptr && !write.look_up(tokens_))) {
             return Done::no;
         }
-        if (lent_to_.end != 0 && !self_.lender->torch.count_version(to_)) {
+        if (lent_to_.tensor && !self_.lender->torch.count_version(to_)) {
             return Done::error;
         }
         calm_.reset();
         std::optional<WithoutGil> released;  // not of a tensor, whose memory another thread may free
-        if (out_.count() > static_cast<std::int64_t>(kTinyElements) && lent_to_.end == 0 && lent_from_.end == 0) {
+        if (out_.count() > static_cast<std::int64_t>(kTinyElements) && !lent_to_.tensor && !lent_from_.tensor) {
             released.emplace();
         }
         write.run();

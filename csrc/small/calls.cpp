@@ -84,9 +84,9 @@ PyObject* combine(SmallCalls& self, const Said& said, PyObject* x, PyObject* out
     if (!lender.prepare(x, false, lent) || !lender.view(lent, view) || view.count() > kMostElements) {
         Py_RETURN_NONE;
     }
-    PyObject* const to = out != Py_None  ? Py_NewRef(out)
-                         : lent.end != 0 ? lender.torch.empty_like(x)
-                                         : lender.empty_like(x);
+    PyObject* const to = out != Py_None ? Py_NewRef(out)
+                         : lent.tensor  ? lender.torch.empty_like(x)
+                                        : lender.empty_like(x);
     return to == nullptr ? refused() : written(attempt(self, said, x, to), to);
 }
 
@@ -170,7 +170,7 @@ PyObject* embed(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
             Py_RETURN_NONE;
         }
         PyObject* out = a[2] != Py_None ? Py_NewRef(a[2]) : nullptr;
-        if (out == nullptr && lent.end == 0) {
+        if (out == nullptr && !lent.tensor) {
             out = lender.empty_of(a[1], shape, axes);
         } else if (out == nullptr) {
             const auto dtype = py::reinterpret_steal<py::object>(PyObject_GetAttrString(a[1], "dtype"));
@@ -262,14 +262,15 @@ PyObject* count(SmallCalls* self, PyObject* const* a, Py_ssize_t count) {
             std::abs(*start) + static_cast<double>(view.shape[view.axes - 1]) > kLargest) {
             Py_RETURN_NONE;
         }
-        PyObject* const array = lent.end != 0 ? new_tensor(lender, view.shape, view.axes, lender.torch.int64())
-                                              : lender.empty_integers(view.shape, view.axes);
+        PyObject* const array = lent.tensor ? new_tensor(lender, view.shape, view.axes, lender.torch.int64())
+                                            : lender.empty_integers(view.shape, view.axes);
         if (array == nullptr) {
             return refused();
         }
-        const bool done = lender.prepare(array, false, made) && lender.read(lent, again) &&
-                          is_same_shape(again.view, view) && again.are_truths() && lender.read(made, result) &&
-                          is_same_shape(result.view, view) &&
+        // The mask last: from then on no Python code runs, so that its memory stays where it was seen.
+        const bool done = lender.prepare(array, false, made) && lender.read(made, result) &&
+                          is_same_shape(result.view, view) && lender.read(lent, again) &&
+                          is_same_shape(again.view, view) && again.are_truths() &&
                           count_rows(again, reinterpret_cast<std::int64_t*>(result.view.data),
                                      static_cast<std::int64_t>(*start), static_cast<std::int64_t>(*padding));
         return written(done ? Done::yes : Done::no, array);

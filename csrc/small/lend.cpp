@@ -71,7 +71,8 @@ bool Lender::prepare(PyObject* object, bool written, Lent& lent, bool& alone) {
     if (lent.number || PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
         return !written;
     }
-    return torch.is_plain(object, written, lent.end, alone);
+    lent.tensor = torch.is_plain(object, written, alone);
+    return lent.tensor;
 }
 
 bool Lender::numpy_view(PyObject* array, View& view) noexcept {
@@ -143,8 +144,8 @@ bool Lender::numpy_view(PyObject* array, View& view) noexcept {
 }
 
 bool Lender::view(const Lent& lent, View& view) noexcept {
-    if (!(lent.end != 0 ? torch.view(lent.object, lent.end, view)
-                        : Py_TYPE(lent.object) == ndarray_ && numpy_view(lent.object, view))) {
+    if (!(lent.tensor ? torch.view(lent.object, view)
+                      : Py_TYPE(lent.object) == ndarray_ && numpy_view(lent.object, view))) {
         return false;
     }
     return view.is_float();
@@ -152,8 +153,8 @@ bool Lender::view(const Lent& lent, View& view) noexcept {
 
 bool Lender::read(const Lent& lent, Values& values) {
     PyObject* const object = lent.object;
-    if (lent.end != 0) {
-        return torch.view(object, lent.end, values.view);
+    if (lent.tensor) {
+        return torch.view(object, values.view);
     }
     if (Py_TYPE(object) == ndarray_) {
         return numpy_view(object, values.view);

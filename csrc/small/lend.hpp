@@ -20,13 +20,14 @@ public:
     // Whether it is a tensor, of the class itself or a parameter. Any tensor but those is none here.
     bool is_tensor(PyObject* object) noexcept;
 
-    // Whether it is a plain one, to be read, or written, and where its storage ends. Runs no Python code, except where
-    // torch is looked at for the first time: where modes have torch call it, no tensor is plain. `alone`: there are no
-    // modes, which need not be asked for again.
-    bool is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& alone);
+    // Whether it is a plain one, to be read, or written. Other threads may run meanwhile, as torch lets go of the GIL.
+    // Runs no Python code in this one, except where torch is looked at for the first time: where modes have torch call
+    // it, no tensor is plain. `alone`: there are no modes, which need not be asked for again.
+    bool is_plain(PyObject* tensor, bool written, bool& alone);
 
-    // The memory of a plain tensor, if the storage holds it. Runs no Python code, and makes no objects.
-    bool view(PyObject* tensor, std::uintptr_t end, View& view) noexcept;
+    // The memory of a plain tensor, if the storage holds it. Makes objects first, at which the garbage collector may
+    // run Python code; nobody else does.
+    bool view(PyObject* tensor, View& view) noexcept;
 
     // Lets autograd know that it will have been written. Runs no Python code.
     bool count_version(PyObject* tensor);
@@ -44,6 +45,7 @@ private:
     bool find_alone();
     bool has_modes();
     bool has_tangents();
+    static std::uintptr_t end_of(PyObject* tensor) noexcept;
 
     // Written before `tensor_`, whose release publishes all of them: without the GIL, other threads read them
     // meanwhile.
@@ -59,8 +61,8 @@ private:
 // An argument, once `Lender::prepare` has looked at it.
 struct Lent {
     PyObject* object = nullptr;
-    std::uintptr_t end = 0;  // of a tensor's storage; 0: it is none
-    bool number = false;     // of Python or NumPy
+    bool tensor = false;
+    bool number = false;  // of Python or NumPy
 };
 
 // NumPy's side, and which of the two it is.
@@ -69,7 +71,7 @@ public:
     Lender();
 
     // Whether memory of `object` may be viewed. Runs no Python code but that of a dtype, and what is said of torch; the
-    // next two run none at all.
+    // next two run none either while there are no collections.
     bool prepare(PyObject* object, bool written, Lent& lent) {
         bool alone = false;
         return prepare(object, written, lent, alone);

@@ -181,7 +181,7 @@ bool Torch::has_tangents() {
     return depth >= 0;
 }
 
-bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& alone) {
+bool Torch::is_plain(PyObject* tensor, bool written, bool& alone) {
     if ((!is_found() && !find()) || !is_tensor(tensor)) {
         return false;
     }
@@ -197,23 +197,26 @@ bool Torch::is_plain(PyObject* tensor, bool written, std::uintptr_t& end, bool& 
     if (written && is(tensor, names().is_inference) != Truth::no && !is_true(PyObject_CallNoArgs(inference_))) {
         return false;
     }
-    if (is_true(PyObject_GetAttr(tensor, names().requires_grad)) && is_true(PyObject_CallNoArgs(grad_enabled_))) {
-        return false;
-    }
+    return !is_true(PyObject_GetAttr(tensor, names().requires_grad)) || !is_true(PyObject_CallNoArgs(grad_enabled_));
+}
+
+// Where the storage of a tensor ends; 0, without an error, if it has no memory.
+std::uintptr_t Torch::end_of(PyObject* tensor) noexcept {
     PyObject* const storage = PyObject_CallMethodNoArgs(tensor, names().untyped_storage);
     if (storage == nullptr) {
         PyErr_Clear();
-        return false;
+        return 0;
     }
     const std::uintptr_t first = number_of(storage, names().data_ptr);
-    end = first == 0 ? 0 : first + number_of(storage, names().nbytes);
+    const std::uintptr_t end = first == 0 ? 0 : first + number_of(storage, names().nbytes);
     Py_DECREF(storage);
-    return end > first;
+    return end;
 }
 
-bool Torch::view(PyObject* tensor, std::uintptr_t end, View& view) noexcept {
+bool Torch::view(PyObject* tensor, View& view) noexcept {
+    const std::uintptr_t end = end_of(tensor);
     dlpack::Tensor lent{};
-    if (api_->borrow(tensor, &lent) != 0) {
+    if (end == 0 || api_->borrow(tensor, &lent) != 0) {
         PyErr_Clear();
         return false;
     }

@@ -32,10 +32,11 @@ PyTypeObject* calls_type = nullptr;
 
 Verb& verb_of(PyObject* self) noexcept { return *reinterpret_cast<Verb*>(self); }
 
+// Which one is called so; verb.count: none, or a text of a class of its own, which may compare itself as it likes.
 Py_ssize_t parameter_of(const Verb& verb, PyObject* name) noexcept {
     PyObject* const* const end = verb.names + verb.count;
     PyObject* const* found = std::find(verb.names, end, name);
-    if (found == end) {  // not the same object: perhaps the same text
+    if (found == end && PyUnicode_CheckExact(name)) {  // not the same object: perhaps the same text
         found = std::find_if(verb.names, end, [&](PyObject* other) { return PyUnicode_Compare(other, name) == 0; });
     }
     return found - verb.names;

@@ -111,12 +111,14 @@ void Write::run() {
     }
 }
 
-// Ready rows, one after the other, of the values that are merged, or turn elements.
-void Write::make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept {
+// An axis's columns of rows, one after the other, of the values that are merged, or turn elements.
+void Write::make_rows(const Axis& axis, const Rows& rows, char* to) const noexcept {
     const std::size_t size = value_bytes(target_.element, target_.operation);
     const Element element = size == 8 ? Element::f64 : size == 4 ? Element::f32 : target_.element;
-    const Arrays all{&to, static_cast<std::ptrdiff_t>(table.table().columns * size), static_cast<std::ptrdiff_t>(size)};
-    active_level().run(table.table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
+    const std::size_t row_bytes = static_cast<std::size_t>(out_.shape[out_.axes - 1]) * size;
+    to += axis.first_column * size;
+    const Arrays all{&to, static_cast<std::ptrdiff_t>(row_bytes), static_cast<std::ptrdiff_t>(size)};
+    active_level().run(axis.table->table(), rows, {all, all, 1, 1, 0, 0, element, Operation::fill, 1.0, false},
                        workspace_->get());
 }
 
@@ -195,16 +197,6 @@ bool Write::look_up(const Values& ids) {
     return true;
 }
 
-// Whether arrays of one row each are evenly apart, as rows of one array.
-static bool are_rows(const Arrays& arrays, std::size_t count) noexcept {
-    for (std::size_t array = 2; array < count; ++array) {
-        if (arrays.address[array] - arrays.address[array - 1] != arrays.address[1] - arrays.address[0]) {
-            return false;
-        }
-    }
-    return count > 1;
-}
-
 void Write::run_rows() noexcept {
     if (placement_.masked && operation_ == Operation::add && !is_same_memory(out_, from_)) {
         copy_masked();
@@ -213,13 +205,11 @@ void Write::run_rows() noexcept {
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
     const std::size_t arrays = target_.count / placement_.groups;
     const double* const positions = placement_.positions.data();
-    if (rows == 1 && arrays == 1 && are_rows(target_.to, target_.count) && are_rows(target_.from, target_.count)) {
-        Target list = target_;  // of rows, as in a batch that is decoded
-        list.to.row_stride = list.to.address[1] - list.to.address[0];
-        list.from.row_stride = list.from.address[1] - list.from.address[0];
-        list.count = 1;
-        kernel(axes_->front().table->table(), {positions, 0.0, 0, placement_.groups}, list, workspace_->get());
-        return;
+    if (rows == 1 && arrays == 1) {
+        if (const auto one = as_rows(target_)) {
+            kernel(axes_->front().table->table(), {positions, 0.0, 0, placement_.groups}, *one, workspace_->get());
+            return;
+        }
     }
     for (std::size_t group = 0; group < placement_.groups; ++group) {
         Target part = target_;
@@ -238,16 +228,17 @@ void Write::turn_rows() noexcept {
     if (placement_.masked && !is_same_memory(out_, from_)) {
         copy_masked();
     }
-    const OwnedTable& table = *axes_->front().table;
+    const Axis& axis = axes_->front();
     const auto rows = static_cast<std::size_t>(out_.shape[out_.axes - 2]);
-    const std::size_t groups = placement_.groups, arrays = target_.count / groups, columns = table.table().columns;
+    const std::size_t groups = placement_.groups, arrays = target_.count / groups,
+                      columns = axis.table->table().columns;
     const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
     const double* const positions = placement_.positions.data();
     if (!placement_.starts || rows == 1) {  // a list
-        make_rows(table, {positions, 0.0, 0, groups * rows}, turning_);
+        make_rows(axis, {positions, 0.0, 0, groups * rows}, turning_);
     } else {
         for (std::size_t group = 0; group < groups; ++group) {
-            make_rows(table, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
+            make_rows(axis, {nullptr, positions[group], 0, rows}, turning_ + group * rows * row_bytes);
         }
     }
     const Turn kernel = active_level().turn;
@@ -307,7 +298,9 @@ bool Write::prepare_grid(const Where& where) {
     const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
     const std::size_t bytes =
         static_cast<std::size_t>(rows) * columns * value_bytes(target_.element, target_.operation);
-    rows_ = make_aligned(bytes / sizeof(double) + 1);
+    const std::size_t doubles = bytes / sizeof(double) + 1;
+    rows_ = make_aligned(doubles);
+    std::fill_n(rows_.get(), doubles, 0.0);  // in the columns of the other axes
     return true;
 }
 
@@ -315,13 +308,13 @@ void Write::run_grid() {
     const auto count = static_cast<int>(axes_->size());
     const auto columns = static_cast<std::size_t>(out_.shape[out_.axes - 1]);
     const std::size_t size = value_bytes(target_.element, target_.operation), row_bytes = columns * size;
-    MergeCall merge{{}, {}, {}, {}, columns, target_};
+    MergeCall merge{{}, 1, {}, {}, {}, columns, target_};
     char* free = reinterpret_cast<char*>(rows_.get());
     for (int axis = 0; axis < count; ++axis) {
         const int place = out_.axes - 1 - count + axis;
         const auto length = static_cast<std::size_t>(out_.shape[place]);
         const auto a = static_cast<std::size_t>(axis);
-        make_rows(*(*axes_)[a].table, {lines_[a].data(), 0.0, 0, length}, free);
+        make_rows((*axes_)[a], {lines_[a].data(), 0.0, 0, length}, free);
         merge.parts.push_back(free);
         merge.lengths.push_back(length);
         merge.to_steps.push_back(out_.stride[place]);

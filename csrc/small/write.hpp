@@ -11,9 +11,11 @@
 
 namespace posenc::small {
 
-// What is known of an encoding at one width: of each of its axes a table, and what is added to positions.
+// What is known of an encoding at one width: of each of its axes the table of its columns, the first of them, and what
+// is added to positions.
 struct Axis {
     std::shared_ptr<const OwnedTable> table;
+    std::size_t first_column = 0;
     double offset = 0.0;
 };
 using Axes = std::vector<Axis>;
@@ -49,7 +51,7 @@ private:
     bool prepare_rows(const Where& where);
     bool prepare_grid(const Where& where);
     bool can_turn() const noexcept;
-    void make_rows(const OwnedTable& table, const Rows& rows, char* to) const noexcept;
+    void make_rows(const Axis& axis, const Rows& rows, char* to) const noexcept;
     void run_rows() noexcept;
     void turn_rows() noexcept;
     void run_grid();

@@ -21,22 +21,22 @@ from ._protocol import Backend
 from ._rows import SEQUENCES, once, owned, refuse_both
 from ._where import Axes, Where
 
-# Elements of a block: of rows of one axis, of rows of scattered cells, of planes of channels.
+# Elements of a block: of rows of one axis, the same of several arrays, rows of scattered cells, planes of channels.
 AXIS_ELEMENTS = 2**19
+BLOCK_ELEMENTS = 2**17
 TILE_ELEMENTS = 2**16
 PLANE_ELEMENTS = 2**17
-FEW_CELLS = 64  # with fewer of them, to find out whether an image is a grid takes longer than to write it
 
 
 class Line(NamedTuple):
     """The positions along one axis of a grid: those that were given, or what is counted on from a start."""
 
-    values: NDArray[Any]  # (n,) or ()
+    values: NDArray[Any]  # (n,), (*leading, n) of grids of their own, or ()
     offset: float
 
-    def at(self, first: int, last: int) -> NDArray[np.float64]:
+    def at(self, first: int, last: int, image: tuple[Any, ...] = ()) -> NDArray[np.float64]:
         if self.values.ndim:
-            return self.values[first:last].astype(np.float64) + self.offset
+            return self.values[(*image, ..., slice(first, last))].astype(np.float64) + self.offset
         counted: NDArray[np.float64] = (self.values.astype(np.float64) + np.arange(first, last)) + self.offset
         return counted
 
@@ -52,7 +52,7 @@ class Places(NamedTuple):
     offsets : sequence of float
         What the encoding adds to a position along each of its axes.
     lines : list of Line, or None
-        The positions along each axis of a grid, if each is the same for all cells that share its index.
+        The positions along each axis of a grid, if each is the same for all cells of an array that share its index.
     cells : ndarray, or None
         Otherwise the positions of each cell, (*shape, k), of any dtype.
     mask : ndarray, or None
@@ -65,12 +65,6 @@ class Places(NamedTuple):
     lines: list[Line] | None
     cells: NDArray[Any] | None
     mask: NDArray[Any] | None = None
-
-    def of(self, image: tuple[int, ...]) -> Places:
-        """Those of one array, by its index of `leading`, where there is no mask."""
-        assert self.cells is not None
-        cells = self.cells[image]
-        return Places(self.inner, self.inner, self.offsets, lines_of(cells, self.offsets), cells)
 
     def at(self, index: tuple[Any, ...]) -> NDArray[np.float64]:
         """The positions of the cells at an index of `shape` (see `blocks`), with a first axis for the k axes."""
@@ -151,8 +145,8 @@ def place(
                 value, offset = next(pair for pair in zip(worst, offsets, strict=True) if pair[0] is not None)
                 raise _positions.refusal(value, "positions", 1, offset)
             places.check_real()
-        if not own and mask is None:
-            return places._replace(lines=lines_of(cells, offsets))
+        if mask is None:
+            return places._replace(lines=lines_of(cells, len(inner), offsets))
     return places
 
 
@@ -167,19 +161,18 @@ def per_axis(value: Any, name: str, count: int) -> NDArray[np.float64]:
     return np.broadcast_to(numbers, (count,))
 
 
-def lines_of(cells: NDArray[Any], offsets: Sequence[float]) -> list[Line] | None:
-    """What `Places` calls lines, where `cells` (*inner, k) consist of them."""
+def lines_of(cells: NDArray[Any], rank: int, offsets: Sequence[float]) -> list[Line] | None:
+    """What `Places` calls lines, where `cells` (..., *inner, k) consist of them, `rank` inner axes."""
     shape, count = cells.shape[:-1], cells.shape[-1]
-    if len(shape) != count or 0 in shape:
+    if rank != count or 0 in shape:
         return None
-    corner = [(*(slice(None) if i == axis else 0 for i in range(count)), axis) for axis in range(count)]
-    lines = [Line(cells[index], 0.0) for index in corner]
+    edges = [cells[(..., *(slice(None if i == axis else 1) for i in range(count)), axis)] for axis in range(count)]
     for index in blocks(shape, CHECKED):
-        part = cells[index]
-        for axis, line in enumerate(lines):
-            if not (part[..., axis] == _along(line, index, shape, axis)).all():
+        for axis, edge in enumerate(edges):
+            if not (cells[(*index, ..., axis)] == np.broadcast_to(edge, shape)[index]).all():
                 return None
-    return [line._replace(offset=offset) for line, offset in zip(lines, offsets, strict=True)]
+    own = shape[: len(shape) - count]
+    return [Line(edge.reshape(*own, -1), offset) for edge, offset in zip(edges, offsets, strict=True)]
 
 
 def _has_planes(array: NDArray[Any] | None, count: int) -> bool:
@@ -212,11 +205,6 @@ class Job(NamedTuple):
         if where.mask is None and where.lines is not None:
             self._at_lines(where.lines)
             return
-        leading = where.shape[: len(where.shape) - len(where.inner)]
-        if where.mask is None and leading and math.prod(where.inner) >= FEW_CELLS:
-            for image in np.ndindex(*leading):  # each has its own grid, or none
-                self._part(image).at(where.of(image))
-            return
         self._at_cells(where)
 
     def _part(self, index: tuple[Any, ...]) -> Job:
@@ -226,48 +214,66 @@ class Job(NamedTuple):
         return self._replace(x=out if self.x is self.out else None if self.x is None else self.x[index], out=out)
 
     def _rows(self, *shape: int) -> NDArray[Any]:
-        """New memory for rows of single axes, as a backend's `merge` wants them."""
+        """New memory for rows of single axes, (*shape, D), as `merge` wants them: zeros but for what `_fill` writes."""
         wide = self.out.dtype if self.x is None or self.out.dtype == np.float64 else np.float32
-        return np.empty((*shape, self.out.shape[-1]), wide)
+        return np.zeros((*shape, self.out.shape[-1]), wide)
+
+    def _fill(self, rows: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> None:
+        """Write an axis's columns of `rows` (N, L, D), at `positions` (N, L)."""
+        columns, spectrum = self.spectra[axis].block
+        self.run.fill(rows[..., columns], spectrum, positions, self.threads)
 
     def _at_lines(self, lines: Sequence[Line]) -> None:
-        """Write a grid, the rows of each axis made once."""
-        count = len(lines)
+        """Write grids, the rows of each axis made once: for all arrays, or for each, a block of arrays at a time."""
+        count, dim = len(lines), self.out.shape[-1]
         sizes = self.out.shape[-1 - count : -1]
-        height = max(1, AXIS_ELEMENTS // self.out.shape[-1])
-        memory = [self._rows(min(height, size)) for size in sizes]
-        for corner in itertools.product(*(range(0, size, height) for size in sizes)):
-            block = tuple(slice(first, min(first + height, size)) for first, size in zip(corner, sizes, strict=True))
-            parts = []
-            for rows, spectrum, line, chunk in zip(memory, self.spectra, lines, block, strict=True):
-                parts.append(rows[: chunk.stop - chunk.start])
-                self.run.fill(parts[-1], spectrum, line.at(chunk.start, chunk.stop)[None], self.threads)
-            for index in blocks(self.out.shape[: -1 - count], SEQUENCES):
-                part = self._part((*index, ..., *block, slice(None)))
-                if _has_planes(part.out, count) and (self.x is None or _has_planes(part.x, count)):
-                    part._by_planes(parts)
-                else:
-                    self.run.merge(part.x, part.out, parts, self.scale, self.threads)
+        own = lines[0].values.shape[:-1]
+        height = max(1, AXIS_ELEMENTS // dim)
+        together = max(1, BLOCK_ELEMENTS // max(dim * max(sizes), math.prod(sizes), 1))
+        memory = [self._rows(min(together, math.prod(own)) * min(height, size)) for size in sizes]
+        for images in blocks(own, together):
+            job = self._part(images)
+            form = job.out.shape[: len(own) - max(0, len(images) - 1)]
+            for corner in itertools.product(*(range(0, size, height) for size in sizes)):
+                block = tuple(
+                    slice(first, min(first + height, size)) for first, size in zip(corner, sizes, strict=True)
+                )
+                parts = []
+                for axis, (rows, line, chunk) in enumerate(zip(memory, lines, block, strict=True)):
+                    length = chunk.stop - chunk.start
+                    places = line.at(chunk.start, chunk.stop, images).reshape(-1, length)
+                    rows = rows[: places.size].reshape(-1, length, dim)
+                    self._fill(rows, axis, places)
+                    parts.append(rows.reshape(*form, length, dim))
+                each = (slice(None),) * len(form)
+                for index in blocks(job.out.shape[len(form) : -1 - count], SEQUENCES):
+                    part = job._part((*each, *index, ..., *block, slice(None)))
+                    if _has_planes(part.out, count) and (self.x is None or _has_planes(part.x, count)):
+                        part._by_planes(parts)
+                    else:
+                        self.run.merge(part.x, part.out, parts, self.scale, self.threads)
 
     def _by_planes(self, parts: Sequence[NDArray[Any]]) -> None:
-        """Write a grid whose channels come first in memory: what are rows for `merge` are its planes."""
+        """Write grids whose channels come first in memory: what are rows for `merge` are their planes."""
         count, dim = len(parts), self.out.shape[-1]
-        sizes = [len(rows) for rows in parts]
+        own, sizes = parts[0].shape[:-2], [rows.shape[-2] for rows in parts]
         x, out = (None if a is None else _planes(a, count) for a in (self.x, self.out))
         assert out is not None
-        height = max(1, PLANE_ELEMENTS // math.prod(sizes))
-        memory = np.empty((min(height, dim), *sizes), parts[0].dtype)
+        height = max(1, PLANE_ELEMENTS // math.prod([*own, *sizes]))
+        memory = np.empty((*own, min(height, dim), *sizes), parts[0].dtype)
         bits = f"u{memory.itemsize}"
         for first in range(0, dim, height):
-            channels = slice(first, first + height)
-            planes = memory[: len(range(dim)[channels])]
+            channels = slice(first, min(first + height, dim))
+            number = channels.stop - channels.start
+            planes = memory if number == memory.shape[len(own)] else np.empty((*own, number, *sizes), memory.dtype)
             planes[...] = 0
             for axis, rows in enumerate(parts):
-                lines = rows[:, channels].T.reshape(-1, *(1,) * axis, sizes[axis], *(1,) * (count - 1 - axis))
+                lines = np.moveaxis(rows[..., channels], -1, -2)
+                lines = lines.reshape(*own, number, *(1,) * axis, sizes[axis], *(1,) * (count - 1 - axis))
                 np.bitwise_or(planes.view(bits), lines.view(bits), out=planes.view(bits))
             here = (..., channels, slice(None))
             old = x if x is None else x[here]
-            self.run.merge(old, out[here], [planes.reshape(len(planes), -1)], self.scale, self.threads)
+            self.run.merge(old, out[here], [planes.reshape(*own, number, -1)], self.scale, self.threads)
 
     def _at_cells(self, where: Places) -> None:
         """Write cells that are no grid, or not all of one, a few at a time."""
@@ -290,14 +296,12 @@ class Job(NamedTuple):
             if not number:
                 continue
             rows = memory[:, :number]
-            for part, spectrum, values in zip(rows, self.spectra, chosen, strict=True):
-                self.run.fill(part, spectrum, np.ascontiguousarray(values)[None], self.threads)
-            bits = rows.view(f"u{rows.itemsize}")
-            for other in bits[1:]:
-                bits[0] |= other
+            for axis, values in enumerate(chosen):
+                self._fill(rows[axis][None], axis, np.ascontiguousarray(values)[None])
+            whole = np.bitwise_or.reduce(rows.view(f"u{rows.itemsize}")).view(rows.dtype)
             tail = (slice(None),) * (len(where.shape) - len(index) + 1)
             for outer in blocks(others, max(1, TILE_ELEMENTS // (number * dim))):
-                self._part((*outer, ..., *index, *tail))._write(rows[0], real, positions.shape[1:])
+                self._part((*outer, ..., *index, *tail))._write(whole, real, positions.shape[1:])
 
     def _write(self, rows: NDArray[Any], real: NDArray[np.bool_] | None, form: tuple[int, ...]) -> None:
         """Write `rows` (n, D) to the cells of `out`, or to those that are real; `form` is the shape of the cells."""

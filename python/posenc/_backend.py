@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -63,8 +64,10 @@ class Chosen:
                 core: Any = importlib.import_module("posenc._core")
             except ImportError:
                 return function
-            self._verbs.append(functools.update_wrapper(core.Verb(function, name), function))
-            return self._verbs[-1]  # type: ignore[no-any-return]
+            made: Any = functools.update_wrapper(core.Verb(function, name), function)
+            made.__signature__ = inspect.signature(function)  # for those who do not look at what is wrapped
+            self._verbs.append(made)
+            return made  # type: ignore[no-any-return]
 
         return verb
 

@@ -80,7 +80,7 @@ class SmallCalls:
         cls,
         resolve: Callable[
             [object, int, bool],
-            tuple[list[tuple[Table, float]], int, tuple[Sequence[tuple[int, int, int, int]], bool] | None],
+            tuple[list[tuple[Table, int, float]], int, tuple[Sequence[tuple[int, int, int, int]], bool] | None],
         ],
         /,
     ) -> SmallCalls: ...

@@ -31,15 +31,16 @@ _tables: Cache[Spectrum, _core.Table] = Cache(_make_table)
 
 def _resolve(
     named: Any, dim: int, turns: bool
-) -> tuple[list[tuple[_core.Table, float]], int, tuple[list[Run], bool] | None]:
-    """What a user means by `named` at a width: of each axis its table and offset; the size of what names it; and, if it
-    `turns` something, its pairs, and whether they can be turned back.
+) -> tuple[list[tuple[_core.Table, int, float]], int, tuple[list[Run], bool] | None]:
+    """What a user means by `named` at a width: of each axis the table of its columns, the first of them, and its
+    offset; the size of what names it; and, if it `turns` something, its pairs, and whether they can be turned back.
     """
     rule = _conventions.resolve(named)
     axes = spectra(rule, dim)
     factors = sum(len(spectrum.numbers.factors) for spectrum in axes)
     pairs = ([*runs(rule, dim)], axes[0].unscaled) if turns else None
-    return [(_tables[spectrum], spectrum.offset) for spectrum in axes], OVERHEAD + 32 * factors, pairs
+    blocks = [spectrum.block for spectrum in axes] if len(axes) > 1 else [(slice(0, dim), axes[0])]
+    return [(_tables[s], columns.start, s.offset) for columns, s in blocks], OVERHEAD + 32 * factors, pairs
 
 
 def small_calls() -> _core.SmallCalls:

@@ -121,10 +121,20 @@ def embed(
 
 
 def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, threads: int) -> None:
-    """Write rows (or x * scale + rows) to `out` (..., n_1, ..., n_k, dim): the bitwise or of a row of each part.
+    """Write rows (or x * scale + rows) to `out` (*own, ..., n_1, ..., n_k, dim): the bitwise or of a row of each part.
 
-    `parts` are k arrays (n_i, dim), of the dtype of `out` or, for sums, of the one to compute in.
+    `parts` are k arrays (*own, n_i, dim), of the dtype of `out` or, for sums, of the one to compute in.
     """
+    order = "array by array" if parts[0].ndim > 2 else "the first cells of every array"
+    with np.errstate(all="ignore"), _notes.Walk(out.size, order) as walk:
+        for image in np.ndindex(parts[0].shape[:-2]):
+            _merge(None if x is None else x[image], out[image], [part[image] for part in parts], scale, walk)
+
+
+def _merge(
+    x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any]], scale: float, walk: _notes.Walk
+) -> None:
+    """The same for one index of `own`."""
     kind, dim = parts[0].dtype, out.shape[-1]
     outer = [part.view(f"u{kind.itemsize}") for part in parts]
     inner = np.zeros(dim, outer[0].dtype)  # what the last axes have in common everywhere, as many as fit into a tile
@@ -136,17 +146,16 @@ def merge(x: NDArray[Any] | None, out: NDArray[Any], parts: Sequence[NDArray[Any
         inner = beside(outer.pop()) | inner
     *heads, middle = outer
     height = max(1, TILE_ELEMENTS // inner.size)
-    with np.errstate(all="ignore"), _notes.Walk(out.size, "the first cells of every array") as walk:
-        for index in np.ndindex(*map(len, heads)):
-            row: Any = functools.reduce(np.bitwise_or, (head[i] for head, i in zip(heads, index, strict=True)), 0)
-            for first in range(0, len(middle), height):
-                rows = beside(middle[first : first + height] | row)
-                where = (..., *index, slice(first, first + height), *(slice(None),) * inner.ndim)
-                if x is None:
-                    np.bitwise_or(rows, inner, out=out.view(inner.dtype)[where])
-                else:
-                    combine(x[where], (rows | inner).view(kind), kind.type(scale), out[where])
-                walk.done += out[where].size
+    for index in np.ndindex(*map(len, heads)):
+        row: Any = functools.reduce(np.bitwise_or, (head[i] for head, i in zip(heads, index, strict=True)), 0)
+        for first in range(0, len(middle), height):
+            rows = beside(middle[first : first + height] | row)
+            where = (..., *index, slice(first, first + height), *(slice(None),) * inner.ndim)
+            if x is None:
+                np.bitwise_or(rows, inner, out=out.view(inner.dtype)[where])
+            else:
+                combine(x[where], (rows | inner).view(kind), kind.type(scale), out[where])
+            walk.done += out[where].size
 
 
 def combine(x: NDArray[Any], values: NDArray[Any], factor: Any, out: NDArray[Any], where: Any = True) -> None:

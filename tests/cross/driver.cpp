@@ -188,6 +188,7 @@ struct Session {
         const Arrays arrays = buffer.arrays();
         const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(kLengths[1]) * buffer.row_stride();
         run_call(MergeCall{{parts[0].data(), parts[1].data()},
+                           1,
                            {kLengths[0], kLengths[1]},
                            {step},
                            {step},

@@ -38,8 +38,14 @@ def program(target: Path, compiler: Sequence[str], sources: Mapping[str, Sequenc
     common = {f"csrc/{name}.cpp": () for name in COMMON}
     shared = _objects(tuple(compiler), tuple(optimisation), tuple(common.items()))
     own = _objects(tuple(compiler), tuple(optimisation), tuple((name, tuple(more)) for name, more in sources.items()))
-    subprocess.run([*compiler, *shared, *own, "-pthread", "-o", target / "program"], check=True)
+    flags = _flags(optimisation)  # some, as --coverage, are the linker's, too
+    subprocess.run([*compiler, *flags, *shared, *own, "-pthread", "-o", target / "program"], check=True)
     return target / "program"
+
+
+def _flags(optimisation: Sequence[str]) -> list[str]:
+    assert backends.core is not None
+    return ["-std=c++20", *backends.core.flags.split(), *optimisation]
 
 
 @functools.cache
@@ -47,8 +53,7 @@ def _objects(
     compiler: tuple[str, ...], optimisation: tuple[str, ...], sources: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> list[Path]:
     """Object files, compiled at the same time, and once in a session."""
-    assert backends.core is not None
-    flags = ["-std=c++20", *backends.core.flags.split(), *optimisation]
+    flags = _flags(optimisation)
     directory = Path(tempfile.mkdtemp(prefix="posenc-objects-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     objects = [directory / f"{Path(source).stem}.o" for source, _ in sources]

@@ -393,6 +393,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"encoding": Encoding(axes=4)}, ValueError, r"\w+: expected 4 axes for the encoding, and channels, got shape"),
     ({"encoding": Encoding(axes=3), "seq_axis": (0, 1, 2)}, ValueError, "encoding: expected a multiple of 3 channels"),
+    ({"grid": (3, 2, 2)}, ValueError, r"grid: expected a tuple of 2 .*`grid=\(3, 4\)` has as many cells"),
+    ({"grid": (2**61 - 1, 2**89 - 1, 2)}, ValueError, r"grid: expected a tuple of 2 .*`grid=\(2, \d+\)` has as many"),
+    ({"grid": (2**1100, 1, 1)}, ValueError, r"grid: expected a tuple of 2 .*`grid=\(1048576, \d+\)` has as many"),
 ]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import posenc
 import pytest
+from posenc import _backend
 
 from . import backends
 from .test_small import add, add_, fill, rotate, rotate_
@@ -127,6 +129,45 @@ def test_what_is_not_plain(small: Any, kind: str) -> None:
     assert (plain == 1).all()
 
 
+def outcome(make: Callable[[], Any], call: Callable[[Any], Any]) -> Any:
+    """What a call makes of a tensor, or says of it, and what it leaves of it."""
+    x = make()
+    try:
+        result = call(x)
+    except Exception as error:
+        return type(error), str(error)
+    result = result if isinstance(result, torch.Tensor) else torch.from_numpy(np.asarray(result))
+    versions = [None if one.is_inference() or one is not x else one._version for one in (x, result)]
+    return result is x, result.dtype, result.requires_grad, versions, result.detach().tolist()
+
+
+EVERYTHING: dict[str, Callable[[Any], Any]] = {
+    "fill_": posenc.fill_,
+    "add_": posenc.add_,
+    "add": posenc.add,
+    "add to itself": lambda x: posenc.add(x, out=x),
+    "into": lambda x: posenc.add(torch.ones(4, 6), out=x),
+    "rotate_": lambda x: posenc.rotate_(x, "rope_hf"),
+    "rotate": lambda x: posenc.rotate(x, "rope_hf"),
+    "embed": lambda x: posenc.embed([[0, 1]], x),
+    "ids": lambda x: posenc.embed(x, torch.ones(4, 6)),
+    "encode": lambda x: posenc.encode(x, 6),
+    "positions_from_mask": posenc.positions_from_mask,
+    **{name: lambda x, name=name: posenc.add(torch.ones(4, 6), **{name: x}) for name in ("start", "positions", "mask")},
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("verb", EVERYTHING)
+@pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning")
+def test_as_the_long_way_has_it(small: Any, verb: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _backend.default()
+    monkeypatch.setattr(_backend.chosen, "small", None)
+    long = outcome(STRANGE[kind], EVERYTHING[verb])
+    monkeypatch.setattr(_backend.chosen, "small", small)
+    assert outcome(STRANGE[kind], EVERYTHING[verb]) == long
+
+
 def test_gradients(small: Any) -> None:
     x = torch.zeros(4, 6, requires_grad=True)
     with torch.no_grad():
@@ -170,9 +211,10 @@ def test_within_transforms(small: Any) -> None:
     with torch.autograd.forward_ad.dual_level():
         call(torch.autograd.forward_ad.make_dual(torch.zeros(4, 6), torch.ones(4, 6)))
     torch.func.functionalize(call)(torch.zeros(4, 6))
+    torch.func.grad(lambda x: call(x).sum())(torch.zeros(4, 6))
     with torch._subclasses.FakeTensorMode():
         call(torch.zeros(4, 6))
-    assert seen == [False] * 5
+    assert seen == [False] * 6
 
 
 def embed(small: Any, ids: Any, table: Any) -> Any:

@@ -85,7 +85,8 @@ def _sizes(cells: int, count: int) -> tuple[int, ...]:
     """Sizes of a grid of so many cells, as equal as they can be."""
     if count == 1 or not cells:
         return (cells,) * count
-    first = next(n for n in range(max(1, round(cells ** (1 / count) + 1e-9)), 0, -1) if cells % n == 0)
+    few = min(cells, 2**40)  # of more, no more factors are tried: that would take for ever
+    first = next(n for n in range(max(1, round(few ** (1 / count) + 1e-9)), 0, -1) if cells % n == 0)
     return (first, *_sizes(cells // first, count - 1))
 
 

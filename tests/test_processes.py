@@ -161,7 +161,8 @@ def interrupted(name: str, threads: int) -> bool:
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C goes to the whole console")
 @pytest.mark.parametrize(("name", "threads"), RUNNING)
 def test_ctrl_c_in_the_middle_of_a_call(name: str, threads: int) -> None:
-    assert any(interrupted(name, threads) for _ in range(5))  # now and then it comes just when a call ends
+    # Now and then it comes just when a call ends, or the other thread, on a busy machine, has done all that is left.
+    assert any(interrupted(name, threads) for _ in range(20))
 
 
 EXIT = """

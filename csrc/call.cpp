@@ -283,7 +283,7 @@ Outcome run_call(const Call& call, std::size_t threads, Poll& poll) {
 }
 
 Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
-    if (call.groups == 0) {
+    if (call.groups == 0 || call.columns == 0) {
         return Outcome::finished;
     }
     const std::size_t inner = call.lengths.back(), arrays = call.target.count / call.groups;

@@ -448,3 +448,12 @@ def test_any_cells(
     assert_same_bits(got, np.where(mask[..., None], x + rows, x))
     got = posenc.fill_(x, positions=cells, mask=mask, encoding=encoding, backend=backend)
     assert_same_bits(got, np.broadcast_to(np.where(mask[..., None], rows, np.float32(0)), x.shape))
+
+
+@pytest.mark.parametrize("order", ["broadcast", "F"])
+def test_grids_of_their_own_in_any_order(order: str, backend: str | None) -> None:
+    cells = np.broadcast_to(posenc.grid(3, 5), (2, 3, 5, 2))
+    given = cells if order == "broadcast" else np.asfortranarray(cells)
+    options = {"encoding": "mae", "backend": backend}
+    got = posenc.fill_(np.empty((2, 3, 5, 8), np.float32), positions=given, **options)
+    np.testing.assert_array_equal(got, posenc.fill_(np.empty_like(got), positions=cells.copy(), **options))

@@ -126,6 +126,12 @@ def test_zeros(row: int, dtype: type, backend: str | None) -> None:
                     assert_same_bits(out[row], (values[0] + 0.0).astype(dtype) + dtype(0), f"position {position}")
 
 
+def test_narrow_rows_added_to_one_row(backend: str | None) -> None:
+    x = np.broadcast_to(np.arange(8, dtype=np.float32), (400, 8))
+    want = posenc.add(x.copy(), backend=backend)
+    assert_same_bits(posenc.add(x, out=np.empty((400, 8), np.float32), backend=backend), want)
+
+
 NARROW = {
     "pairs": Encoding(),
     "halves": Encoding(layout="concatenated", cos_first=True, odd="truncate", amplitude=-1.5),

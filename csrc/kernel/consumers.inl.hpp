@@ -28,6 +28,7 @@ template <class E, bool past>
 struct Fill {
     using Element = E;
     using Value = E;
+    static constexpr bool kReads = false;
     std::ptrdiff_t to_stride, from_stride;
 
     template <std::size_t vectors>
@@ -57,6 +58,7 @@ template <class E, bool scaled>
 struct Add {
     using Element = E;
     using Value = float;
+    static constexpr bool kReads = true;
     std::ptrdiff_t to_stride, from_stride;
     std::ptrdiff_t ahead;  // bytes from an element to the one that is prefetched with it
     float scale;

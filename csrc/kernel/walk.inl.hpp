@@ -320,7 +320,7 @@ template <class Consumer>
 bool are_narrow(const Table& table, const Consumer& consumer) {
     const auto bytes = static_cast<std::ptrdiff_t>(table.columns * sizeof(typename Consumer::Element));
     return table.columns < kStrip && consumer.to_stride == bytes &&
-           (consumer.from_stride == bytes || consumer.from_stride == 0);
+           (consumer.from_stride == bytes || !Consumer::kReads);
 }
 
 // Narrow rows of a run: as many of them as fill whole strips are walked down as one. Leaves out the last rows, and

@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
     def at(self, first: int, last: int, image: tuple[Any, ...] = ()) -> NDArray[np.float64]:
         if self.values.ndim:
-            return self.values[(*image, ..., slice(first, last))].astype(np.float64) + self.offset
+            return self.values[(*image, ..., slice(first, last))].astype(np.float64, order="C") + self.offset
         counted: NDArray[np.float64] = (self.values.astype(np.float64) + np.arange(first, last)) + self.offset
         return counted
 

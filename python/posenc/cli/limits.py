@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .arena import Arena
-from .arrays import lend, tensor
 from .cases import Array
 from .entrants import Entrant
-from .workloads import Workload
+from .workloads import LOOKS_UP, Workload
 
 FACTOR = 1.0001
+
+Call = Callable[[], Any]
 
 
 def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
@@ -28,68 +29,55 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
     Of a call on next to nothing: the addition of another such array, by whoever holds it.
     """
     if workload.call:
-        least = {"torch x.add_(y)": _torch_add_other} if workload.held else {"np.add(x, y, out=x)": _add_other}
-        return [Entrant("limit", name, partial(_bound, make=make, threads=threads)) for name, make in least.items()]
-    makers: dict[str, dict[str, Callable[[Arena, int], Callable[[], Any]]]] = {
-        "fill": {"x.fill(1)": _fill, "memset": _memset},
-        "encode": {"y.fill(1)": _fill_other, "memset": _memset},
-        "add": {"x *= a": _multiply},
-        "scale_add": {"x *= a": _multiply},
-        "rotate": {"x *= a": _multiply},
-        "add_new": {"y = x * a": _multiply_to_other},
-        "embed": {"np.take, mode=clip": _take},
-        "embed_new": {"np.take, mode=clip": _take},
-        "first": {},
-    }
+        return [Entrant("limit", "torch x.add_(y)" if workload.held else "np.add(x, y, out=x)", _add_other)]
     return [
-        Entrant("limit", name, partial(_bound, make=make, threads=threads), threads=threads)
-        for name, make in makers[workload.op].items()
+        Entrant("limit", name, partial(_bound, work=work, threads=threads), threads=threads)
+        for name, work in LIMITS[workload.op].items()
     ]
 
 
-def _bound(arena: Arena, make: Callable[[Arena, int], Callable[[], Any]], threads: int) -> Callable[[], Any]:
-    return make(arena, threads)
+def _bound(arena: Arena, work: Callable[[Arena, Any, Any], Call], threads: int) -> Call:
+    """Does its work on all of the arrays, a part of them on each thread."""
+    if arena.workload.op in LOOKS_UP:
+        sources = np.array_split(arena.ids.reshape(-1), threads)
+        targets = np.array_split(arena.memory.reshape(-1, arena.dim), threads)
+    else:
+        target = arena.other_numbers if arena.workload.op in NEW else arena.numbers
+        sources, targets = _parts(arena.numbers, threads), _parts(target, threads)
+    return _together([work(arena, source, target) for source, target in zip(sources, targets, strict=True)])
 
 
-def _fill(arena: Arena, threads: int) -> Callable[[], Any]:
-    return _together([partial(part.fill, 1.0) for part in _parts(arena.numbers, threads)])
+def _fill(_: Arena, __: Array, target: Array) -> Call:
+    return partial(target.fill, 1.0)
 
 
-def _fill_other(arena: Arena, threads: int) -> Callable[[], Any]:
-    return _together([partial(part.fill, 1.0) for part in _parts(arena.other_numbers, threads)])
+def _memset(_: Arena, __: Array, target: Array) -> Call:
+    return partial(ctypes.memset, target.ctypes.data, 0, target.nbytes)
 
 
-def _memset(arena: Arena, threads: int) -> Callable[[], Any]:
-    target = arena.other_numbers if arena.workload.op == "encode" else arena.numbers
-    return _together([partial(ctypes.memset, p.ctypes.data, 0, p.nbytes) for p in _parts(target, threads)])
+def _multiply(_: Arena, source: Array, target: Array) -> Call:
+    return partial(np.multiply, source, source.dtype.type(FACTOR), out=target)
 
 
-def _multiply(arena: Arena, threads: int) -> Callable[[], Any]:
-    factor = arena.numbers.dtype.type(FACTOR)
-    return _together([partial(np.multiply, part, factor, out=part) for part in _parts(arena.numbers, threads)])
-
-
-def _multiply_to_other(arena: Arena, threads: int) -> Callable[[], Any]:
-    factor = arena.numbers.dtype.type(FACTOR)
-    pairs = zip(_parts(arena.numbers, threads), _parts(arena.other_numbers, threads), strict=True)
-    return _together([partial(np.multiply, source, factor, out=target) for source, target in pairs])
-
-
-def _take(arena: Arena, threads: int) -> Callable[[], Any]:
+def _take(arena: Arena, ids: Any, rows: Any) -> Call:
     """With another mode NumPy copies the rows twice."""
-    ids, rows = arena.ids.reshape(-1), arena.memory.reshape(-1, arena.dim)
-    parts = zip(np.array_split(ids, threads), np.array_split(rows, threads), strict=True)
-    return _together([partial(np.take, arena.embeddings, some, 0, out, "clip") for some, out in parts])
+    return partial(np.take, arena.embeddings, ids, 0, rows, "clip")
 
 
-def _add_other(arena: Arena, threads: int) -> Callable[[], Any]:
-    x = lend(arena.memory)
-    return partial(np.add, x, np.ones_like(x), out=x) if isinstance(x, np.ndarray) else _torch_add_other(arena, threads)
+NEW = ("encode", "add_new")  # these write to another array
+LIMITS: dict[str, dict[str, Callable[[Arena, Any, Any], Call]]] = {
+    "fill": {"x.fill(1)": _fill, "memset": _memset},
+    "encode": {"y.fill(1)": _fill, "memset": _memset},
+    **{op: {"x *= a": _multiply} for op in ("add", "scale_add", "rotate")},
+    "add_new": {"y = x * a": _multiply},
+    **{op: {"np.take, mode=clip": _take} for op in LOOKS_UP},
+    "first": {},
+}
 
 
-def _torch_add_other(arena: Arena, _: int) -> Callable[[], Any]:
-    x = tensor(arena.memory)
-    return partial(x.add_, x.clone())
+def _add_other(arena: Arena) -> Call:
+    x = arena.x
+    return partial(np.add, x, np.ones_like(x), out=x) if isinstance(x, np.ndarray) else partial(x.add_, x.clone())
 
 
 def _parts(x: Array, count: int) -> list[Array]:
@@ -97,7 +85,7 @@ def _parts(x: Array, count: int) -> list[Array]:
     return [x] if count == 1 else np.array_split(x.ravel(order="K"), count)
 
 
-def _together(calls: list[Callable[[], Any]]) -> Callable[[], Any]:
+def _together(calls: list[Call]) -> Call:
     """One call that makes all of them at once: each lets go of the GIL."""
     first, *others = calls
     if not others:

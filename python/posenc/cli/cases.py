@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 DECODING_POSITION = 1000  # where a single row stands; at 0 there would be nothing to get wrong
 
 
-def recipe(out: Array, start: int, precision: type[np.floating], places: NDArray[np.float64] | None = None) -> None:
+def recipe(out: Array, start: int, precision: type[np.floating], places: NDArray[np.float64] | None = None) -> Array:
     """The lines that are usually copied; `precision` is that of the angles. `places`: positions to take instead."""
     length, dim = out.shape[-2:]
     table = out if out.ndim == 2 else np.empty((length, dim), out.dtype)
@@ -29,6 +29,7 @@ def recipe(out: Array, start: int, precision: type[np.floating], places: NDArray
     table[:, 1::2] = np.cos(angles[:, : dim // 2])
     if table is not out:
         out[...] = table
+    return out
 
 
 @contextmanager

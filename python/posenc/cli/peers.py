@@ -22,86 +22,43 @@ from .entrants import Entrant
 from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Workload
 
 Call = Callable[[], Any]
+Make = Callable[[Arena], Call]
+SHORT = ("float16", "bfloat16")
 
 
 def peers(workload: Workload) -> list[Entrant]:
     """Everybody who does the operation of `workload`, or something that serves the same end."""
+    left_out = [] if _compiles(workload) else ["torch.compile"]
+    left_out += ["NumPy f64 recipe"] if workload.dtype in SHORT else []
+    return [peer for peer in PEERS.get(_kind(workload), []) if peer.name not in left_out]
+
+
+def _kind(workload: Workload) -> str:
+    """What PEERS has them under; nobody under nothing."""
     op = workload.op
     if op in LOOKS_UP:
-        return _embedders(workload)
+        return "" if workload.at else "embed"  # a row of the table for each token
     if op == "rotate":
-        return _rotators(workload)
+        return workload.encoding + (", 16 bits" if workload.dtype in SHORT and workload.encoding == "rope_meta" else "")
     if workload.held == TORCH:
-        return [Entrant("peer", "torch add_ table", _torch_add)]
+        return "tensor"
     if workload.at == GRIDS:
-        return []
+        return ""
     if workload.moving:
-        return [
-            Entrant("peer", f"np.{'add' if op == 'add' else 'copyto'} table[p:]", _numpy_moving),
-            Entrant("peer", f"torch {'add_' if op == 'add' else 'copy_'} table[p:]", _torch_moving),
-        ]
-    f64_recipe = Entrant("peer", "NumPy f64 recipe", partial(_numpy_recipe, precision=np.float64))
-    recipes = [
-        Entrant("peer", "NumPy f32 recipe", partial(_numpy_recipe, precision=np.float32), tolerance=_single),
-        Entrant("peer", "torch recipe", _torch_recipe, tolerance=_single),
-        Entrant("peer", "torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
-        Entrant("peer", "positional-encodings", _package_fill, tolerance=_single),
-    ]
-    if workload in WORKLOADS and workload not in GROUPS["core"]:  # it compiles for half a minute, for each shape
-        recipes = [one for one in recipes if one.make is not _torch_compiled]
-    package = Entrant("peer", "positional-encodings", _package_add, tolerance=_single)
-    if op in MAKES:
-        if not workload.of_the_paper or op == "first" or not workload.plain_layout:
-            batch = op == "fill" and not (workload.axes == 1 and workload.plain_layout)
-            return [Entrant("peer", "np.copyto table", _numpy_copy)] if batch else []  # a ready table can be copied
-        return recipes if workload.dtype in ("float16", "bfloat16") else [f64_recipe, *recipes]
-    if workload.at in COUNTED:
-        looked_up = [
-            Entrant("peer", "np.add table[p]", _numpy_add_looked_up),
-            Entrant("peer", "torch add_ embedding", _torch_add_looked_up),
-        ]
-        return looked_up if op == "add" else []
-    if op == "add":
-        return [
-            Entrant("peer", "np.add table", _numpy_add),
-            Entrant("peer", "torch add_ table", _torch_add),
-            package,
-        ]
-    if op == "scale_add":
-        return [
-            Entrant("peer", "NumPy x*s + table", _numpy_scale_add),
-            Entrant("peer", "NumPy *=, += table", _numpy_scale_add_in_place),
-            Entrant("peer", "torch mul_.add_", _torch_scale_add),
-        ]
-    return [
-        Entrant("peer", "NumPy x + table", _numpy_add_new),
-        Entrant("peer", "torch x + table", _torch_add_new),
-        package,
-    ]
+        return "moving add" if op == "add" else "moving fill"
+    if op not in MAKES:
+        return op if workload.at not in COUNTED else "add rows" if op == "add" else ""
+    if workload.of_the_paper and op != "first" and workload.plain_layout:
+        return "recipe"
+    batch = op == "fill" and not (workload.axes == 1 and workload.plain_layout)
+    return "copy" if batch else ""  # a ready table can be copied
 
 
-def _rotators(workload: Workload) -> list[Entrant]:
-    """Transformers' eager function for halves, Meta's for adjacent pairs; each has a ready table, as posenc has not."""
-    if workload.encoding == "rope_hf":
-        return [Entrant("peer", "torch rotate_half", _torch_rotate_half)]
-    if workload.encoding != "rope_meta":
-        return []
-    if workload.dtype in ("float16", "bfloat16"):  # torch has no complex numbers of these
-        return [Entrant("peer", "torch complex, in float32", _torch_complex)]
-    return [Entrant("peer", "torch complex mul_", _torch_complex_in_place)]
-
-
-def _embedders(workload: Workload) -> list[Entrant]:
-    if workload.at:  # a row of the table for each token
-        return []
-    compiled = Entrant("peer", "torch.compile", _torch_embed_compiled)
-    shown = str(workload) == "embed 32x512x768 of 30000" or workload.dtype != "float32" or workload not in WORKLOADS
-    return [
-        Entrant("peer", "NumPy table[ids]*s + pe", _numpy_embed),
-        Entrant("peer", "np.take, posenc.add_", _numpy_take),
-        Entrant("peer", "torch embedding mul_ add_", _torch_embed),
-        *([compiled] if shown else []),  # it compiles for half a minute, for each shape
-    ]
+def _compiles(workload: Workload) -> bool:
+    """Whether torch.compile takes part: it compiles for half a minute, for each shape."""
+    if workload not in WORKLOADS or workload in GROUPS["core"]:
+        return True
+    return workload.op == "embed" and (str(workload) == "embed 32x512x768 of 30000" or workload.dtype != "float32")
 
 
 def _single(position: float) -> float:
@@ -109,102 +66,64 @@ def _single(position: float) -> float:
     return min(0.1, 1e-5 + 3e-7 * position)
 
 
-# ---- NumPy ----------------------------------------------------------------------------------------------------------
+# ---- those who have a ready table: x, the table and the scale, as they hold them -----------------------------------
 
 
-def _arrays(arena: Arena) -> tuple[Array, Array]:
-    """What NumPy adds: x and the table."""
+def _array(arena: Arena) -> Any:
     if not isinstance(arena.x, np.ndarray):
         raise Unavailable("NumPy has no bfloat16 without ml_dtypes")
-    return arena.x, lend(arena.table)
+    return arena.x
 
 
-def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
-    if arena.workload.dtype == "float64" and precision is np.float32:
-        raise Unavailable("makes float32 only")
-    if not isinstance(arena.x, np.ndarray):
-        raise Unavailable("NumPy has no bfloat16 without ml_dtypes")
-    start, positions = arena.workload.start, arena.positions if arena.workload.at else None
-
-    def fill(out: Array | None = None) -> Array:
-        target = np.empty_like(arena.x) if out is None else out
-        recipe(target, start, precision, positions)
-        return target
-
-    return fill if arena.workload.op == "encode" else partial(fill, arena.x)
+def _arrays(arena: Arena) -> tuple[Any, Any, Any]:
+    x = _array(arena)
+    return x, lend(arena.table), x.dtype.type(arena.scale)
 
 
-def _numpy_copy(arena: Arena) -> Call:
-    memory, table = arena.memory, arena.table
-
-    def copy() -> Array:
-        np.copyto(memory, table)
-        return memory
-
-    return copy
+def _tensors(arena: Arena) -> tuple[Any, Any, Any]:
+    return tensor(arena.memory), tensor(arena.table), arena.scale
 
 
-def _numpy_add(arena: Arena) -> Call:
-    x, table = _arrays(arena)
-    return partial(np.add, x, table, out=x)
+def _with(held: Callable[[Arena], tuple[Any, Any, Any]], make: Callable[[Any, Any, Any], Call]) -> Make:
+    return lambda arena: make(*held(arena))
 
 
-def _numpy_moving(arena: Arena) -> Call:
+def _moving(held: Callable[[Arena], tuple[Any, Any, Any]], writes: Callable[[Any], Callable[[Any], Any]]) -> Make:
     """Rows of a ready table from where the start stands."""
-    x, table = _arrays(arena)
-    moves, length, adds = itertools.cycle(arena.move), arena.length, arena.workload.op == "add"
-    begin = arena.move[0]
 
-    def call() -> Array:
-        first = next(moves) - begin
-        rows = table[first : first + length]
-        if adds:
-            return np.add(x, rows, out=x)
-        np.copyto(x, rows)
-        return x
+    def make(arena: Arena) -> Call:
+        x, table, _ = held(arena)
+        moves, length, begin, write = itertools.cycle(arena.move), arena.length, arena.move[0], writes(x)
 
-    return call
+        def call() -> Any:
+            first = next(moves) - begin
+            return write(table[first : first + length])
 
+        return call
 
-def _torch_moving(arena: Arena) -> Call:
-    x, table = tensor(arena.memory), tensor(arena.table)
-    moves, length, begin = itertools.cycle(arena.move), arena.length, arena.move[0]
-    write = x.add_ if arena.workload.op == "add" else x.copy_
-
-    def call() -> Any:
-        first = next(moves) - begin
-        return write(table[first : first + length])
-
-    return call
+    return make
 
 
-def _numpy_add_looked_up(arena: Arena) -> Call:
+def _numpy_add_rows(arena: Arena) -> Call:
     """A row of the table for each token; padding stays as it is."""
-    x, table = _arrays(arena)
+    x, table, _ = _arrays(arena)
     where = np.True_ if arena.mask is None else arena.mask[..., None]
     positions = arena.positions.astype(np.int64)
     return lambda: np.add(x, table[positions], out=x, where=where)
 
 
-def _numpy_add_new(arena: Arena) -> Call:
-    return partial(np.add, *_arrays(arena))
-
-
-def _numpy_scale_add(arena: Arena) -> Call:
-    x, table = _arrays(arena)
-    scale = x.dtype.type(arena.scale)
-    return lambda: x * scale + table
-
-
-def _numpy_scale_add_in_place(arena: Arena) -> Call:
-    x, table = _arrays(arena)
-    scale = x.dtype.type(arena.scale)
-    return lambda: np.add(np.multiply(x, scale, out=x), table, out=x)
+def _torch_add_rows(arena: Arena) -> Call:
+    """As fairseq does: a row of zeros is what padding gets."""
+    x, table, _ = _tensors(arena)
+    table = torch().cat([table, torch().zeros_like(table[:1])])
+    positions = arena.positions if arena.mask is None else np.where(arena.mask, arena.positions, len(table) - 1)
+    index, embedding = tensor(positions.astype(np.int64)), torch().nn.functional.embedding
+    return lambda: x.add_(embedding(index, table))
 
 
 def _numpy_embed(arena: Arena) -> Call:
-    _, pe = _arrays(arena)
-    table, ids, scale = lend(arena.embeddings), arena.ids, pe.dtype.type(arena.scale)
+    _, pe, scale = _arrays(arena)
+    table, ids = lend(arena.embeddings), arena.ids
     return lambda: table[ids] * scale + pe
 
 
@@ -220,7 +139,46 @@ def _numpy_take(arena: Arena) -> Call:
     return call
 
 
-# ---- torch ----------------------------------------------------------------------------------------------------------
+def _torch_embed(arena: Arena, compiled: bool = False) -> Call:
+    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
+    embedding = torch().nn.functional.embedding
+    if compiled:
+        return _compiled(lambda ids, table, pe: embedding(ids, table) * scale + pe, ids, table, pe)
+    return lambda: embedding(ids, table).mul_(scale).add_(pe)
+
+
+def _torch_rotate_half(arena: Arena) -> Call:
+    """As transformers' apply_rotary_pos_emb; the table in the dtype of the queries, as its models have it."""
+    x, half = tensor(arena.memory), arena.dim // 2
+    cos, sin = (tensor(np.tile(part, 2)) for part in np.split(arena.table, 2, axis=-1))
+    cat = torch().cat
+    return lambda: x * cos + cat((-x[..., half:], x[..., :half]), -1) * sin
+
+
+def _torch_complex(arena: Arena) -> Call:
+    """As Meta's apply_rotary_emb, in place; torch has no complex numbers of 16 bits, which become float32 for it."""
+    workload, x, module = arena.workload, tensor(arena.memory), torch()
+    ready = posenc.encode(arena.length, arena.dim, start=workload.start, encoding=workload.encodes, dtype=np.float32)
+    table = module.view_as_complex(tensor(ready).unflatten(-1, (-1, 2)))
+    if workload.dtype not in SHORT:
+        return partial(module.view_as_complex(x.unflatten(-1, (-1, 2))).mul_, table)
+
+    def rotate() -> Any:
+        product = module.view_as_complex(x.float().unflatten(-1, (-1, 2))) * table
+        return module.view_as_real(product).flatten(-2).type_as(x)
+
+    return rotate
+
+
+# ---- recipes --------------------------------------------------------------------------------------------------------
+
+
+def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
+    if arena.workload.dtype == "float64" and precision is np.float32:
+        raise Unavailable("makes float32 only")
+    x, makes = _array(arena), arena.workload.op == "encode"
+    start, positions = arena.workload.start, arena.positions if arena.workload.at else None
+    return lambda: recipe(np.empty_like(x) if makes else x, start, precision, positions)
 
 
 def _angles(arena: Arena) -> tuple[Any, Any]:
@@ -281,116 +239,83 @@ def _interleaved(result: Array) -> Array:
     return out
 
 
-def _torch_add(arena: Arena) -> Call:
-    return partial(tensor(arena.memory).add_, tensor(arena.table))
-
-
-def _torch_add_looked_up(arena: Arena) -> Call:
-    """As fairseq does: a row of zeros is what padding gets."""
-    x, table = tensor(arena.memory), tensor(arena.table)
-    table = torch().cat([table, torch().zeros_like(table[:1])])
-    positions = arena.positions if arena.mask is None else np.where(arena.mask, arena.positions, len(table) - 1)
-    index, embedding = tensor(positions.astype(np.int64)), torch().nn.functional.embedding
-    return lambda: x.add_(embedding(index, table))
-
-
-def _torch_add_new(arena: Arena) -> Call:
-    return partial(torch().add, tensor(arena.memory), tensor(arena.table))
-
-
-def _torch_scale_add(arena: Arena) -> Call:
-    x, table = tensor(arena.memory), tensor(arena.table)
-    return lambda: x.mul_(arena.scale).add_(table)
-
-
-def _torch_embed(arena: Arena) -> Call:
-    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
-    embedding = torch().nn.functional.embedding
-    return lambda: embedding(ids, table).mul_(scale).add_(pe)
-
-
-def _torch_embed_compiled(arena: Arena) -> Call:
-    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
-    embedding = torch().nn.functional.embedding
-
-    def embed(ids: Any, table: Any, pe: Any) -> Any:
-        return embedding(ids, table) * scale + pe
-
-    return _compiled(embed, ids, table, pe)
-
-
-# ---- the package positional-encodings -------------------------------------------------------------------------------
-
-
-def _package(arena: Arena) -> tuple[Any, Any, Any]:
-    """The package's module, its encoder, and x as the (B, L, D) tensor that it wants."""
+def _package(arena: Arena, adds: bool) -> Call:
+    """The encoder of positional-encodings, or its `Summer`, which keeps the table and makes a new sum."""
     torch()
     if importlib.util.find_spec("positional_encodings") is None:
         raise Unavailable("positional-encodings is not installed")
-    workload = arena.workload
+    workload, shape = arena.workload, arena.memory.shape
     if not workload.plain_layout:
         raise Unavailable("(B, L, D) only")
     if workload.start or workload.at or not workload.of_the_paper or workload.dtype != "float32":
         raise Unavailable("positions 0, 1, ... in float32 only")
     module: Any = importlib.import_module("positional_encodings.torch_encodings")
-    x = tensor(arena.memory.reshape(-1, arena.length, arena.dim))
-    return module, module.PositionalEncoding1D(arena.dim), x
-
-
-def _package_fill(arena: Arena) -> Call:
-    _, encoder, x = _package(arena)
+    encoder, x = module.PositionalEncoding1D(arena.dim), tensor(arena.memory.reshape(-1, arena.length, arena.dim))
+    if adds:
+        summer = module.Summer(encoder)
+        return lambda: summer(x).reshape(shape)
 
     def fill() -> Any:
         encoder.cached_penc = None  # it would only return what it returned before
-        return encoder(x).reshape(arena.memory.shape)
+        return encoder(x).reshape(shape)
 
     return fill
 
 
-def _package_add(arena: Arena) -> Call:
-    """Its `Summer`, which keeps the table and makes a new sum."""
-    module, encoder, x = _package(arena)
-    summer = module.Summer(encoder)
-    return lambda: summer(x).reshape(arena.memory.shape)
+# ---- who takes part -------------------------------------------------------------------------------------------------
 
+_peer = partial(Entrant, "peer")
+_TORCH_ADD = _peer("torch add_ table", _with(_tensors, lambda x, table, _: partial(x.add_, table)))
+_PACKAGE_ADD = _peer("positional-encodings", partial(_package, adds=True), tolerance=_single)
 
-def _torch_rotate_half(arena: Arena) -> Call:
-    """As transformers' apply_rotary_pos_emb; the table in the dtype of the queries, as its models have it."""
-    x, half = tensor(arena.memory), arena.dim // 2
-    cos, sin = (tensor(np.tile(part, 2)) for part in np.split(arena.table, 2, axis=-1))
-    cat = torch().cat
-
-    def rotate() -> Any:
-        turned = cat((-x[..., half:], x[..., :half]), -1)
-        return x * cos + turned * sin
-
-    return rotate
-
-
-def _complex_table(arena: Arena) -> Any:
-    table = posenc.encode(
-        arena.length, arena.dim, start=arena.workload.start, encoding=arena.workload.encodes, dtype=np.float32
-    )
-    return torch().view_as_complex(tensor(table).unflatten(-1, (-1, 2)))
-
-
-def _torch_complex(arena: Arena) -> Call:
-    """As Meta's apply_rotary_emb."""
-    x, table, module = tensor(arena.memory), _complex_table(arena), torch()
-
-    def rotate() -> Any:
-        product = module.view_as_complex(x.float().unflatten(-1, (-1, 2))) * table
-        return module.view_as_real(product).flatten(-2).type_as(x)
-
-    return rotate
-
-
-def _torch_complex_in_place(arena: Arena) -> Call:
-    x, table, module = tensor(arena.memory), _complex_table(arena), torch()
-    pairs = module.view_as_complex(x.unflatten(-1, (-1, 2)))
-
-    def rotate() -> Any:
-        pairs.mul_(table)
-        return x
-
-    return rotate
+PEERS = {
+    "recipe": [
+        _peer("NumPy f64 recipe", partial(_numpy_recipe, precision=np.float64)),
+        _peer("NumPy f32 recipe", partial(_numpy_recipe, precision=np.float32), tolerance=_single),
+        _peer("torch recipe", _torch_recipe, tolerance=_single),
+        _peer("torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
+        _peer("positional-encodings", partial(_package, adds=False), tolerance=_single),
+    ],
+    "copy": [_peer("np.copyto table", lambda arena: partial(np.copyto, arena.memory, arena.table))],
+    "moving fill": [
+        _peer("np.copyto table[p:]", _moving(_arrays, lambda x: partial(np.copyto, x))),
+        _peer("torch copy_ table[p:]", _moving(_tensors, lambda x: x.copy_)),
+    ],
+    "moving add": [
+        _peer("np.add table[p:]", _moving(_arrays, lambda x: partial(np.add, x, out=x))),
+        _peer("torch add_ table[p:]", _moving(_tensors, lambda x: x.add_)),
+    ],
+    "add": [
+        _peer("np.add table", _with(_arrays, lambda x, table, _: partial(np.add, x, table, out=x))),
+        _TORCH_ADD,
+        _PACKAGE_ADD,
+    ],
+    "tensor": [_TORCH_ADD],
+    "add rows": [
+        _peer("np.add table[p]", _numpy_add_rows),
+        _peer("torch add_ embedding", _torch_add_rows),
+    ],
+    "scale_add": [
+        _peer("NumPy x*s + table", _with(_arrays, lambda x, table, s: lambda: x * s + table)),
+        _peer(
+            "NumPy *=, += table",
+            _with(_arrays, lambda x, table, s: lambda: np.add(np.multiply(x, s, out=x), table, out=x)),
+        ),
+        _peer("torch mul_.add_", _with(_tensors, lambda x, table, s: lambda: x.mul_(s).add_(table))),
+    ],
+    "add_new": [
+        _peer("NumPy x + table", _with(_arrays, lambda x, table, _: partial(np.add, x, table))),
+        _peer("torch x + table", _with(_tensors, lambda x, table, _: partial(torch().add, x, table))),
+        _PACKAGE_ADD,
+    ],
+    "embed": [
+        _peer("NumPy table[ids]*s + pe", _numpy_embed),
+        _peer("np.take, posenc.add_", _numpy_take),
+        _peer("torch embedding mul_ add_", _torch_embed),
+        _peer("torch.compile", partial(_torch_embed, compiled=True)),
+    ],
+    # Transformers' eager function for halves, Meta's for adjacent pairs; each has a ready table, as posenc has not.
+    "rope_hf": [_peer("torch rotate_half", _torch_rotate_half)],
+    "rope_meta": [_peer("torch complex mul_", _torch_complex, tidy=lambda pairs: pairs.view(np.float32))],
+    "rope_meta, 16 bits": [_peer("torch complex, in float32", _torch_complex)],
+}

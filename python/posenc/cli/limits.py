@@ -39,7 +39,7 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
 def _bound(arena: Arena, work: Callable[[Arena, Any, Any], Call], threads: int) -> Call:
     """Does its work on all of the arrays, a part of them on each thread."""
     if arena.workload.op in LOOKS_UP:
-        sources = np.array_split(arena.ids.reshape(-1), threads)
+        sources: list[Any] = np.array_split(arena.ids.reshape(-1), threads)
         targets = np.array_split(arena.memory.reshape(-1, arena.dim), threads)
     else:
         target = arena.other_numbers if arena.workload.op in NEW else arena.numbers

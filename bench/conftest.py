@@ -72,8 +72,7 @@ def contest(
         timed = not benchmark.disabled
         seconds = QUICK_SECONDS if request.config.getoption("quick") else LIMIT_SECONDS
         before = _fastest(bounds, seconds) if timed else None
-        if task.setup is not None:
-            task.setup()  # the level stays; other than in `posenc bench`, x is not restored for every sample
+        task.setup()  # the level stays; other than in `posenc bench`, x is not restored for every sample
         benchmark(task.call)
         if not timed:
             return

@@ -72,8 +72,7 @@ class Judge:
         if entrant.kind == "twin":
             return self.twin(replace(entrant, kind="posenc"), task)
         arena = self.arena
-        if task.setup is not None:
-            task.setup()
+        task.setup()
         arena.prepare()
         try:
             returned = task.call()

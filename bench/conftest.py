@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from posenc.cli.arena import Arena
 from posenc.cli.arrays import Unavailable
-from posenc.cli.cases import isa_restored
-from posenc.cli.contest import OURS, examine
+from posenc.cli.contest import OURS, examine, isa_restored
 from posenc.cli.entrants import Entrant
 from posenc.cli.judge import Judge
 from posenc.cli.limits import limits

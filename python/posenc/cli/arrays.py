@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from posenc import _arrays, _half
 
+Array = NDArray[np.floating]
+
 BFLOAT16 = "bfloat16"
 DTYPES = ("float32", "float64", "float16", BFLOAT16)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from posenc import _backend
+
 from . import table
 from .arena import Arena
 from .arrays import Unavailable
-from .cases import isa_restored
 from .entrants import Entrant, twins
 from .judge import Finding, Judge
 from .limits import limits
@@ -91,6 +94,18 @@ class Row:
         known = {name: ABSENT if value is None else text(value) for name, (text, value) in figures.items()}
         known["median"] = table.duration(timing.median) if timing else "FAILED"
         return [known[column] for column in columns]
+
+
+@contextmanager
+def isa_restored() -> Iterator[None]:
+    """Leave the compiled core's ISA level as it was."""
+    core: Any = importlib.import_module("posenc._core") if _backend.why_not("cpp") is None else None
+    level = core.level() if core is not None else None
+    try:
+        yield
+    finally:
+        if core is not None:
+            core.use_level(level)
 
 
 def bench(

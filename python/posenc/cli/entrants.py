@@ -15,8 +15,7 @@ import posenc
 from posenc import _backend
 
 from .arena import Arena
-from .arrays import lend, tensor
-from .cases import Array
+from .arrays import Array, lend, tensor
 from .timing import Task
 from .workloads import (
     INTEGERS,

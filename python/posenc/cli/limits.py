@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arena import Arena
-from .cases import Array
+from .arrays import Array
 from .entrants import Entrant
 from .workloads import LOOKS_UP, Workload
 

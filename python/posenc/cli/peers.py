@@ -15,9 +15,8 @@ import numpy as np
 
 import posenc
 
-from .arena import Arena
-from .arrays import Unavailable, lend, tensor, torch
-from .cases import Array, recipe
+from .arena import Arena, recipe
+from .arrays import Array, Unavailable, lend, tensor, torch
 from .entrants import Entrant
 from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Workload
 

@@ -29,19 +29,20 @@ COLUMNS = typed("numbers such as 0,1,8,9", lambda text: [*map(int, text.split(",
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=LENGTHS, metavar="KIND", help=", ".join(LENGTHS))
-    parser.add_argument("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
-    parser.add_argument(
+    option = parser.add_argument
+    option("kind", choices=LENGTHS, metavar="KIND", help=", ".join(LENGTHS))
+    option("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
+    option(
         "--length",
         type=SIZES,
         help="how many positions, or the sizes of several axes: 14x20; default "
         + ", ".join(f"{length} ({kind})" for kind, length in LENGTHS.items())
         + ", and 14 along each of several axes",
     )
-    parser.add_argument("--dim", type=int, default=64, help="number of columns; default 64")
-    parser.add_argument("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
-    parser.add_argument("--columns", type=COLUMNS, help="which columns of heatmap and waves, such as 0,1,8,9")
-    parser.add_argument("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
+    option("--dim", type=int, default=64, help="number of columns; default 64")
+    option("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
+    option("--columns", type=COLUMNS, help="which columns of heatmap and waves, such as 0,1,8,9")
+    option("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
 
 
 def run(args: argparse.Namespace) -> int:

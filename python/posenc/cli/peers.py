@@ -18,11 +18,10 @@ import posenc
 from .arena import Arena, recipe
 from .arrays import Array, Unavailable, lend, tensor, torch
 from .entrants import Entrant
-from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Workload
+from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, SHORT, TORCH, WORKLOADS, Workload
 
 Call = Callable[[], Any]
 Make = Callable[[Arena], Call]
-SHORT = ("float16", "bfloat16")
 
 
 def peers(workload: Workload) -> list[Entrant]:

@@ -152,11 +152,15 @@ def encoded(name: str) -> list[Workload]:
     encoding = "" if name == "paper" else name
     axes = Workload("fill", (), encoding=encoding).axes
     if axes == 1:
-        cases = [("1 MiB, stays in a core's cache", 512), ("256 MiB, beyond all caches", 131072)]
-        return [Workload("fill", (length, 512), encoding=encoding, note=note) for note, length in cases]
+        near = Workload("fill", (512, 512), encoding=encoding, note="1 MiB, stays in a core's cache")
+        return [near, replace(near, shape=(131072, 512), note="256 MiB, beyond all caches")]
     shape = (64, 32, 32, 768) if axes == 2 else (4, *(16,) * (axes - 2), 32, 32, 768)
     return every("fill,add", f"over {axes} axes", shape=shape, encoding=encoding)
 
+
+SHORT = ["float16", "bfloat16"]
+BATCHES = [(32, 512, dim) for dim in (384, 512, 768)]
+ROPES = ["rope_hf", "rope_meta"]
 
 # Each is there for one reason, its note. They are judged on one thread, against limits and peers of the same run.
 GROUPS = {
@@ -176,10 +180,8 @@ GROUPS = {
         Workload("add", (1, 512), note="one row: what a call costs"),
     ],
     "dtypes": [
-        case
-        for dtype in DTYPES[2:]
-        for length, note in ((512, "half a MiB, stays in a core's cache"), (262144, "256 MiB, beyond all caches"))
-        for case in every("fill,add", note, shape=(length, 512), dtype=dtype)
+        *every("fill,add", "half a MiB, stays in a core's cache", shape=(512, 512), dtype=SHORT),
+        *every("fill,add", "256 MiB, beyond all caches", shape=(262144, 512), dtype=SHORT),
     ],
     "positions": [
         *every("fill", "as fast at any magnitude", shape=(8192, 512), at=[at for at in RANGES if at != REALS]),
@@ -211,11 +213,8 @@ GROUPS = {
         Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
         Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
         Workload("add", (4096, 4096), order=FORTRAN, note="64 MiB, Fortran order"),
-        *(
-            case
-            for dim, ops in {63: "fill,add", 64: "fill", 100: "fill", 513: "fill,add", 1000: "fill"}.items()
-            for case in every(ops, "no multiple of a vector", shape=(65536, dim))
-        ),
+        *every("fill", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 64, 100, 513, 1000)]),
+        *every("add", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 513)]),
         Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),
         Workload("add", (100000, 1, 32), at=STARTS, note="many short sequences with a start each"),
         Workload("add", (2048, 8, 512), at=STARTS, note="32 MiB, sequences with a start each"),
@@ -249,19 +248,10 @@ GROUPS = {
     ],
     # Tokens of a batch. The embeddings are 46 to 768 MB, more than any cache; Zipf's ids come back to some of them.
     "embed": [
-        *(
-            case
-            for count in (30_000, 250_000)
-            for case in every(
-                "embed",
-                f"{count} embeddings",
-                vocabulary=count,
-                shape=[(32, 512, dim) for dim in (384, 512, 768)],
-                ids=["", ZIPF],
-            )
-        ),
+        *every("embed", "30000 embeddings", vocabulary=30_000, shape=BATCHES, ids=["", ZIPF]),
+        *every("embed", "250000 embeddings", vocabulary=250_000, shape=BATCHES, ids=["", ZIPF]),
         Workload("embed_new", (32, 512, 768), vocabulary=30_000, note="48 MiB, a new array every time"),
-        *every("embed", "24 MiB of 16-bit elements", shape=(32, 512, 768), vocabulary=30_000, dtype=[*DTYPES[2:]]),
+        *every("embed", "24 MiB of 16-bit elements", shape=(32, 512, 768), vocabulary=30_000, dtype=SHORT),
         Workload("embed", (16384, 768), vocabulary=30_000, note="48 MiB, one sequence"),
         Workload("embed", (16384, 768), vocabulary=30_000, at=PACKED_SHORT, note="48 MiB of short sequences"),
         *every("embed", "decoding", shape=[(1, 1, 768), (8, 1, 768)], vocabulary=30_000, start=1000, call=True),
@@ -269,11 +259,7 @@ GROUPS = {
     # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
     "rotate": [
         *every(
-            "rotate",
-            "queries of 32 heads",
-            shape=(1, 32, 4096, 128),
-            dtype=["float32", "bfloat16"],
-            encoding=["rope_hf", "rope_meta"],
+            "rotate", "queries of 32 heads", shape=(1, 32, 4096, 128), dtype=["float32", "bfloat16"], encoding=ROPES
         ),
         Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
     ],

@@ -22,7 +22,7 @@ from .arrays import Unavailable
 from .entrants import Entrant, twins
 from .judge import Finding, Judge
 from .limits import limits
-from .progress import progress
+from .table import progress
 from .timing import Task, Timing, measure
 from .workloads import Workload
 

@@ -182,18 +182,12 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
     """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
     with refusing("--encodings: "):
         own = encoded(encoding)
-    axes, name = own[0].axes, own[0].encoding
-    if args.shape or args.plot:
-        ops, shapes = args.op or ["fill", "add"], args.shape or SWEEP
-    else:
-        ops = args.op or list(dict.fromkeys(case.op for case in own))
-        shapes = list(dict.fromkeys(case.shape for case in own))
+    axes, name, given = own[0].axes, own[0].encoding, args.shape or (SWEEP if args.plot else [])
+    ops = args.op or (["fill", "add"] if given else dict.fromkeys(case.op for case in own))
+    shapes = given or dict.fromkeys(case.shape for case in own)
     # A new array has no batch, whatever the shape.
-    return [
-        Workload(op, shape[-1 - axes :] if op == "encode" else shape, kind, encoding=name)
-        for op in ops
-        for shape in shapes
-    ]
+    cut = [(op, shape[-1 - axes :] if op == "encode" else shape) for op in ops for shape in shapes]
+    return [Workload(op, shape, kind, encoding=name) for op, shape in cut]
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Entrant:
             if arena.workload.op == "scale_add":
                 arena.reset()
 
-        return Task(self.make(arena), setup)
+        return Task(self.make(arena.twin if self.kind == "twin" else arena), setup)
 
 
 def ours(name: str, isa: str | None = None, threads: int = 1) -> Entrant:
@@ -77,11 +77,7 @@ def twins(workload: Workload, backends: Sequence[Entrant]) -> list[Entrant]:
     if workload.twin is None:
         return []
     doing, _ = workload.twin
-    return [replace(one, kind="twin", make=partial(_twin_call, make=one.make), doing=doing) for one in backends]
-
-
-def _twin_call(arena: Arena, make: Callable[[Arena], Callable[[], Any]]) -> Callable[[], Any]:
-    return make(arena.twin)
+    return [replace(one, kind="twin", doing=doing) for one in backends]
 
 
 def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:

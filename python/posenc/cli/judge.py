@@ -68,9 +68,8 @@ class Judge:
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)
-        self.exact = (
-            self._exact() if workload.of_the_paper and truth.available() else []
-        )  # the real numbers are known of the paper's only
+        # The real numbers are known of the paper's only.
+        self.exact = self._exact() if workload.of_the_paper and truth.available() else []
 
     @cached_property
     def twin(self) -> Judge:

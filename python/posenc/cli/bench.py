@@ -127,8 +127,7 @@ def implementations(names: Sequence[str] | None, isa: str, threads: Sequence[int
     found = []
     here = [name for name in _backend.MODULES if _backend.why_not(name) is None]
     for name in here if names is None else names:
-        if _backend.why_not(name) is not None:
-            _backend.get(name)  # raises, and says why
+        _backend.get(name)  # raises if it is away, and says why
         if name == "cpp":
             found += [ours(name, level, count) for level in _levels(isa) for count in threads]
         else:
@@ -217,11 +216,8 @@ def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     columns = [name for name in COLUMNS if any(row.cells([name]) != [ABSENT] for group in groups for row in group)]
     header = [*LEFT, *columns]
     table.show(header, len(LEFT), [[_line(row, row is group[0], columns) for row in group] for group in groups])
-    print()
-    for name, note in NOTES.items():
-        if name in header or name not in COLUMNS:
-            print(f"{name:<9}{note}")
-    print(END_NOTE, *untimed(rows), sep="\n")
+    notes = [f"{name:<9}{note}" for name, note in NOTES.items() if name in header or name not in COLUMNS]
+    print("", *notes, END_NOTE, *untimed(rows), sep="\n")
 
 
 def _line(row: Row, first: bool, columns: Sequence[str]) -> table.Row:

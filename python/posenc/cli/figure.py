@@ -93,8 +93,7 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(True, color="#e4e4e4", lw=0.7)
     axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
 
 

@@ -64,11 +64,7 @@ class Timing:
 
 
 def measure(
-    tasks: Sequence[Task],
-    *,
-    seconds: float,
-    least: int = 3,
-    progress: Callable[[float], object] = lambda done: None,
+    tasks: Sequence[Task], seconds: float, least: int = 3, progress: Callable[[float], object] = lambda done: None
 ) -> list[Timing]:
     """Time `tasks` in turns, each of which has been called before: a first call compiles, or fills caches.
 

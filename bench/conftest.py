@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from posenc.cli.arena import Arena
 from posenc.cli.arrays import Unavailable
-from posenc.cli.cases import isa_restored
-from posenc.cli.contest import OURS, examine
+from posenc.cli.contest import OURS, examine, isa_restored
 from posenc.cli.entrants import Entrant
 from posenc.cli.judge import Judge
 from posenc.cli.limits import limits
@@ -72,8 +71,7 @@ def contest(
         timed = not benchmark.disabled
         seconds = QUICK_SECONDS if request.config.getoption("quick") else LIMIT_SECONDS
         before = _fastest(bounds, seconds) if timed else None
-        if task.setup is not None:
-            task.setup()  # the level stays; other than in `posenc bench`, x is not restored for every sample
+        task.setup()  # the level stays; other than in `posenc bench`, x is not restored for every sample
         benchmark(task.call)
         if not timed:
             return

@@ -22,7 +22,7 @@ import posenc
 import pytest
 from posenc import _backend
 from posenc.cli import COMMANDS, compare, info, main, table, timing, truth
-from posenc.cli.cases import recipe
+from posenc.cli.arena import recipe
 
 from . import truth as mpmath_truth
 

@@ -34,18 +34,10 @@ COMMANDS = ("encode", "add", "identify", "encodings", "plot", "info", "compare",
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line with these arguments, or else those of the process, and return the exit status.
 
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The arguments. Default: those of the process.
-
-    Returns
-    -------
-    int
-        0 for success, 1 for a failed check, a missing backend, too little memory, a file that can't be read or written
-        or does not fit, 130 after Ctrl-C.
+    That is 0 for success, 1 for a failed check, a missing backend, too little memory, a file that can't be read or
+    written or does not fit, 130 after Ctrl-C.
     """
     if sys.stderr is None:  # closed; print() would write to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the process ends

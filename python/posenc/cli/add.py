@@ -18,42 +18,41 @@ HELP = "add to an array in a file, into a new file or in place: posenc add x.npy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="IN", help="a .npy or .safetensors file with an array (..., L, D)")
-    parser.add_argument("-o", "--out", metavar="OUT", help="the new file; replaced if it is there")
-    parser.add_argument("--in-place", action="store_true", help="change IN itself, with a journal beside it")
+    option = parser.add_argument
+    option("path", metavar="IN", help="a .npy or .safetensors file with an array (..., L, D)")
+    option("-o", "--out", metavar="OUT", help="the new file; replaced if it is there")
+    option("--in-place", action="store_true", help="change IN itself, with a journal beside it")
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--resume", action="store_true", help="complete a run in place that was interrupted or killed")
     end.add_argument("--undo", action="store_true", help="bring back what was there before such a run")
-    parser.add_argument(
+    option(
         "--no-journal",
         dest="journal",
         action="store_false",
         help="in place: faster; what interrupts it loses the array",
     )
-    parser.add_argument(
+    option(
         "--sync",
         action="store_true",
         help="in place: survive a power failure, too; takes the disk's time for both files",
     )
-    parser.add_argument("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
-    parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
-    parser.add_argument(
-        "--x-scale", metavar="S", type=factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1"
-    )
-    parser.add_argument(
+    option("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
+    option("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
+    option("--x-scale", metavar="S", type=factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1")
+    option(
         "--start",
         metavar="N[,N...]",
         type=numbers,
         default=0,
         help="position of the first row (along each axis of an encoding over several); default 0",
     )
-    parser.add_argument(
+    option(
         "--seq-axis",
         metavar="A[,A...]",
         type=axes,
         help="the axis along which positions count; default: the last one before the channels",
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    option("--json", action="store_true", help="print one line of JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,26 +11,9 @@ from numpy.typing import NDArray
 
 import posenc
 
-from .arrays import lend, memory_dtype, rounded, tensor, widened
-from .cases import Array, recipe
-from .workloads import (
-    COUNTED,
-    FORTRAN,
-    GRIDS,
-    INTEGERS,
-    LINSPACE,
-    LOOKS_UP,
-    MAKES,
-    PACKED,
-    PACKED_SHORT,
-    PADDED,
-    RANGES,
-    SCALES,
-    STARTS,
-    TORCH,
-    ZIPF,
-    Workload,
-)
+from . import workloads
+from .arrays import Array, lend, memory_dtype, rounded, tensor, widened
+from .workloads import COUNTED, FORTRAN, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
 
 REFERENCE = "numpy"  # the backend whose bits are right, if they are near the real numbers
 
@@ -43,27 +26,31 @@ MAX_LEN = 4096  # rows of the ready table along which a moving start moves; more
 VOCABULARY = 30_000  # rows of the embeddings, if nothing else is said
 
 
-class Arena:
-    """The arrays of a workload, shared by all that enter it.
+def recipe(out: Array, start: int, precision: type[np.floating], places: NDArray[np.float64] | None = None) -> Array:
+    """The lines that are usually copied; `precision` is that of the angles. `places`: positions to take instead."""
+    length, dim = out.shape[-2:]
+    table = out if out.ndim == 2 else np.empty((length, dim), out.dtype)
+    positions = np.arange(start, start + length, dtype=precision) if places is None else places.astype(precision)
+    inv_freq = np.exp(np.arange(0, dim, 2, dtype=precision) * precision(-math.log(10000.0) / dim))
+    angles = positions[:, None] * inv_freq
+    table[:, 0::2] = np.sin(angles)
+    table[:, 1::2] = np.cos(angles[:, : dim // 2])
+    if table is not out:
+        out[...] = table
+    return out
 
-    Attributes
-    ----------
-    memory : ndarray
-        What is worked on, as NumPy sees it.
-    x : array
-        The same as users hold it.
-    rows : ndarray
-        The same with channels last.
-    """
+
+class Arena:
+    """The arrays of a workload, shared by all that enter it."""
 
     def __init__(self, workload: Workload, memory: NDArray[Any] | None = None) -> None:
         self.workload = workload
         if memory is None:
             order: Literal["C", "F"] = "F" if workload.order == FORTRAN else "C"
             memory = np.empty(workload.shape, memory_dtype(workload.dtype), order)
-        self.memory = memory
-        self.x = tensor(self.memory) if workload.held == TORCH else lend(self.memory)
-        self.rows = self.with_channels_last(self.memory)
+        self.memory = memory  # what is worked on, as NumPy sees it
+        self.x = tensor(memory) if workload.held == TORCH else lend(memory)  # the same as users hold it
+        self.rows = self.with_channels_last(memory)
         self.axes = workload.axes
         self.length, self.dim = self.rows.shape[-2:]
         self.scale = math.sqrt(self.dim) if workload.op in SCALES else 1.0
@@ -121,7 +108,7 @@ class Arena:
     @cached_property
     def cu_seqlens(self) -> NDArray[np.int64]:
         """Where packed sequences of random lengths begin and end."""
-        if self.workload.at == PACKED_SHORT:
+        if self.workload.at == workloads.PACKED_SHORT:
             lengths = np.random.default_rng(3).integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1)
             ends = np.cumsum(lengths)
             return np.concatenate([[0], ends[ends < self.length], [self.length]])
@@ -148,7 +135,7 @@ class Arena:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_] | None:
-        return np.arange(self.length) >= self.padding[..., None] if self.workload.at == PADDED else None
+        return np.arange(self.length) >= self.padding[..., None] if self.workload.at == workloads.PADDED else None
 
     @cached_property
     def positions(self) -> NDArray[np.float64]:
@@ -157,19 +144,19 @@ class Arena:
         places: Any = np.arange(self.length) + self.workload.start
         if self.axes > 1:
             places = posenc.grid(*self.rows.shape[-1 - self.axes : -1])
-            if at == GRIDS:  # cut out of larger images
+            if at == workloads.GRIDS:  # cut out of larger images
                 places = places + random.integers(100, size=(len(self.rows), *(1,) * self.axes, self.axes))
         elif at in RANGES:
             places = random.uniform(0, RANGES[at], self.length)
-        elif at == INTEGERS:
+        elif at == workloads.INTEGERS:
             places = random.integers(LARGEST_INTEGER, size=self.length)
-        elif at == LINSPACE:
+        elif at == workloads.LINSPACE:
             places = np.linspace(0.0, 1000.0, self.length)
-        elif at == STARTS:
+        elif at == workloads.STARTS:
             places = places + self.starts[..., None]
-        elif at in (PACKED, PACKED_SHORT):
+        elif at in (workloads.PACKED, workloads.PACKED_SHORT):
             places -= np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
-        elif at == PADDED:
+        elif at == workloads.PADDED:
             places = np.maximum(places - self.padding[..., None], 0)
         return np.asarray(places, np.float64)
 

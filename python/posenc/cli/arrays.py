@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posenc import _arrays, _half
+
+Array = NDArray[np.floating]
 
 BFLOAT16 = "bfloat16"
 DTYPES = ("float32", "float64", "float16", BFLOAT16)
@@ -44,14 +47,11 @@ def lend(memory: NDArray[Any]) -> Any:
     """The same memory as a user's array: NumPy's; for bfloat16 that of ml_dtypes, or else a torch tensor."""
     if memory.dtype != _arrays.BFLOAT16:
         return memory
-    try:
+    with contextlib.suppress(ImportError):
         return memory.view(importlib.import_module("ml_dtypes").bfloat16)
-    except ImportError:
-        pass
-    try:
+    with contextlib.suppress(Unavailable):
         return tensor(memory)
-    except Unavailable:
-        raise Unavailable("bfloat16 needs ml_dtypes or torch, and neither is installed") from None
+    raise Unavailable("bfloat16 needs ml_dtypes or torch, and neither is installed")
 
 
 def tensor(memory: NDArray[Any]) -> Any:

@@ -55,44 +55,37 @@ Peers run on one thread. positional-encodings and torch.compile return new array
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    option = parser.add_argument
+    option(
         "--cases",
         type=argtypes.some_of([*GROUPS, "all"]),
         help=f"groups of named cases, with commas between: of {', '.join(GROUPS)}, or all; default core, and what --op "
         "and --dtype ask for",
     )
-    parser.add_argument("--op", type=argtypes.some_of(OPS), help=f"of {', '.join(OPS)}; default all")
-    parser.add_argument("--dtype", type=argtypes.some_of(DTYPES), help=f"of {', '.join(DTYPES)}")
-    parser.add_argument(
+    option("--op", type=argtypes.some_of(OPS), help=f"of {', '.join(OPS)}; default all")
+    option("--dtype", type=argtypes.some_of(DTYPES), help=f"of {', '.join(DTYPES)}")
+    option(
         "--encodings",
         type=lambda text: text.split(","),
         help="instead of the named cases: paper,whisper,... (see `posenc encodings`)",
     )
-    parser.add_argument(
-        "--shape", action="append", type=argtypes.shape, help="instead of the named cases: 8x512x768 (repeatable)"
-    )
-    parser.add_argument("--backend", type=argtypes.some_of(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
-    parser.add_argument("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
-    parser.add_argument("--threads", type=argtypes.thread_counts, default=[1], help="such as 1,2; default 1")
-    parser.add_argument(
-        "--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others"
-    )
-    parser.add_argument(
+    option("--shape", action="append", type=argtypes.shape, help="instead of the named cases: 8x512x768 (repeatable)")
+    option("--backend", type=argtypes.some_of(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
+    option("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
+    option("--threads", type=argtypes.thread_counts, default=[1], help="such as 1,2; default 1")
+    option("--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others")
+    option(
         "--seconds",
         type=argtypes.seconds,
         help=f"for each entrant in each case; default {EFFORT[0]}, or {QUICK_EFFORT[0]} if quick",
     )
-    parser.add_argument("--verbose", action="store_true", help="name every case on standard error when it begins")
-    parser.add_argument("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
-    parser.add_argument(
+    option("--verbose", action="store_true", help="name every case on standard error when it begins")
+    option("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
+    option(
         "--json", metavar="FILE", type=files.target, help="write one JSON document; - prints it instead of the table"
     )
-    parser.add_argument(
-        "--csv", metavar="FILE", type=files.target, help="write the rows as CSV; - prints them instead of the table"
-    )
-    parser.add_argument(
-        "--plot", metavar="FILE", type=files.target, help="draw GB/s against size (default: over a range of sizes)"
-    )
+    option("--csv", metavar="FILE", type=files.target, help="write the rows as CSV; - prints them instead of the table")
+    option("--plot", metavar="FILE", type=files.target, help="draw GB/s against size (default: over a range of sizes)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -134,8 +127,7 @@ def implementations(names: Sequence[str] | None, isa: str, threads: Sequence[int
     found = []
     here = [name for name in _backend.MODULES if _backend.why_not(name) is None]
     for name in here if names is None else names:
-        if _backend.why_not(name) is not None:
-            _backend.get(name)  # raises, and says why
+        _backend.get(name)  # raises if it is away, and says why
         if name == "cpp":
             found += [ours(name, level, count) for level in _levels(isa) for count in threads]
         else:
@@ -189,18 +181,12 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
     """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
     with refusing("--encodings: "):
         own = encoded(encoding)
-    axes, name = own[0].axes, own[0].encoding
-    if args.shape or args.plot:
-        ops, shapes = args.op or ["fill", "add"], args.shape or SWEEP
-    else:
-        ops = args.op or list(dict.fromkeys(case.op for case in own))
-        shapes = list(dict.fromkeys(case.shape for case in own))
+    axes, name, given = own[0].axes, own[0].encoding, args.shape or (SWEEP if args.plot else [])
+    ops = args.op or (["fill", "add"] if given else dict.fromkeys(case.op for case in own))
+    shapes = given or dict.fromkeys(case.shape for case in own)
     # A new array has no batch, whatever the shape.
-    return [
-        Workload(op, shape[-1 - axes :] if op == "encode" else shape, kind, encoding=name)
-        for op in ops
-        for shape in shapes
-    ]
+    cut = [(op, shape[-1 - axes :] if op == "encode" else shape) for op in ops for shape in shapes]
+    return [Workload(op, shape, kind, encoding=name) for op, shape in cut]
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------
@@ -230,11 +216,8 @@ def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     columns = [name for name in COLUMNS if any(row.cells([name]) != [ABSENT] for group in groups for row in group)]
     header = [*LEFT, *columns]
     table.show(header, len(LEFT), [[_line(row, row is group[0], columns) for row in group] for group in groups])
-    print()
-    for name, note in NOTES.items():
-        if name in header or name not in COLUMNS:
-            print(f"{name:<9}{note}")
-    print(END_NOTE, *untimed(rows), sep="\n")
+    notes = [f"{name:<9}{note}" for name, note in NOTES.items() if name in header or name not in COLUMNS]
+    print("", *notes, END_NOTE, *untimed(rows), sep="\n")
 
 
 def _line(row: Row, first: bool, columns: Sequence[str]) -> table.Row:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from posenc import _backend
+
 from . import table
 from .arena import Arena
 from .arrays import Unavailable
-from .cases import isa_restored
 from .entrants import Entrant, twins
 from .judge import Finding, Judge
 from .limits import limits
-from .progress import progress
+from .table import progress
 from .timing import Task, Timing, measure
 from .workloads import Workload
 
@@ -93,6 +96,18 @@ class Row:
         return [known[column] for column in columns]
 
 
+@contextmanager
+def isa_restored() -> Iterator[None]:
+    """Leave the compiled core's ISA level as it was."""
+    core: Any = importlib.import_module("posenc._core") if _backend.why_not("cpp") is None else None
+    level = core.level() if core is not None else None
+    try:
+        yield
+    finally:
+        if core is not None:
+            core.use_level(level)
+
+
 def bench(
     cases: Sequence[Workload],
     backends: Sequence[Entrant],
@@ -122,21 +137,17 @@ def bench(
             field = [*backends, *twins(case, backends)]
             field += [limit for count in threads for limit in limits(case, count)]
             field += others(case) if others is not None else []
-            group, tasks = [], []
+            entered = []
             for i, entrant in enumerate(field):
                 show(0.5 * i / len(field), f"checking {entrant}")
-                row, task = examine(entrant, arena, judge)
-                group.append(row)
-                if task is not None:
-                    tasks.append(task)
-            timings = measure(
-                tasks, seconds=seconds, least=least, progress=lambda done: show(0.5 + 0.5 * done, "timing")
-            )
-            sound = [row for row in group if row.finding.problem is None]
+                entered.append(examine(entrant, arena, judge))
+            tasks = [task for _, task in entered if task is not None]
+            sound = [row for row, task in entered if task is not None]
+            timings = measure(tasks, seconds, least, progress=lambda done: show(0.5 + 0.5 * done, "timing"))
             for row, timing in zip(sound, timings, strict=True):
                 row.timing = timing
             _relate(sound)
-            rows += group
+            rows += [row for row, _ in entered]
     return rows
 
 
@@ -154,7 +165,7 @@ def _relate(group: Sequence[Row]) -> None:
     """Set a case's timings against its limits, its fastest peer, its twin and the slowest."""
     slowest = max((row.seconds for row in group), default=0.0)
     peer = min((row.seconds for row in group if row.entrant.kind == "peer"), default=None)
-    twins = {_which(row.entrant): row.seconds for row in group if row.entrant.kind == "twin"}
+    twins = {str(replace(row.entrant, doing="")): row.seconds for row in group if row.entrant.kind == "twin"}
     for row in group:
         who, row.speedup = row.entrant, slowest / row.seconds
         bounds = [o for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
@@ -163,13 +174,8 @@ def _relate(group: Sequence[Row]) -> None:
             row.of_limit, row.limit = fastest.seconds / row.seconds, str(fastest.entrant)
         if peer is not None and who.kind != "limit":
             row.over_peer = peer / row.seconds
-        if who.kind == "posenc" and _which(who) in twins:
-            row.over_twin = twins[_which(who)] / row.seconds
-
-
-def _which(entrant: Entrant) -> tuple[Any, ...]:
-    """What a backend has in common with its twin."""
-    return entrant.name, entrant.isa, entrant.threads
+        if who.kind == "posenc" and str(who) in twins:
+            row.over_twin = twins[str(who)] / row.seconds
 
 
 def by_case(rows: Iterable[Row]) -> list[list[Row]]:

@@ -13,9 +13,10 @@ HELP = "write a table to a file: posenc encode 1500 384 --encoding whisper -o pe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("length", metavar="LENGTH", type=int, help="number of positions, the rows of the table")
-    parser.add_argument("dim", metavar="DIM", type=int, help="number of channels, its columns")
-    parser.add_argument(
+    option = parser.add_argument
+    option("length", metavar="LENGTH", type=int, help="number of positions, the rows of the table")
+    option("dim", metavar="DIM", type=int, help="number of channels, its columns")
+    option(
         "-o",
         "--out",
         dest="path",
@@ -23,17 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the file, .npy or .safetensors; replaced if it is there",
     )
-    parser.add_argument("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
-    parser.add_argument(
-        "--start", metavar="N", type=argtypes.number, default=0, help="position of the first row; default 0"
-    )
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="default float32; bfloat16: .safetensors only"
-    )
-    parser.add_argument(
-        "--name", metavar="KEY", default="pe", help="name of the tensor in a .safetensors file; default pe"
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    option("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
+    option("--start", metavar="N", type=argtypes.number, default=0, help="position of the first row; default 0")
+    option("--dtype", choices=DTYPES, default="float32", help="default float32; bfloat16: .safetensors only")
+    option("--name", metavar="KEY", default="pe", help="name of the tensor in a .safetensors file; default pe")
+    option("--json", action="store_true", help="print one line of JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -89,18 +89,9 @@ def as_dict(row: Row) -> dict[str, Any]:
 def details(row: Row) -> str:
     """Everything about one encoding, as text."""
     call, encoding = example(row)
-    lines = [
-        f"{', '.join(row.names)}: {row.summary}",
-        f"source: {row.source}",
-        *established(row),
-        "",
-        call,
-        f"= {short(encoding)}",
-        "",
-    ]
-    lines += [f"  {line}" for line in formula(encoding)]
-    if row.traps:
-        lines += ["", *(f"- {trap}" for trap in row.traps)]
+    lines = [f"{', '.join(row.names)}: {row.summary}", f"source: {row.source}", *established(row)]
+    lines += ["", call, f"= {short(encoding)}", "", *(f"  {line}" for line in formula(encoding))]
+    lines += ["", *(f"- {trap}" for trap in row.traps)] if row.traps else []
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ", drop_whitespace=True) for line in lines)
 
 

@@ -15,8 +15,7 @@ import posenc
 from posenc import _backend
 
 from .arena import Arena
-from .arrays import lend, tensor
-from .cases import Array
+from .arrays import Array, lend, tensor
 from .timing import Task
 from .workloads import (
     INTEGERS,
@@ -26,6 +25,7 @@ from .workloads import (
     PACKED_SHORT,
     PADDED,
     RANGES,
+    SCALES,
     STARTS,
     TORCH,
     Workload,
@@ -39,33 +39,16 @@ def _as_float64(position: float) -> float:
 
 @dataclass(frozen=True)
 class Entrant:
-    """Somebody who takes part.
+    """Somebody who takes part."""
 
-    Attributes
-    ----------
-    kind : {"posenc", "twin", "limit", "peer"}
-        A twin is a backend that does the twin of the workload.
-    name : str
-    make : callable
-        Given an arena, gives the call to time; that returns the result. May raise Unavailable.
-    isa, threads
-        The compiled core's level; how many threads may work.
-    tolerance : callable
-        For peers: the error allowed, given the largest position.
-    tidy : callable, optional
-        Puts the columns of a result in the paper's order.
-    doing : str
-        Of a twin: what it does.
-    """
-
-    kind: str
+    kind: str  # "posenc", "twin": a backend that does the twin of the workload, "limit" or "peer"
     name: str
-    make: Callable[[Arena], Callable[[], Any]]
-    isa: str | None = None
-    threads: int = 1
-    tolerance: Callable[[float], float] = _as_float64
-    tidy: Callable[[Array], Array] | None = None
-    doing: str = ""
+    make: Callable[[Arena], Callable[[], Any]]  # the call to time, which returns the result; may raise Unavailable
+    isa: str | None = None  # the compiled core's level
+    threads: int = 1  # how many may work
+    tolerance: Callable[[float], float] = _as_float64  # for peers: the error allowed, given the largest position
+    tidy: Callable[[Array], Array] | None = None  # puts the columns of a result in the paper's order
+    doing: str = ""  # of a twin: what it does
 
     def __str__(self) -> str:
         threads = f"{self.threads} threads" if self.threads > 1 else None
@@ -74,19 +57,14 @@ class Entrant:
 
     def task(self, arena: Arena) -> Task:
         """What is to be timed in this arena, at the right ISA level."""
-        call = self.make(arena)
-        core = importlib.import_module("posenc._core") if self.isa else None
-        resets = arena.workload.op == "scale_add"
-        if core is None and not resets:
-            return Task(call)
 
         def setup() -> None:
-            if core is not None:
-                core.use_level(self.isa)
-            if resets:
+            if self.isa:
+                importlib.import_module("posenc._core").use_level(self.isa)
+            if arena.workload.op == "scale_add":
                 arena.reset()
 
-        return Task(call, setup)
+        return Task(self.make(arena.twin if self.kind == "twin" else arena), setup)
 
 
 def ours(name: str, isa: str | None = None, threads: int = 1) -> Entrant:
@@ -96,74 +74,55 @@ def ours(name: str, isa: str | None = None, threads: int = 1) -> Entrant:
 
 def twins(workload: Workload, backends: Sequence[Entrant]) -> list[Entrant]:
     """The same backends for the twin of a workload, if it has one."""
-    twin = workload.twin
-    if twin is None:
+    if workload.twin is None:
         return []
-    return [replace(one, kind="twin", make=partial(_twin_call, make=one.make), doing=twin[0]) for one in backends]
-
-
-def _twin_call(arena: Arena, make: Callable[[Arena], Callable[[], Any]]) -> Callable[[], Any]:
-    return make(arena.twin)
+    doing, _ = workload.twin
+    return [replace(one, kind="twin", doing=doing) for one in backends]
 
 
 def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
-    workload, x = arena.workload, arena.x
-    keywords: dict[str, Any] = {}
-    if name != _backend.default_name():
-        keywords["backend"] = name
-    if threads != posenc.get_num_threads():
-        keywords["threads"] = threads
-    if workload.op == "first":
-        return _first_calls(arena, keywords)
-    if not workload.of_the_paper:
-        keywords["encoding"] = workload.encodes
-    elif workload.op == "rotate":  # has no default
-        keywords["encoding"] = posenc.Encoding()
-    if workload.seq_axis != -2:
-        keywords["seq_axis"] = workload.seq_axis
-    if workload.start:
-        keywords["start"] = workload.start
-    if workload.channel_axis != -1:
-        keywords["channel_axis"] = workload.channel_axis
-    given = arena.positions.astype(np.int64) if workload.at == INTEGERS else arena.positions
-    if workload.op == "encode":
+    workload, x, op, at = arena.workload, arena.x, arena.workload.op, arena.workload.at
+    options: dict[str, tuple[Any, Any]] = {  # what is asked for, and the default, which users do not write
+        "backend": (name, _backend.default_name()),
+        "threads": (threads, posenc.get_num_threads()),
+        "encoding": (workload.encodes, None),
+        "start": (workload.start, 0),
+        "seq_axis": (workload.seq_axis, -2),
+        "channel_axis": (workload.channel_axis, -1),
+        "x_scale": ("sqrt_dim" if op in SCALES else 1.0, 1.0),
+    }
+    keywords = {option: asked for option, (asked, default) in options.items() if asked != default}
+    if op == "first":  # an encoding that nobody has used, except that the first call, which is checked, has the paper's
+        bases = itertools.chain([10000.0], _new_bases)
+        return lambda: posenc.fill_(x, encoding=posenc.Encoding(base=next(bases)), **keywords)
+    positions = arena.positions.astype(np.int64) if at == INTEGERS else arena.positions
+    if op == "encode":
         if workload.dtype != "float32":
             keywords["dtype"] = x.dtype
-        each = workload.at in (INTEGERS, LINSPACE, *RANGES) or arena.axes > 1
-        return partial(posenc.encode, given if each else arena.length, arena.dim, **keywords)
-    if workload.op == "scale_add":
-        keywords["x_scale"] = "sqrt_dim"
-    functions: dict[str, Callable[..., Any]] = {
-        "fill": posenc.fill_,
-        "add_new": posenc.add,
-        "rotate": posenc.rotate_,
-    }
-    does = functions.get(workload.op, posenc.add_)
-    if workload.op in LOOKS_UP:
-        keywords |= {"x_scale": "sqrt_dim"} | ({"out": x} if workload.op == "embed" else {})
-        table = tensor(arena.embeddings) if workload.held == TORCH else lend(arena.embeddings)
+        each = at in (INTEGERS, LINSPACE, *RANGES) or arena.axes > 1
+        return partial(posenc.encode, positions if each else arena.length, arena.dim, **keywords)
+    verbs: dict[str, Callable[..., Any]] = {"fill": posenc.fill_, "add_new": posenc.add, "rotate": posenc.rotate_}
+    does = verbs.get(op, posenc.add_)
+    if op == "rotate":
+        keywords.setdefault("encoding", posenc.Encoding())  # has no default
+    if op in LOOKS_UP:
         does = partial(posenc.embed, arena.ids)
-        x = table
-    if workload.at == PADDED:
+        keywords |= {"out": x} if op == "embed" else {}
+        x = tensor(arena.embeddings) if workload.held == TORCH else lend(arena.embeddings)
+    if at == PADDED:
         mask = arena.mask
         assert mask is not None
         return lambda: does(x, positions=posenc.positions_from_mask(mask), mask=mask, **keywords)
     if workload.moving:
         moves = itertools.cycle(arena.move)
         return lambda: does(x, start=next(moves), **keywords)
-    if workload.at in (PACKED, PACKED_SHORT):
+    if at in (PACKED, PACKED_SHORT):
         keywords["cu_seqlens"] = arena.cu_seqlens
-    elif workload.at == STARTS:
+    elif at == STARTS:
         keywords["start"] = arena.starts
-    elif workload.at:
-        keywords["positions"] = given
+    elif at:
+        keywords["positions"] = positions
     return partial(does, x, **keywords)
 
 
 _new_bases = map(float, itertools.count(10001))
-
-
-def _first_calls(arena: Arena, keywords: dict[str, Any]) -> Callable[[], Any]:
-    """A call whose encoding nobody has used, except that the first one, which is checked, takes the paper's."""
-    bases = itertools.chain([10000.0], _new_bases)
-    return lambda: posenc.fill_(arena.x, encoding=posenc.Encoding(base=next(bases)), **keywords)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from posenc import _pictures
 from posenc.plot import COLOURS, GREY  # grey is for those who are not posenc
 
 from . import Refused
-from .arrays import memory_dtype
+from .workloads import Workload
 
 DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 
@@ -64,32 +64,24 @@ def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
 
 
 def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
-    limit: dict[tuple[int, int], float] = {}
-    series: dict[tuple[str, str], dict[int, float]] = {}
+    curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        size = _bytes(row)
-        if row["kind"] == "limit":
-            key = row["threads"], size
-            limit[key] = max(limit.get(key, 0.0), row["gb_per_s"])
+        kind, size = row["kind"], _bytes(row)
+        who = ["posenc" if kind == "posenc" else None, row["name"], row["isa"]]
+        name = "limit of the memory" if kind == "limit" else " ".join(filter(None, who))
+        name += f", {row['threads']} threads" if row["threads"] > 1 else ""
+        curve = curves.setdefault((kind, name), {})
+        curve[size] = max(curve.get(size, 0.0), row["gb_per_s"])
+    colours, dashes = itertools.cycle(COLOURS), itertools.cycle(DASHES)
+    for (kind, name), curve in sorted(curves.items(), key=lambda item: item[0][0] != "limit"):  # those come first
+        style: dict[str, Any] = {"marker": "D"} if len(curve) == 1 else {}  # through a single point no curve goes
+        if kind == "limit":
+            style |= {"color": "black", "lw": 1.2 if "threads" in name else 2.2, "zorder": 4}
+        elif kind == "posenc":
+            style |= {"color": next(colours), "marker": "o", "lw": 1.8, "zorder": 5}
         else:
-            name = " ".join(filter(None, [row["name"], row["isa"]]))
-            name += f", {row['threads']} threads" if row["threads"] > 1 else ""
-            series.setdefault((row["kind"], name), {})[size] = row["gb_per_s"]
-    for threads in sorted({threads for threads, _ in limit}):
-        points = sorted((size, speed) for (count, size), speed in limit.items() if count == threads)
-        label = "limit of the memory" + (f", {threads} threads" if threads > 1 else "")
-        style: dict[str, Any] = {"color": "black", "lw": 2.2 if threads == 1 else 1.2, "zorder": 4}
-        _line(axis, points, label, style)
-    ours = others = 0
-    for (kind, name), line in series.items():
-        points = sorted(line.items())
-        if kind == "posenc":
-            style = {"color": COLOURS[ours % len(COLOURS)], "marker": "o", "lw": 1.8, "zorder": 5}
-            ours += 1
-        else:
-            style = {"color": GREY, "ls": DASHES[others % len(DASHES)], "lw": 1.2, "zorder": 3}
-            others += 1
-        _line(axis, points, name if kind == "peer" else f"posenc {name}", style)
+            style |= {"color": GREY, "ls": next(dashes), "lw": 1.2, "zorder": 3}
+        axis.plot(*zip(*sorted(curve.items()), strict=True), ms=4, label=name, **style)
     sizes = sorted({_bytes(row) for row in rows})
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
@@ -101,24 +93,16 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(True, color="#e4e4e4", lw=0.7)
     axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
 
 
-def _line(axis: Any, points: Sequence[tuple[int, float]], label: str, style: dict[str, Any]) -> None:
-    """A curve through `points`; a single one, through which none goes, is marked."""
-    marked = {"marker": "D"} if len(points) == 1 else {}
-    axis.plot(*zip(*points, strict=True), ms=4, label=label, **marked | style)
-
-
 def _bytes(row: dict[str, Any]) -> int:
-    size: int = math.prod(row["shape"]) * memory_dtype(row["dtype"]).itemsize
-    return size
+    return Workload(row["op"], row["shape"], row["dtype"]).nbytes
 
 
 def _size(count: int) -> str:
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
-            return f"{count / size:g}\n{unit}" if count % size == 0 else f"{count / size:.3g}\n{unit}"
+            return f"{count / size:.4g}\n{unit}"
     return f"{count}\nB"

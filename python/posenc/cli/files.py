@@ -14,7 +14,7 @@ from typing import Any
 from posenc.files import Done
 
 from . import refusing
-from .progress import progress
+from .table import progress
 
 STDOUT = "-"
 

@@ -31,27 +31,15 @@ def run(args: argparse.Namespace) -> int:
         matches = posenc.identify(posenc.files.load(path, tensor))
     if args.json:
         found = [
-            {
-                "name": match.name,
-                "encoding": repr(match.encoding),
-                "start": np.asarray(match.start, float).tolist(),
-                "max_error": match.max_error,
-            }
+            match._asdict() | {"encoding": repr(match.encoding), "start": np.asarray(match.start, float).tolist()}
             for match in matches
         ]
         print(json.dumps(found, indent=2))
     elif matches:
-        lines = [
-            table.Row(
-                (
-                    match.name,
-                    ",".join(f"{start:g}" for start in np.atleast_1d(match.start)),
-                    f"{match.max_error:.3g}",
-                    repr(match.encoding),
-                )
-            )
-            for match in matches
-        ]
+        lines = []
+        for name, encoding, start, error in matches:
+            starts = ",".join(f"{value:g}" for value in np.atleast_1d(start))
+            lines.append(table.Row((name, starts, f"{error:.3g}", repr(encoding))))
         table.show(("name", "start", "max error", "encoding"), 1, [lines])
     if not matches:
         print("posenc: no known encoding made this table; `posenc encodings` lists them", file=sys.stderr)

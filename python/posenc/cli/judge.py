@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import posenc
 
 from . import truth
 from .arena import REFERENCE, Arena
 from .arrays import has_nan, lend, memory_of, widened
-from .cases import some_rows
 from .entrants import Entrant
 from .timing import Task
 from .workloads import GRIDS, MAKES
@@ -34,6 +34,15 @@ class Finding:
     equal: float | None = None  # the fraction of elements with the right bits
 
 
+def _some_rows(length: int, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """All rows, or about `count` of them in runs: the first, the last and others."""
+    if count >= length:
+        return np.arange(length)
+    run = min(64, length)
+    starts = random.integers(length - run + 1, size=max(count // run - 2, 0))
+    return np.unique(np.concatenate([[0, length - run], starts])[:, None] + np.arange(run))
+
+
 class Judge:
     """Knows what must come out of an arena: the numpy backend's bits, and some real numbers."""
 
@@ -45,7 +54,7 @@ class Judge:
         if arena.axes > 1:  # whole images: the first and the last
             self.sample: tuple[Any, ...] = (np.array([0, -1]), ...) if rows.ndim - 1 > arena.axes else (...,)
         else:
-            chosen = some_rows(arena.length, CHECKED_ELEMENTS * arena.length // rows.size, random)
+            chosen = _some_rows(arena.length, CHECKED_ELEMENTS * arena.length // rows.size, random)
             self.sample = (..., chosen, slice(None))
             where = {name: value if value is None else value[..., chosen] for name, value in where.items()}
         self.expected = np.array(arena.before(self.sample), order="C")
@@ -59,9 +68,8 @@ class Judge:
         else:
             posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)
-        self.exact = (
-            self._exact() if workload.of_the_paper and truth.available() else []
-        )  # the real numbers are known of the paper's only
+        # The real numbers are known of the paper's only.
+        self.exact = self._exact() if workload.of_the_paper and truth.available() else []
 
     @cached_property
     def twin(self) -> Judge:
@@ -72,8 +80,7 @@ class Judge:
         if entrant.kind == "twin":
             return self.twin(replace(entrant, kind="posenc"), task)
         arena = self.arena
-        if task.setup is not None:
-            task.setup()
+        task.setup()
         arena.prepare()
         try:
             returned = task.call()

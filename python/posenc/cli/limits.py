@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .arena import Arena
-from .cases import Array
 from .entrants import Entrant
 from .workloads import LOOKS_UP, Workload
 
@@ -31,59 +30,49 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
     if workload.call:
         return [Entrant("limit", "torch x.add_(y)" if workload.held else "np.add(x, y, out=x)", _add_other)]
     return [
-        Entrant("limit", name, partial(_bound, work=work, threads=threads), threads=threads)
-        for name, work in LIMITS[workload.op].items()
+        Entrant("limit", name, partial(_bound, work=WORK[name], threads=threads), threads=threads)
+        for name in LIMITS[workload.op]
     ]
+
+
+LIMITS = {
+    "fill": ("x.fill(1)", "memset"),
+    "encode": ("y.fill(1)", "memset"),
+    "add": ("x *= a",),
+    "scale_add": ("x *= a",),
+    "rotate": ("x *= a",),
+    "add_new": ("y = x * a",),
+    "embed": ("np.take, mode=clip",),
+    "embed_new": ("np.take, mode=clip",),
+    "first": (),
+}
+NEW = ("encode", "add_new")  # these write to another array
+
+# What is to be done with a part of what is read, and of what is written.
+WORK: dict[str, Callable[[Arena, Any, Any], Call]] = {
+    **dict.fromkeys(("x.fill(1)", "y.fill(1)"), lambda _, __, y: partial(y.fill, 1.0)),
+    "memset": lambda _, __, y: partial(ctypes.memset, y.ctypes.data, 0, y.nbytes),
+    **dict.fromkeys(("x *= a", "y = x * a"), lambda _, x, y: partial(np.multiply, x, x.dtype.type(FACTOR), out=y)),
+    # With another mode NumPy copies the rows twice.
+    "np.take, mode=clip": lambda arena, ids, rows: partial(np.take, arena.embeddings, ids, 0, rows, "clip"),
+}
 
 
 def _bound(arena: Arena, work: Callable[[Arena, Any, Any], Call], threads: int) -> Call:
     """Does its work on all of the arrays, a part of them on each thread."""
-    sources: list[Any]
+    arrays: Sequence[Any]
     if arena.workload.op in LOOKS_UP:
-        sources = np.array_split(arena.ids.reshape(-1), threads)
-        targets = np.array_split(arena.memory.reshape(-1, arena.dim), threads)
+        arrays = arena.ids.reshape(-1), arena.memory.reshape(-1, arena.dim)
     else:
-        target = arena.other_numbers if arena.workload.op in NEW else arena.numbers
-        sources, targets = _parts(arena.numbers, threads), _parts(target, threads)
-    return _together([work(arena, source, target) for source, target in zip(sources, targets, strict=True)])
-
-
-def _fill(_: Arena, __: Array, target: Array) -> Call:
-    return partial(target.fill, 1.0)
-
-
-def _memset(_: Arena, __: Array, target: Array) -> Call:
-    return partial(ctypes.memset, target.ctypes.data, 0, target.nbytes)
-
-
-def _multiply(_: Arena, source: Array, target: Array) -> Call:
-    return partial(np.multiply, source, source.dtype.type(FACTOR), out=target)
-
-
-def _take(arena: Arena, ids: Any, rows: Any) -> Call:
-    """With another mode NumPy copies the rows twice."""
-    return partial(np.take, arena.embeddings, ids, 0, rows, "clip")
-
-
-NEW = ("encode", "add_new")  # these write to another array
-LIMITS: dict[str, dict[str, Callable[[Arena, Any, Any], Call]]] = {
-    "fill": {"x.fill(1)": _fill, "memset": _memset},
-    "encode": {"y.fill(1)": _fill, "memset": _memset},
-    **{op: {"x *= a": _multiply} for op in ("add", "scale_add", "rotate")},
-    "add_new": {"y = x * a": _multiply},
-    **{op: {"np.take, mode=clip": _take} for op in LOOKS_UP},
-    "first": {},
-}
+        arrays = arena.numbers, arena.other_numbers if arena.workload.op in NEW else arena.numbers
+        arrays = arrays if threads == 1 else [array.ravel(order="K") for array in arrays]
+    parts = zip(*(np.array_split(array, threads) for array in arrays), strict=True)
+    return _together([work(arena, source, target) for source, target in parts])
 
 
 def _add_other(arena: Arena) -> Call:
     x = arena.x
     return partial(np.add, x, np.ones_like(x), out=x) if isinstance(x, np.ndarray) else partial(x.add_, x.clone())
-
-
-def _parts(x: Array, count: int) -> list[Array]:
-    """`x` itself, or its elements in `count` equal pieces."""
-    return [x] if count == 1 else np.array_split(x.ravel(order="K"), count)
 
 
 def _together(calls: list[Call]) -> Call:

@@ -15,22 +15,19 @@ import posenc
 
 def record() -> dict[str, Any]:
     """Processor, operating system, versions, and how the compiled core was built."""
-    info = posenc.info()
+    info, cpu = posenc.info(), _cpuinfo()
+    model = map(cpu.get, ("cpu family", "model", "stepping"))  # virtual machines give different processors one name
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": _cpu(),
-        "cpu_model": _cpu_model(),
+        "cpu": cpu.get("model name") or _brand() or platform.processor() or platform.machine(),
+        "cpu_model": "-".join(filter(None, model)) or None,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "os": platform.platform(),
         "python": platform.python_version(),
-        "numpy": _version("numpy"),
-        "numba": _version("numba"),
-        "torch": _version("torch"),
+        **{package: _version(package) for package in ("numpy", "numba", "torch")},
         "posenc": info["version"],
         "threads": posenc.get_num_threads(),
-        "isa_levels": info["isa_levels"],
-        "compiler": info["compiler"],
-        "flags": info["flags"],
+        **{name: info[name] for name in ("isa_levels", "compiler", "flags")},
     }
 
 
@@ -59,15 +56,9 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _cpu_model() -> str | None:
-    """Family, model and stepping: virtual machines give different processors the same name."""
-    numbers = _cpuinfo()
-    return "-".join(filter(None, map(numbers.get, ("cpu family", "model", "stepping")))) or None
-
-
-def _cpu() -> str:
-    name = _cpuinfo().get("model name", "")
-    if platform.system() == "Darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return name or platform.processor() or platform.machine()
+def _brand() -> str:
+    """What macOS says of it."""
+    if platform.system() != "Darwin":
+        return ""
+    command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -15,15 +15,13 @@ import numpy as np
 
 import posenc
 
-from .arena import Arena
-from .arrays import Unavailable, lend, tensor, torch
-from .cases import Array, recipe
+from .arena import Arena, recipe
+from .arrays import Array, Unavailable, lend, tensor, torch
 from .entrants import Entrant
-from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, TORCH, WORKLOADS, Workload
+from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, SHORT, TORCH, WORKLOADS, Workload
 
 Call = Callable[[], Any]
-Make = Callable[[Arena], Call]
-SHORT = ("float16", "bfloat16")
+_peer = partial(Entrant, "peer")
 
 
 def peers(workload: Workload) -> list[Entrant]:
@@ -66,7 +64,7 @@ def _single(position: float) -> float:
     return min(0.1, 1e-5 + 3e-7 * position)
 
 
-# ---- those who have a ready table: x, the table and the scale, as they hold them -----------------------------------
+# ---- those who have a ready table: x, the table and the scale, as NumPy and torch hold them -------------------------
 
 
 def _array(arena: Arena) -> Any:
@@ -75,54 +73,41 @@ def _array(arena: Arena) -> Any:
     return arena.x
 
 
-def _arrays(arena: Arena) -> tuple[Any, Any, Any]:
-    x = _array(arena)
-    return x, lend(arena.table), x.dtype.type(arena.scale)
+def _numpy(name: str, make: Callable[[Any, Any, Any, Arena], Call]) -> Entrant:
+    return _peer(name, lambda arena: make(_array(arena), lend(arena.table), arena.x.dtype.type(arena.scale), arena))
 
 
-def _tensors(arena: Arena) -> tuple[Any, Any, Any]:
-    return tensor(arena.memory), tensor(arena.table), arena.scale
+def _torch(name: str, make: Callable[[Any, Any, Any, Arena], Call]) -> Entrant:
+    return _peer(name, lambda arena: make(tensor(arena.memory), tensor(arena.table), arena.scale, arena))
 
 
-def _with(held: Callable[[Arena], tuple[Any, Any, Any]], make: Callable[[Any, Any, Any], Call]) -> Make:
-    return lambda arena: make(*held(arena))
-
-
-def _moving(held: Callable[[Arena], tuple[Any, Any, Any]], writes: Callable[[Any], Callable[[Any], Any]]) -> Make:
+def _moving(arena: Arena, table: Any, write: Callable[[Any], Any]) -> Call:
     """Rows of a ready table from where the start stands."""
+    moves, length, begin = itertools.cycle(arena.move), arena.length, arena.move[0]
 
-    def make(arena: Arena) -> Call:
-        x, table, _ = held(arena)
-        moves, length, begin, write = itertools.cycle(arena.move), arena.length, arena.move[0], writes(x)
+    def call() -> Any:
+        first = next(moves) - begin
+        return write(table[first : first + length])
 
-        def call() -> Any:
-            first = next(moves) - begin
-            return write(table[first : first + length])
-
-        return call
-
-    return make
+    return call
 
 
-def _numpy_add_rows(arena: Arena) -> Call:
+def _numpy_rows(x: Any, table: Any, _: Any, arena: Arena) -> Call:
     """A row of the table for each token; padding stays as it is."""
-    x, table, _ = _arrays(arena)
     where = np.True_ if arena.mask is None else arena.mask[..., None]
     positions = arena.positions.astype(np.int64)
     return lambda: np.add(x, table[positions], out=x, where=where)
 
 
-def _torch_add_rows(arena: Arena) -> Call:
+def _torch_rows(x: Any, table: Any, _: Any, arena: Arena) -> Call:
     """As fairseq does: a row of zeros is what padding gets."""
-    x, table, _ = _tensors(arena)
     table = torch().cat([table, torch().zeros_like(table[:1])])
     positions = arena.positions if arena.mask is None else np.where(arena.mask, arena.positions, len(table) - 1)
     index, embedding = tensor(positions.astype(np.int64)), torch().nn.functional.embedding
     return lambda: x.add_(embedding(index, table))
 
 
-def _numpy_embed(arena: Arena) -> Call:
-    _, pe, scale = _arrays(arena)
+def _numpy_embed(_: Any, pe: Any, scale: Any, arena: Arena) -> Call:
     table, ids = lend(arena.embeddings), arena.ids
     return lambda: table[ids] * scale + pe
 
@@ -139,19 +124,17 @@ def _numpy_take(arena: Arena) -> Call:
     return call
 
 
-def _torch_embed(arena: Arena, compiled: bool = False) -> Call:
-    table, pe, ids, scale = tensor(arena.embeddings), tensor(arena.table), tensor(arena.ids), arena.scale
-    embedding = torch().nn.functional.embedding
+def _torch_embed(_: Any, pe: Any, scale: Any, arena: Arena, compiled: bool = False) -> Call:
+    table, ids, embedding = tensor(arena.embeddings), tensor(arena.ids), torch().nn.functional.embedding
     if compiled:
         return _compiled(lambda ids, table, pe: embedding(ids, table) * scale + pe, ids, table, pe)
     return lambda: embedding(ids, table).mul_(scale).add_(pe)
 
 
-def _torch_rotate_half(arena: Arena) -> Call:
+def _torch_rotate_half(x: Any, table: Any, _: Any, arena: Arena) -> Call:
     """As transformers' apply_rotary_pos_emb; the table in the dtype of the queries, as its models have it."""
-    x, half = tensor(arena.memory), arena.dim // 2
-    cos, sin = (tensor(np.tile(part, 2)) for part in np.split(arena.table, 2, axis=-1))
-    cat = torch().cat
+    half, cat = arena.dim // 2, torch().cat
+    cos, sin = (part.repeat(1, 2) for part in table.chunk(2, dim=-1))
     return lambda: x * cos + cat((-x[..., half:], x[..., :half]), -1) * sin
 
 
@@ -264,8 +247,7 @@ def _package(arena: Arena, adds: bool) -> Call:
 
 # ---- who takes part -------------------------------------------------------------------------------------------------
 
-_peer = partial(Entrant, "peer")
-_TORCH_ADD = _peer("torch add_ table", _with(_tensors, lambda x, table, _: partial(x.add_, table)))
+_TORCH_ADD = _torch("torch add_ table", lambda x, table, *_: partial(x.add_, table))
 _PACKAGE_ADD = _peer("positional-encodings", partial(_package, adds=True), tolerance=_single)
 
 PEERS = {
@@ -278,44 +260,34 @@ PEERS = {
     ],
     "copy": [_peer("np.copyto table", lambda arena: partial(np.copyto, arena.memory, arena.table))],
     "moving fill": [
-        _peer("np.copyto table[p:]", _moving(_arrays, lambda x: partial(np.copyto, x))),
-        _peer("torch copy_ table[p:]", _moving(_tensors, lambda x: x.copy_)),
+        _numpy("np.copyto table[p:]", lambda x, table, _, arena: _moving(arena, table, partial(np.copyto, x))),
+        _torch("torch copy_ table[p:]", lambda x, table, _, arena: _moving(arena, table, x.copy_)),
     ],
     "moving add": [
-        _peer("np.add table[p:]", _moving(_arrays, lambda x: partial(np.add, x, out=x))),
-        _peer("torch add_ table[p:]", _moving(_tensors, lambda x: x.add_)),
+        _numpy("np.add table[p:]", lambda x, table, _, arena: _moving(arena, table, partial(np.add, x, out=x))),
+        _torch("torch add_ table[p:]", lambda x, table, _, arena: _moving(arena, table, x.add_)),
     ],
-    "add": [
-        _peer("np.add table", _with(_arrays, lambda x, table, _: partial(np.add, x, table, out=x))),
-        _TORCH_ADD,
-        _PACKAGE_ADD,
-    ],
+    "add": [_numpy("np.add table", lambda x, table, *_: partial(np.add, x, table, out=x)), _TORCH_ADD, _PACKAGE_ADD],
     "tensor": [_TORCH_ADD],
-    "add rows": [
-        _peer("np.add table[p]", _numpy_add_rows),
-        _peer("torch add_ embedding", _torch_add_rows),
-    ],
+    "add rows": [_numpy("np.add table[p]", _numpy_rows), _torch("torch add_ embedding", _torch_rows)],
     "scale_add": [
-        _peer("NumPy x*s + table", _with(_arrays, lambda x, table, s: lambda: x * s + table)),
-        _peer(
-            "NumPy *=, += table",
-            _with(_arrays, lambda x, table, s: lambda: np.add(np.multiply(x, s, out=x), table, out=x)),
-        ),
-        _peer("torch mul_.add_", _with(_tensors, lambda x, table, s: lambda: x.mul_(s).add_(table))),
+        _numpy("NumPy x*s + table", lambda x, table, s, _: lambda: x * s + table),
+        _numpy("NumPy *=, += table", lambda x, table, s, _: lambda: np.add(np.multiply(x, s, out=x), table, out=x)),
+        _torch("torch mul_.add_", lambda x, table, s, _: lambda: x.mul_(s).add_(table)),
     ],
     "add_new": [
-        _peer("NumPy x + table", _with(_arrays, lambda x, table, _: partial(np.add, x, table))),
-        _peer("torch x + table", _with(_tensors, lambda x, table, _: partial(torch().add, x, table))),
+        _numpy("NumPy x + table", lambda x, table, *_: partial(np.add, x, table)),
+        _torch("torch x + table", lambda x, table, *_: partial(torch().add, x, table)),
         _PACKAGE_ADD,
     ],
     "embed": [
-        _peer("NumPy table[ids]*s + pe", _numpy_embed),
+        _numpy("NumPy table[ids]*s + pe", _numpy_embed),
         _peer("np.take, posenc.add_", _numpy_take),
-        _peer("torch embedding mul_ add_", _torch_embed),
-        _peer("torch.compile", partial(_torch_embed, compiled=True)),
+        _torch("torch embedding mul_ add_", _torch_embed),
+        _torch("torch.compile", partial(_torch_embed, compiled=True)),
     ],
     # Transformers' eager function for halves, Meta's for adjacent pairs; each has a ready table, as posenc has not.
-    "rope_hf": [_peer("torch rotate_half", _torch_rotate_half)],
+    "rope_hf": [_torch("torch rotate_half", _torch_rotate_half)],
     "rope_meta": [_peer("torch complex mul_", _torch_complex, tidy=lambda pairs: pairs.view(np.float32))],
     "rope_meta, 16 bits": [_peer("torch complex, in float32", _torch_complex)],
 }

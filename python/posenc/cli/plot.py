@@ -29,19 +29,20 @@ COLUMNS = typed("numbers such as 0,1,8,9", lambda text: [*map(int, text.split(",
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=LENGTHS, metavar="KIND", help=", ".join(LENGTHS))
-    parser.add_argument("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
-    parser.add_argument(
+    option = parser.add_argument
+    option("kind", choices=LENGTHS, metavar="KIND", help=", ".join(LENGTHS))
+    option("--encoding", default=None, help="one of `posenc encodings`; default: the paper's")
+    option(
         "--length",
         type=SIZES,
         help="how many positions, or the sizes of several axes: 14x20; default "
         + ", ".join(f"{length} ({kind})" for kind, length in LENGTHS.items())
         + ", and 14 along each of several axes",
     )
-    parser.add_argument("--dim", type=int, default=64, help="number of columns; default 64")
-    parser.add_argument("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
-    parser.add_argument("--columns", type=COLUMNS, help="which columns of heatmap and waves, such as 0,1,8,9")
-    parser.add_argument("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
+    option("--dim", type=int, default=64, help="number of columns; default 64")
+    option("--start", type=float, help="the first position, of heatmap, waves and rows; default 0")
+    option("--columns", type=COLUMNS, help="which columns of heatmap and waves, such as 0,1,8,9")
+    option("-o", metavar="FILE", dest="output", type=files.target, help="write it: .png, .svg, .pdf ...")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         figure.check(args.output, "-o")
     draw = getattr(plot, args.kind)
-    given: dict[str, Any] = {"start": args.start, "columns": args.columns}
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name in ("start", "columns") if (value := getattr(args, name)) is not None}
     with refusing():
         for name in sorted(options.keys() - inspect.signature(draw).parameters.keys()):
             raise ValueError(f"--{name}: expected none with {args.kind}, got {options[name]}; leave it out")
@@ -63,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
         drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")
         draw(length, args.dim, encoding=args.encoding, ax=ax, **options)
     sizes = "x".join(map(str, length)) if isinstance(length, tuple) else length
-    title = f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}"
-    ax.set_title(title, fontsize=10, loc="left")
+    ax.set_title(f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}", fontsize=10, loc="left")
     if args.output:
         drawn.savefig(args.output, dpi=150)
     elif drawn.canvas.required_interactive_framework:
@@ -86,27 +85,21 @@ def terminal_picture(drawn: Any, ax: Any) -> str:
     import numpy as np
 
     width, height = min(100, shutil.get_terminal_size().columns), 22
-    words = f"{ax.get_title('left')}\n"
     across, down = ax.get_xlim(), ax.get_ylim()
     ranges = f"across: {ax.get_xlabel()}, {across[0]:.4g} to {across[1]:.4g}; "
     ranges += f"upwards: {ax.get_ylabel()}, {down[0]:.4g} to {down[1]:.4g}"
-    for other in drawn.axes[1:] + [item for item in (ax.get_legend(),) if item]:
+    for other in filter(None, [*drawn.axes[1:], ax.get_legend(), *ax.texts]):
         other.set_visible(False)
     ax.set_axis_off()
-    ax.set_title("", loc="left")
-    for text in ax.texts:
-        text.set_visible(False)
-    ax.set_aspect("auto")
     drawn.set_layout_engine("none")
-    ax.set_position((0.0, 0.0, 1.0, 1.0))
-    drawn.set_dpi(40.0)  # at which a line is about a pixel wide
-    drawn.set_size_inches(width / 40.0, 2 * height / 40.0)
+    ax.set(aspect="auto", position=(0.0, 0.0, 1.0, 1.0))
+    drawn.set(dpi=40.0, size_inches=(width / 40.0, 2 * height / 40.0))  # a line is about a pixel wide
     drawn.canvas.draw()
     pixels = np.asarray(drawn.canvas.buffer_rgba())[..., :3]
-    lines = []
+    lines = [ax.get_title("left")]
     for upper, lower in zip(pixels[0::2], pixels[1::2], strict=False):
         cells = (
             "\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*map(int, (*a, *b))) for a, b in zip(upper, lower, strict=True)
         )
         lines.append("".join(cells) + "\x1b[0m")
-    return words + "\n".join(lines) + "\n" + ranges
+    return "\n".join([*lines, ranges])

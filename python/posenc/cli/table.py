@@ -1,10 +1,28 @@
-"""Tables and figures for people: drawn by rich on a terminal that has it, plain text everywhere else."""
+"""Progress, tables and figures for people: drawn by rich on a terminal that has it, else nothing and plain text."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[float, str], None]]:
+    """A function that shows on stderr that a fraction of the work is done, and what is being done."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    except ImportError:
+        yield lambda done, text: None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    console, silent = Console(stderr=True), not sys.stderr.isatty()
+    # Without auto_refresh there is no thread that draws while something is timed.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=silent) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda done, text: bar.update(task, completed=done, description=text, refresh=True)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from timeit import Timer
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,20 @@ WARM_SECONDS = 0.02  # a call shorter than this is made once untimed before its 
 
 @dataclass(frozen=True)
 class Task:
-    """Something to time.
+    """Something to time."""
 
-    Attributes
-    ----------
-    call : callable
-        What is timed.
-    setup : callable, optional
-        Called before every sample, untimed.
-    """
+    call: Callable[[], object]  # what is timed
+    setup: Callable[[], object] = lambda: None  # is called before every sample, untimed
 
-    call: Callable[[], object]
-    setup: Callable[[], object] | None = None
+    def sample(self, calls: int, warm: bool = False) -> float:
+        """Seconds that `calls` calls take, without the garbage collector."""
+
+        def prepare() -> None:
+            self.setup()
+            if warm:
+                self.call()
+
+        return Timer(self.call, prepare).timeit(calls)
 
 
 @dataclass(frozen=True)
@@ -57,76 +58,34 @@ class Timing:
 
     def record(self) -> dict[str, Any]:
         """What goes into a JSON document."""
-        return {
-            "median_s": self.median,
-            "q1_s": self.quantile(0.25),
-            "q3_s": self.quantile(0.75),
-            "min_s": min(self.samples),
-            "max_s": max(self.samples),
-            "samples": len(self.samples),
-            "calls_per_sample": self.calls,
-        }
+        quantiles = {"median_s": 0.5, "q1_s": 0.25, "q3_s": 0.75, "min_s": 0.0, "max_s": 1.0}
+        figures = {name: self.quantile(q) for name, q in quantiles.items()}
+        return {**figures, "samples": len(self.samples), "calls_per_sample": self.calls}
 
 
 def measure(
-    tasks: Sequence[Task],
-    *,
-    seconds: float,
-    least: int = 3,
-    progress: Callable[[float], object] = lambda done: None,
+    tasks: Sequence[Task], seconds: float, least: int = 3, progress: Callable[[float], object] = lambda done: None
 ) -> list[Timing]:
-    """Time `tasks` in turns.
+    """Time `tasks` in turns, each of which has been called before: a first call compiles, or fills caches.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-        Each should have been called before: what a first call compiles or caches is no part of its time.
-    seconds : float
-        How long each may take, setup included: it is left out of further rounds when that is spent.
-    least : int, default 3
-        Samples that each gets however long they take.
-    progress : callable, optional
-        Called after every round with how much is done, from 0 to 1.
-
-    Returns
-    -------
-    list of Timing
-        In the order of `tasks`.
+    Each is left out of further rounds when it has taken so many `seconds`, setup included, and has `least` samples at
+    least. After every round `progress` is called with how much is done, from 0 to 1.
     """
     calls: list[int] = []
     samples: list[list[float]] = []
     for task in tasks:
-        once = _sample(task, 1)
+        once = task.sample(1)
         calls.append(max(1, math.ceil(SAMPLE_SECONDS / max(once, 1e-9))))
         samples.append([once] if calls[-1] == 1 else [])
     spent = [sum(values) for values in samples]
     waiting = list(range(len(tasks)))
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        while waiting := [i for i in waiting if spent[i] < seconds or len(samples[i]) < least]:
-            for i in waiting:
-                start = time.perf_counter()
-                warm = bool(samples[i]) and samples[i][-1] < WARM_SECONDS
-                samples[i].append(_sample(tasks[i], calls[i], warm) / calls[i])
-                spent[i] += time.perf_counter() - start
-            waiting.reverse()  # so that nobody always follows the same one
-            parts = (min(1.0, len(s) / least, t / max(seconds, 1e-9)) for s, t in zip(samples, spent, strict=True))
-            progress(sum(parts) / len(tasks))
-    finally:
-        if collecting:
-            gc.enable()
+    while waiting := [i for i in waiting if spent[i] < seconds or len(samples[i]) < least]:
+        for i in waiting:
+            start = time.perf_counter()
+            warm = bool(samples[i]) and samples[i][-1] < WARM_SECONDS
+            samples[i].append(tasks[i].sample(calls[i], warm) / calls[i])
+            spent[i] += time.perf_counter() - start
+        waiting.reverse()  # so that nobody always follows the same one
+        parts = (min(1.0, len(s) / least, t / max(seconds, 1e-9)) for s, t in zip(samples, spent, strict=True))
+        progress(sum(parts) / len(tasks))
     return [Timing(tuple(values), number) for values, number in zip(samples, calls, strict=True)]
-
-
-def _sample(task: Task, calls: int, warm: bool = False) -> float:
-    """Seconds that `calls` calls take."""
-    if task.setup is not None:
-        task.setup()
-    call = task.call
-    if warm:
-        call()
-    start = time.perf_counter()
-    for _ in repeat(None, calls):
-        call()
-    return time.perf_counter() - start

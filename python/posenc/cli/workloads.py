@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import posenc
 
@@ -41,52 +43,24 @@ FORTRAN = "Fortran"
 
 @dataclass(frozen=True)
 class Workload:
-    """One case: an operation, the array it works on, and where its rows stand.
-
-    Attributes
-    ----------
-    op, shape, dtype : str, tuple of int, str
-    start : int
-        Where the first row stands.
-    at : str
-        How rows stand, if not one after the other from `start`.
-    vocabulary : int
-        How many rows the embeddings have that tokens are looked up in.
-    ids : str
-        How often each of them is.
-    encoding : str
-        Its name, if it is not that of the paper.
-    settings : tuple of (str, float)
-        Of an encoding of one's own, as `posenc.Encoding` takes them.
-    channel_axis, seq_axis : int
-    moving : bool
-        Whether every call starts where the last one ended, so that nobody can reuse an earlier call's rows.
-    order : {"C", "Fortran"}
-        In memory.
-    held : {"", "torch"}
-        By whom, if not NumPy.
-    call : bool
-        Whether it is there for what a call costs: beside it stands the least that one costs elsewhere.
-    note : str
-        Why there is such a case.
-    """
+    """One case: an operation, the array it works on, and where its rows stand."""
 
     op: str
     shape: tuple[int, ...]
     dtype: str = "float32"
-    start: int = 0
-    at: str = ""
-    vocabulary: int = 0
-    ids: str = ""
-    encoding: str = ""
-    settings: tuple[tuple[str, float], ...] = ()
+    start: int = 0  # where the first row stands
+    at: str = ""  # how rows stand, if not one after the other from `start`
+    vocabulary: int = 0  # how many rows the embeddings have that tokens are looked up in
+    ids: str = ""  # how often each of them is
+    encoding: str = ""  # its name, if it is not that of the paper
+    settings: tuple[tuple[str, float], ...] = ()  # of an encoding of one's own, as `posenc.Encoding` takes them
     channel_axis: int = -1
     seq_axis: int = -2
-    moving: bool = False
-    order: str = "C"
-    held: str = ""
-    call: bool = False
-    note: str = ""
+    moving: bool = False  # every call starts where the last one ended, so that nobody can reuse an earlier call's rows
+    order: str = "C"  # in memory, or "Fortran"
+    held: str = ""  # by "torch", if not by NumPy
+    call: bool = False  # is there for what a call costs: beside it stands the least that one costs elsewhere
+    note: str = ""  # why there is such a case
 
     @property
     def nbytes(self) -> int:
@@ -115,21 +89,24 @@ class Workload:
         return "x".join(map(str, self.shape))
 
     def __str__(self) -> str:
-        parts = [self.op, self.shape_text]
-        parts += [self.dtype] if self.dtype != "float32" else []
-        parts += [f"of {self.vocabulary}"] if self.vocabulary else []
-        parts += [self.ids] if self.ids else []
-        parts += [self.encoding] if self.encoding else []
-        parts += [f"{name}={value:g}" for name, value in self.settings]
-        parts += [f"from {self.start}"] if self.start else []
-        parts += ["moving start"] if self.moving else []
-        parts += [self.at if self.at in (*COUNTED, GRIDS) else f"at {self.at}"] if self.at else []
-        parts += [f"channels {self.channel_axis}"] if self.channel_axis != -1 else []
-        parts += [f"rows {self.seq_axis}"] if self.seq_axis != -2 else []
-        parts += [self.order] if self.order != "C" else []
-        parts += [self.held] if self.held else []
-        parts += ["call"] if self.call else []
-        return " ".join(parts)
+        parts = {
+            self.op: True,
+            self.shape_text: True,
+            self.dtype: self.dtype != "float32",
+            f"of {self.vocabulary}": self.vocabulary,
+            self.ids: self.ids,
+            self.encoding: self.encoding,
+            **{f"{name}={value:g}": True for name, value in self.settings},
+            f"from {self.start}": self.start,
+            "moving start": self.moving,
+            self.at if self.at in (*COUNTED, GRIDS) else f"at {self.at}": self.at,
+            f"channels {self.channel_axis}": self.channel_axis != -1,
+            f"rows {self.seq_axis}": self.seq_axis != -2,
+            self.order: self.order != "C",
+            self.held: self.held,
+            "call": self.call,
+        }
+        return " ".join(part for part, there in parts.items() if there)
 
     @property
     def tiny(self) -> Workload:
@@ -160,18 +137,30 @@ class Workload:
         return None
 
 
+def every(op: str, note: str, **choices: Any) -> list[Workload]:
+    """A case for each combination of operations, with commas between, and of what is given as a list.
+
+    The operation changes fastest, and then what comes last.
+    """
+    given = {name: value if isinstance(value, list) else [value] for name, value in choices.items()}
+    combinations = itertools.product(*given.values(), op.split(","))
+    return [Workload(op, note=note, **dict(zip(given, values, strict=True))) for *values, op in combinations]
+
+
 def encoded(name: str) -> list[Workload]:
     """The cases of an encoding: one sequence of a few sizes, a batch of images or of videos."""
     encoding = "" if name == "paper" else name
     axes = Workload("fill", (), encoding=encoding).axes
     if axes == 1:
-        return [
-            Workload("fill", (512, 512), encoding=encoding, note="1 MiB, stays in a core's cache"),
-            Workload("fill", (131072, 512), encoding=encoding, note="256 MiB, beyond all caches"),
-        ]
+        near = Workload("fill", (512, 512), encoding=encoding, note="1 MiB, stays in a core's cache")
+        return [near, replace(near, shape=(131072, 512), note="256 MiB, beyond all caches")]
     shape = (64, 32, 32, 768) if axes == 2 else (4, *(16,) * (axes - 2), 32, 32, 768)
-    return [Workload(op, shape, encoding=encoding, note=f"over {axes} axes") for op in ("fill", "add")]
+    return every("fill,add", f"over {axes} axes", shape=shape, encoding=encoding)
 
+
+SHORT = ["float16", "bfloat16"]
+BATCHES = [(32, 512, dim) for dim in (384, 512, 768)]
+ROPES = ["rope_hf", "rope_meta"]
 
 # Each is there for one reason, its note. They are judged on one thread, against limits and peers of the same run.
 GROUPS = {
@@ -191,13 +180,11 @@ GROUPS = {
         Workload("add", (1, 512), note="one row: what a call costs"),
     ],
     "dtypes": [
-        Workload(op, (length, 512), dtype=dtype, note=note)
-        for dtype in DTYPES[2:]
-        for length, note in ((512, "half a MiB, stays in a core's cache"), (262144, "256 MiB, beyond all caches"))
-        for op in ("fill", "add")
+        *every("fill,add", "half a MiB, stays in a core's cache", shape=(512, 512), dtype=SHORT),
+        *every("fill,add", "256 MiB, beyond all caches", shape=(262144, 512), dtype=SHORT),
     ],
     "positions": [
-        *(Workload("fill", (8192, 512), at=at, note="as fast at any magnitude") for at in RANGES if at != REALS),
+        *every("fill", "as fast at any magnitude", shape=(8192, 512), at=[at for at in RANGES if at != REALS]),
         Workload("fill", (8192, 512), at=INTEGERS, note="in no order, without runs"),
         Workload("add", (16384, 768), at=PACKED, note="48 MiB of sequences of some 512 tokens, by cu_seqlens"),
         Workload("add", (32, 512, 768), at=PADDED, note="up to a quarter is padding; positions are made from the mask"),
@@ -213,31 +200,21 @@ GROUPS = {
     ],
     # A start that moves with every call, beside the repeated one in core; a ready table is sliced where it stands.
     "moving": [
-        *(
-            Workload(op, (length, 512), moving=True, note=note)
-            for length, note in ((512, "1 MiB"), (4096, "8 MiB"))
-            for op in ("fill", "add")
-        ),
+        *every("fill,add", "1 MiB", shape=(512, 512), moving=True),
+        *every("fill,add", "8 MiB", shape=(4096, 512), moving=True),
         Workload("add", (1, 512), moving=True, note="one row: decoding step by step"),
     ],
     # Where rows and columns stand in memory, and how many of them there are.
     "layouts": [
-        *(
-            Workload(op, (8, 256, 64, 64), seq_axis=0, channel_axis=1, note="a row serves all cells behind it")
-            for op in ("fill", "add")
-        ),
-        Workload("add", (4, 128, 16, 32, 32), seq_axis=2, channel_axis=1, note="a row serves all cells behind it"),
+        *every("fill,add", "a row serves all cells behind it", shape=(8, 256, 64, 64), channel_axis=1, seq_axis=0),
+        Workload("add", (4, 128, 16, 32, 32), channel_axis=1, seq_axis=2, note="a row serves all cells behind it"),
         Workload("add", (8, 512, 4096), channel_axis=1, seq_axis=-1, note="64 MiB, channels first"),
         Workload("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
         Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
         Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
         Workload("add", (4096, 4096), order=FORTRAN, note="64 MiB, Fortran order"),
-        *(
-            Workload(op, (65536, dim), note="no multiple of a vector")
-            for dim in (63, 64, 100, 513, 1000)
-            for op in ("fill", "add")
-            if op == "fill" or dim in (63, 513)
-        ),
+        *every("fill", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 64, 100, 513, 1000)]),
+        *every("add", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 513)]),
         Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),
         Workload("add", (100000, 1, 32), at=STARTS, note="many short sequences with a start each"),
         Workload("add", (2048, 8, 512), at=STARTS, note="32 MiB, sequences with a start each"),
@@ -246,20 +223,19 @@ GROUPS = {
     # What is small, exact or in even steps: no cliffs.
     "cliffs": [
         Workload("fill", (8192, 512), at=LINSPACE, note="regular timestamps"),
-        *(
-            Workload("fill", (4096, 512), settings=((name, value),), note="small results, or large ones")
-            for name, value in (("base", 1e12), ("base", 1e30), ("position_scale", 1e-12), ("amplitude", 2.0))
+        *every(
+            "fill",
+            "small results, or large ones",
+            shape=(4096, 512),
+            settings=[(("base", 1e12),), (("base", 1e30),), (("position_scale", 1e-12),), (("amplitude", 2.0),)],
         ),
         Workload("fill", (32768, 512), dtype="float64", note="128 MiB"),
         Workload("add", (32, 512, 768), dtype="bfloat16", note="24 MiB"),
     ],
     # One case for each kind of call, on next to nothing.
     "calls": [
-        *(
-            Workload("add", (1, 512), dtype=dtype, start=1000, held=held, call=True, note="one row")
-            for held, dtypes in (("", DTYPES), (TORCH, ("float32", "bfloat16")))
-            for dtype in dtypes
-        ),
+        *every("add", "one row", shape=(1, 512), dtype=[*DTYPES], start=1000, call=True),
+        *every("add", "one row", shape=(1, 512), dtype=["float32", "bfloat16"], start=1000, held=TORCH, call=True),
         Workload("scale_add", (1, 512), start=1000, call=True, note="with x_scale"),
         Workload("add", (1, 512), encoding="whisper", start=1000, call=True, note="a named encoding"),
         Workload("add", (1, 512), settings=(("base", 500.0),), start=1000, call=True, note="an encoding of one's own"),
@@ -272,30 +248,18 @@ GROUPS = {
     ],
     # Tokens of a batch. The embeddings are 46 to 768 MB, more than any cache; Zipf's ids come back to some of them.
     "embed": [
-        *(
-            Workload("embed", (32, 512, dim), vocabulary=vocabulary, ids=ids, note=f"{vocabulary} embeddings")
-            for vocabulary in (30_000, 250_000)
-            for dim in (384, 512, 768)
-            for ids in ("", ZIPF)
-        ),
+        *every("embed", "30000 embeddings", vocabulary=30_000, shape=BATCHES, ids=["", ZIPF]),
+        *every("embed", "250000 embeddings", vocabulary=250_000, shape=BATCHES, ids=["", ZIPF]),
         Workload("embed_new", (32, 512, 768), vocabulary=30_000, note="48 MiB, a new array every time"),
-        *(
-            Workload("embed", (32, 512, 768), vocabulary=30_000, dtype=dtype, note="24 MiB of 16-bit elements")
-            for dtype in ("float16", "bfloat16")
-        ),
+        *every("embed", "24 MiB of 16-bit elements", shape=(32, 512, 768), vocabulary=30_000, dtype=SHORT),
         Workload("embed", (16384, 768), vocabulary=30_000, note="48 MiB, one sequence"),
         Workload("embed", (16384, 768), vocabulary=30_000, at=PACKED_SHORT, note="48 MiB of short sequences"),
-        *(
-            Workload("embed", (batch, 1, 768), vocabulary=30_000, start=1000, call=True, note="decoding")
-            for batch in (1, 8)
-        ),
+        *every("embed", "decoding", shape=[(1, 1, 768), (8, 1, 768)], vocabulary=30_000, start=1000, call=True),
     ],
     # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
     "rotate": [
-        *(
-            Workload("rotate", (1, 32, 4096, 128), dtype=dtype, encoding=name, note="queries of 32 heads")
-            for dtype in ("float32", "bfloat16")
-            for name in ("rope_hf", "rope_meta")
+        *every(
+            "rotate", "queries of 32 heads", shape=(1, 32, 4096, 128), dtype=["float32", "bfloat16"], encoding=ROPES
         ),
         Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
     ],

@@ -187,6 +187,7 @@ MUTATIONS = [
         "tests/test_grid.py",
     ),
     Mutation("narrow rows with the first one's anchor", WALK, "row.first += r;", "row.first += r / 99;", BITS),
+    Mutation("one row taken for many", WALK, "|| !Consumer::kReads", "|| consumer.from_stride == 0", BITS),
     Mutation(
         "narrow rows up to one too many",
         WALK,

@@ -99,6 +99,13 @@ def test_bench_refuses_encodings(name: str, problem: str, capsys: pytest.Capture
     assert problem in error
 
 
+def test_first_calls_have_encodings_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "--op", "first", "--encodings", "whisper"]) == 1
+    assert capsys.readouterr().err == (
+        "posenc: --encodings: expected paper, got 'whisper'; --op first makes encodings of its own\n"
+    )
+
+
 def test_bench_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     status, rows = benched(capsys, "--op", "fill", "--threads", "1,2")
     assert status == 0

@@ -82,6 +82,10 @@ EXACT = (np.arange(3), np.zeros((3, 10), np.uint64), np.zeros((0, 10), np.uint64
 REST = (np.zeros((1, 10), np.uint64), EXACT, (0.0, 0.5, math.nan, math.nan, 1.0), False)
 
 
+def test_nothing_is_merged_without_columns() -> None:
+    _core.merge(None, np.zeros((2, 0), np.float32), [np.zeros((2, 0), np.float32)], 1.0, False, 1)
+
+
 @pytest.mark.parametrize("table", [np.zeros((3, 3)), np.zeros(3)])
 def test_tables_are_checked(table: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected frequencies of shape"):

@@ -23,7 +23,7 @@ from . import backends, compiled
 from .backends import TUNING
 
 RECORD = np.dtype([("position", "<f8"), ("value", "<f8"), ("bound", "<f8"), ("source", "<i4"), ("producer", "<i4")])
-PRODUCERS = ("evaluated", "near", "far", "strip", "rotated", "first_row", "down", "next", "grid", "sums")
+PRODUCERS = ("evaluated", "near", "far", "strip", "rotated", "first_row", "down", "next", "grid", "sums", "narrow")
 # What the largest error is of its bound, at least. Half of the bounds of quick rows and of strips would be too little.
 REACHED = {"near": 0.5, "far": 0.5, "strip": 0.5, "rotated": 0.5, "next": 0.5}
 OTHERS = 0.2

@@ -144,7 +144,13 @@ double span(double a, double b) {
     return (high > 0.0 ? high : 0.0) - (low < 0.0 ? low : 0.0);
 }
 
-// Makes the anchor of a tile: its first row. No row of it stands beyond `last`.
+// The absolute error of rows that are evaluated, from `first` to `last`.
+double first_error(const Table& table, double first, double last) {
+    return table.largest * absolute(farther(first, last)) * kAngleError * absolute(table.amplitude);
+}
+
+// Makes the anchor of a tile: its first row, beside which stand others up to `beyond` rows on. No row of the tile
+// stands beyond `last`.
 struct Anchors {
     const Table& table;
     const Steps& steps;
@@ -152,14 +158,14 @@ struct Anchors {
     std::size_t since = kRotations;
     double evaluated = 0.0;
 
-    void make(Tile& tile, double last) {
+    void make(Tile& tile, double last, double beyond = 0.0) {
         if (since < kRotations) {
             rotate_anchor(table, steps, anchor);
             ++since;
         } else {
             evaluated = tile.position(0);
             evaluate_anchor(table, evaluated, table.padded_frequencies, anchor);
-            tile.first_error = table.largest * absolute(evaluated) * kAngleError * absolute(table.amplitude);
+            tile.first_error = first_error(table, evaluated, evaluated + beyond);
             since = 0;
         }
         tile.farthest = span(evaluated, last);
@@ -288,7 +294,7 @@ std::size_t walk_lines(const Table& table, const Rows& rows, char* to, const cha
             Tile tile{table,           steps, rows, rows.first + done + o, period, height, 0.0, 0.0,
                       __builtin_inf(), grain, false};
             anchors.since = period == 1 ? anchors.since : kRotations;
-            anchors.make(tile, tile.position(height - 1) + 1.0);
+            anchors.make(tile, tile.position(height - 1) + 1.0, 1.0);
             const auto above = static_cast<std::ptrdiff_t>(done + o) * stride;
             const std::size_t from_lane = before_line<E>(to + above), next_lanes = before_line<E>(to + above + stride);
             for (std::size_t j = 0, count = 0; j < columns; j += count) {
@@ -323,6 +329,19 @@ bool are_narrow(const Table& table, const Consumer& consumer) {
            (consumer.from_stride == bytes || !Consumer::kReads);
 }
 
+// Makes the start of a tile in which so many rows stand side by side, each of them evaluated.
+void start_narrow(Tile& tile, std::size_t together, const Workspace& work) {
+    const double first = tile.position(0), many = static_cast<double>(together);
+    tile.farthest = span(first, tile.position(tile.rows - 1) + many);
+    tile.first_error = first_error(tile.table, first, first + many);
+    for (std::size_t r = 0; r < together; ++r) {
+        Tile row = tile;
+        row.first += r;
+        evaluate_anchor(tile.table, row.position(0), tile.table.padded_frequencies, work.anchor);
+        make_start(row, work.anchor, 0, tile.table.columns, behind(work.start, r * tile.table.columns));
+    }
+}
+
 // Narrow rows of a run: as many of them as fill whole strips are walked down as one. Leaves out the last rows, and
 // tells how many are done.
 template <class Consumer>
@@ -333,8 +352,7 @@ std::size_t walk_narrow(const Table& table, const Rows& rows, char* to, const ch
     if (whole < kRun) {
         return 0;
     }
-    const auto many = static_cast<double>(together);
-    const Steps steps = prepare(table, many, work.steps);
+    const Steps steps = prepare(table, static_cast<double>(together), work.steps);
     const int grain = grain_of(rows);
     consumer.to_stride *= static_cast<std::ptrdiff_t>(together);
     consumer.from_stride *= static_cast<std::ptrdiff_t>(together);
@@ -342,16 +360,7 @@ std::size_t walk_narrow(const Table& table, const Rows& rows, char* to, const ch
     for (std::size_t done = 0; done < whole; done += kRows) {
         const std::size_t height = smaller(kRows, whole - done);
         Tile tile{table, steps, rows, rows.first + done * together, together, height, 0.0, 0.0, 0.0, grain, false};
-        const double first = tile.position(0);
-        tile.farthest = span(first, tile.position(height - 1) + many);
-        tile.first_error =
-            table.largest * absolute(farther(first, first + many)) * kAngleError * absolute(table.amplitude);
-        for (std::size_t r = 0; r < together; ++r) {
-            Tile row = tile;
-            row.first += r;
-            evaluate_anchor(table, row.position(0), table.padded_frequencies, work.anchor);
-            make_start(row, work.anchor, 0, columns, behind(work.start, r * columns));
-        }
+        start_narrow(tile, together, work);
         const auto above = static_cast<std::ptrdiff_t>(done);
         walk_columns(tile, work.start, 0, lanes, to + above * consumer.to_stride, from + above * consumer.from_stride,
                      consumer);

@@ -175,9 +175,8 @@ def lines_of(cells: NDArray[Any], rank: int, offsets: Sequence[float]) -> list[L
     return [Line(edge.reshape(*own, -1), offset) for edge, offset in zip(edges, offsets, strict=True)]
 
 
-def _has_planes(array: NDArray[Any] | None, count: int) -> bool:
+def _has_planes(array: NDArray[Any], count: int) -> bool:
     """Whether each channel of (*leading, *inner, D), `count` inner axes, is one piece of memory, or evenly spaced."""
-    assert array is not None
     shape, strides = array.shape[-1 - count : -1], array.strides[-1 - count :]
     return abs(strides[-1]) > abs(strides[0]) and all(
         outer == inner * size for outer, inner, size in zip(strides, strides[1:-1], shape[1:], strict=False)
@@ -233,25 +232,25 @@ class Job(NamedTuple):
         memory = [self._rows(min(together, math.prod(own)) * min(height, size)) for size in sizes]
         for images in blocks(own, together):
             job = self._part(images)
-            form = job.out.shape[: len(own) - max(0, len(images) - 1)]
+            form = job.out.shape[: len(own) - max(0, len(images) - 1)]  # of the arrays that have grids of their own
             for corner in itertools.product(*(range(0, size, height) for size in sizes)):
-                block = tuple(
-                    slice(first, min(first + height, size)) for first, size in zip(corner, sizes, strict=True)
-                )
+                block = [slice(first, min(first + height, size)) for first, size in zip(corner, sizes, strict=True)]
                 parts = []
                 for axis, (rows, line, chunk) in enumerate(zip(memory, lines, block, strict=True)):
-                    length = chunk.stop - chunk.start
-                    places = line.at(chunk.start, chunk.stop, images).reshape(-1, length)
-                    rows = rows[: places.size].reshape(-1, length, dim)
+                    places = line.at(chunk.start, chunk.stop, images).reshape(math.prod(form), -1)
+                    rows = rows[: places.size].reshape(*places.shape, dim)
                     self._fill(rows, axis, places)
-                    parts.append(rows.reshape(*form, length, dim))
+                    parts.append(rows.reshape(*form, -1, dim))
                 each = (slice(None),) * len(form)
                 for index in blocks(job.out.shape[len(form) : -1 - count], SEQUENCES):
-                    part = job._part((*each, *index, ..., *block, slice(None)))
-                    if _has_planes(part.out, count) and (self.x is None or _has_planes(part.x, count)):
-                        part._by_planes(parts)
-                    else:
-                        self.run.merge(part.x, part.out, parts, self.scale, self.threads)
+                    job._part((*each, *index, ..., *block, slice(None)))._merge(parts)
+
+    def _merge(self, parts: Sequence[NDArray[Any]]) -> None:
+        """Write grids of which these are the axes' rows, (*own, n, D)."""
+        if all(array is None or _has_planes(array, len(parts)) for array in (self.x, self.out)):
+            self._by_planes(parts)
+        else:
+            self.run.merge(self.x, self.out, parts, self.scale, self.threads)
 
     def _by_planes(self, parts: Sequence[NDArray[Any]]) -> None:
         """Write grids whose channels come first in memory: what are rows for `merge` are their planes."""
@@ -260,12 +259,12 @@ class Job(NamedTuple):
         x, out = (None if a is None else _planes(a, count) for a in (self.x, self.out))
         assert out is not None
         height = max(1, PLANE_ELEMENTS // math.prod([*own, *sizes]))
-        memory = np.empty((*own, min(height, dim), *sizes), parts[0].dtype)
+        memory = np.empty(min(height, dim) * math.prod([*own, *sizes]), parts[0].dtype)
         bits = f"u{memory.itemsize}"
         for first in range(0, dim, height):
             channels = slice(first, min(first + height, dim))
             number = channels.stop - channels.start
-            planes = memory if number == memory.shape[len(own)] else np.empty((*own, number, *sizes), memory.dtype)
+            planes = memory[: number * math.prod([*own, *sizes])].reshape(*own, number, *sizes)
             planes[...] = 0
             for axis, rows in enumerate(parts):
                 lines = np.moveaxis(rows[..., channels], -1, -2)

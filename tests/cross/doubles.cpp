@@ -15,7 +15,7 @@ namespace {
 
 using namespace posenc;
 
-enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next, grid, sums };
+enum Producer : std::int32_t { evaluated, near, far, strip, rotated, first_row, down, next, grid, sums, narrow };
 
 struct Record {
     double position, value, bound;
@@ -95,7 +95,7 @@ void write_run(const Table& table, double position, double step, const Workspace
     Anchors anchors{table, steps, work.anchor};
     for (std::size_t done = 0; done < kTiles * kRows; done += kRows) {
         Tile tile{table, steps, rows, done, 1, kRows, 0.0, 0.0, __builtin_inf(), -1, false};
-        anchors.make(tile, tile.position(kRows));
+        anchors.make(tile, tile.position(kRows), step);
         make_start(tile, work.anchor, 0, table.columns, work.start);
         const auto source = [&](std::size_t j) { return table.source[j]; };
         const bool is_rotated = !(tile.first_error < __builtin_inf());
@@ -106,7 +106,7 @@ void write_run(const Table& table, double position, double step, const Workspace
         ++after.first;
         evaluate_anchor(table, after.position(0), table.padded_frequencies, work.next);
         make_start(after, work.next, 0, some, behind(work.start, kStrip * 8));
-        walk(behind(work.start, kStrip * 8), some, tile.rows, next, __builtin_inf(), source,
+        walk(behind(work.start, kStrip * 8), some, tile.rows, next, tile.first_error, source,
              [&](std::size_t, std::size_t row) { return after.position(row); });
     }
 }
@@ -133,6 +133,21 @@ void write_grid(const Table& table, double position, const Workspace& work) {
             write(sums, there, first ^ 1, lane(pair.second, k % kLanes), bound);
         }
     }
+}
+
+// As many rows side by side as a strip is wide, at least.
+void write_narrow(const Table& table, double position, const Workspace& work) {
+    const std::size_t together = kStrip;
+    const Steps steps = prepare(table, static_cast<double>(together), work.steps);
+    const Rows rows{nullptr, position, 0, kRows * together};
+    Tile tile{table, steps, rows, 0, together, kRows, 0.0, 0.0, 0.0, -1, false};
+    start_narrow(tile, together, work);
+    walk(
+        work.start, together * table.columns, kRows, narrow, tile.first_error,
+        [&](std::size_t lane) { return table.source[lane % table.columns]; },
+        [&](std::size_t lane, std::size_t row) {
+            return tile.position(row) + static_cast<double>(lane / table.columns);
+        });
 }
 
 void write_down(const Table& table, double position, const Workspace& work) {
@@ -184,6 +199,7 @@ int main(int, char** arguments) {
             }
         }
         write_down(table, start, work);
+        write_narrow(table, start, work);
         write_grid(table, start, work);
     }
 }

@@ -181,6 +181,8 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
     """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
     with refusing("--encodings: "):
         own = encoded(encoding)
+        if own[0].encoding and "first" in (args.op or ()):
+            raise ValueError(f"expected paper, got {encoding!r}; --op first makes encodings of its own")
     axes, name, given = own[0].axes, own[0].encoding, args.shape or (SWEEP if args.plot else [])
     ops = args.op or (["fill", "add"] if given else dict.fromkeys(case.op for case in own))
     shapes = given or dict.fromkeys(case.shape for case in own)

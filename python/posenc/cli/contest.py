@@ -82,9 +82,9 @@ class Row:
         """What stands in these columns of a table."""
         timing, finding = self.timing, self.finding
         figures: dict[str, tuple[Callable[[float], str], float | None]] = {
-            "spread": (table.share, timing.spread if timing and len(timing.samples) > 1 else None),
+            "spread": ("{:.0%}".format, timing.spread if timing and len(timing.samples) > 1 else None),
             "GB/s": (table.three_digits, self.gb_per_s if self.workload.op != "first" else None),
-            "% limit": (table.share, self.of_limit),
+            "% limit": ("{:.0%}".format, self.of_limit),
             "vs peer": (table.times, self.over_peer),
             "vs twin": (table.times, self.over_twin),
             "speedup": (table.times, self.speedup),

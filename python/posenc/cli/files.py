@@ -47,7 +47,7 @@ REDRAW_SECONDS = 0.1
 
 def finish(work: Callable[..., Done], args: argparse.Namespace) -> int:
     """Do the work of a command, whose options are named as its arguments, and print what was done."""
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "json", "version")}
     begun = drawn = time.perf_counter()
     with refusing(), progress() as show:
 

@@ -87,10 +87,6 @@ def times(ratio: float) -> str:
     return three_digits(ratio) + "x"
 
 
-def share(fraction: float) -> str:
-    return f"{fraction:.0%}"
-
-
 def ulps(value: float) -> str:
     """Enough digits to see that 0.5 is not exceeded."""
     return f"{value:.3f}" if value < 9.9995 else three_digits(value)

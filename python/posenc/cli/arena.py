@@ -108,13 +108,12 @@ class Arena:
     @cached_property
     def cu_seqlens(self) -> NDArray[np.int64]:
         """Where packed sequences of random lengths begin and end."""
+        random = np.random.default_rng(3)
         if self.workload.at == workloads.PACKED_SHORT:
-            lengths = np.random.default_rng(3).integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1)
-            ends = np.cumsum(lengths)
-            return np.concatenate([[0], ends[ends < self.length], [self.length]])
-        count = max(2, self.length // PACKED_LENGTH)
-        cuts = np.random.default_rng(3).integers(1, self.length, size=count - 1)
-        return np.concatenate([[0], np.sort(cuts), [self.length]])
+            ends = np.cumsum(random.integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1))
+        else:
+            ends = np.sort(random.integers(1, self.length, size=max(2, self.length // PACKED_LENGTH) - 1))
+        return np.concatenate([[0], ends[ends < self.length], [self.length]])
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -189,13 +188,13 @@ class Arena:
     def prepare(self) -> None:
         """NaN before x is filled, so that a gap shows; the same ordinary numbers before every add."""
         if self.workload.op in (*MAKES, *LOOKS_UP):
-            self.memory.fill(rounded(np.array([np.nan]), self.memory.dtype)[0])
+            self.reset(np.nan)
         else:
             _scatter(self.memory)
 
-    def reset(self) -> None:
+    def reset(self, value: float = 1.0) -> None:
         """Before a sample, if the operation would otherwise make x overflow."""
-        self.memory.fill(rounded(np.ones(1), self.memory.dtype)[0])
+        self.memory.fill(rounded(np.array([value]), self.memory.dtype)[0])
 
 
 def _scatter(memory: NDArray[Any]) -> None:

@@ -91,7 +91,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     given = [(option, getattr(args, option)) for option in ("json", "csv", "plot") if getattr(args, option)]
     for (one, path), (other, other_path) in itertools.combinations(given, 2):
-        if files.same(path, other_path):
+        if Path(path).resolve() == Path(other_path).resolve():
             raise Refused(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
         from . import figure

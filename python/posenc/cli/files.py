@@ -16,13 +16,11 @@ from posenc.files import Done
 from . import refusing
 from .table import progress
 
-STDOUT = "-"
-
 
 def target(text: str) -> str:
     """The type of an argument: a file that can be written, or "-"."""
     path = Path(text)
-    if text == STDOUT:
+    if text == "-":
         return text
     if not text or path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a file to write, got the folder {text!r}")
@@ -33,11 +31,6 @@ def target(text: str) -> str:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"expected a file that may be written, got {text!r}")
     return text
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two targets are one file."""
-    return one == other if STDOUT in (one, other) else Path(one).resolve() == Path(other).resolve()
 
 
 # ---- commands that change files -------------------------------------------------------------------------------------

@@ -215,11 +215,8 @@ def _compiled(function: Callable[..., Any], *arguments: Any) -> Call:
     return partial(compiled, *arguments)
 
 
-def _interleaved(result: Array) -> Array:
-    half = result.shape[-1] // 2
-    out = np.empty_like(result)
-    out[..., 0::2], out[..., 1::2] = result[..., :half], result[..., half:]
-    return out
+def _interleaved(halves: Array) -> Array:
+    return np.stack(np.split(halves, 2, -1), -1).reshape(halves.shape)
 
 
 def _package(arena: Arena, adds: bool) -> Call:

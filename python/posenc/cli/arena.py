@@ -13,7 +13,7 @@ import posenc
 
 from . import workloads
 from .arrays import Array, lend, memory_dtype, rounded, tensor, widened
-from .workloads import COUNTED, FORTRAN, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
+from .workloads import COUNTED, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
 
 REFERENCE = "numpy"  # the backend whose bits are right, if they are near the real numbers
 
@@ -46,7 +46,7 @@ class Arena:
     def __init__(self, workload: Workload, memory: NDArray[Any] | None = None) -> None:
         self.workload = workload
         if memory is None:
-            order: Literal["C", "F"] = "F" if workload.order == FORTRAN else "C"
+            order: Literal["C", "F"] = "F" if workload.order == "Fortran" else "C"
             memory = np.empty(workload.shape, memory_dtype(workload.dtype), order)
         self.memory = memory  # what is worked on, as NumPy sees it
         self.x = tensor(memory) if workload.held == TORCH else lend(memory)  # the same as users hold it

@@ -35,15 +35,12 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
     ]
 
 
-LIMITS = {
+LIMITS: dict[str, tuple[str, ...]] = {
     "fill": ("x.fill(1)", "memset"),
     "encode": ("y.fill(1)", "memset"),
-    "add": ("x *= a",),
-    "scale_add": ("x *= a",),
-    "rotate": ("x *= a",),
+    **dict.fromkeys(("add", "scale_add", "rotate"), ("x *= a",)),
     "add_new": ("y = x * a",),
-    "embed": ("np.take, mode=clip",),
-    "embed_new": ("np.take, mode=clip",),
+    **dict.fromkeys(LOOKS_UP, ("np.take, mode=clip",)),
     "first": (),
 }
 NEW = ("encode", "add_new")  # these write to another array

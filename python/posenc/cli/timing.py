@@ -52,10 +52,6 @@ class Timing:
         """From the lower to the upper quartile, as a fraction of the median."""
         return (self.quantile(0.75) - self.quantile(0.25)) / self.median
 
-    def gb_per_s(self, nbytes: int) -> float:
-        """10**9 bytes per second, at the median."""
-        return nbytes / self.median / 1e9
-
     def record(self) -> dict[str, Any]:
         """What goes into a JSON document."""
         quantiles = {"median_s": 0.5, "q1_s": 0.25, "q3_s": 0.75, "min_s": 0.0, "max_s": 1.0}

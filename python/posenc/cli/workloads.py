@@ -38,7 +38,6 @@ COUNTED = (PACKED, PACKED_SHORT, PADDED, STARTS)
 ZIPF = "Zipf"  # how often ids occur: the n-th most frequent a constant / n times; without a word, all alike
 
 TORCH = "torch"  # holds the array
-FORTRAN = "Fortran"
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ GROUPS = {
         Workload("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
         Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
         Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
-        Workload("add", (4096, 4096), order=FORTRAN, note="64 MiB, Fortran order"),
+        Workload("add", (4096, 4096), order="Fortran", note="64 MiB, Fortran order"),
         *every("fill", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 64, 100, 513, 1000)]),
         *every("add", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 513)]),
         Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import importlib
 import itertools
@@ -193,11 +194,9 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
 
 
 def _write(name: str, write: Callable[[Any], object]) -> None:
-    if name == "-":
-        write(sys.stdout)
-    else:
-        with Path(name).open("w", encoding="utf-8", newline="") as file:
-            write(file)
+    printed = contextlib.nullcontext(sys.stdout)
+    with printed if name == "-" else Path(name).open("w", encoding="utf-8", newline="") as file:
+        write(file)
 
 
 def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:

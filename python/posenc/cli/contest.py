@@ -8,7 +8,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -100,13 +100,11 @@ class Row:
 @contextmanager
 def isa_restored() -> Iterator[None]:
     """Leave the compiled core's ISA level as it was."""
-    core: Any = importlib.import_module("posenc._core") if _backend.why_not("cpp") is None else None
-    level = core.level() if core is not None else None
-    try:
+    with ExitStack() as stack:
+        if _backend.why_not("cpp") is None:
+            core: Any = importlib.import_module("posenc._core")
+            stack.callback(core.use_level, core.level())
         yield
-    finally:
-        if core is not None:
-            core.use_level(level)
 
 
 def bench(

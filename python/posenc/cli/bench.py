@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, lambda file: _write_csv(file, records))
     if args.plot:
-        figure.draw(args.plot, records, record)
+        figure.figure_of(records, record).savefig(args.plot, dpi=150)
     return 0 if sound else 1
 
 

@@ -94,8 +94,8 @@ def cases(args: argparse.Namespace) -> list[Workload]:
 def show(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
     table.show(HEADER, 1, [lines(group) for group in by_case(row for row in rows if row.shown)])
-    away = [(name, _backend.why_not(name)) for name in _backend.MODULES]
-    said = [*(f"Not timed: {name}: {reason}" for name, reason in away if reason), *untimed(rows)]
+    away = [f"Not timed: {name}: {why}" for name in _backend.MODULES if (why := _backend.why_not(name))]
+    said = [*away, *untimed(rows)]
     print("\n" + NOTES + "\n" * bool(said), *said, sep="\n")
 
 

@@ -59,10 +59,7 @@ def ours(name: str, isa: str | None = None, threads: int = 1) -> Entrant:
 
 def twins(workload: Workload, backends: Sequence[Entrant]) -> list[Entrant]:
     """The same backends for the twin of a workload, if it has one."""
-    if workload.twin is None:
-        return []
-    doing, _ = workload.twin
-    return [replace(one, kind="twin", doing=doing) for one in backends]
+    return [replace(one, kind="twin", doing=workload.twin[0]) for one in backends] if workload.twin else []
 
 
 def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:

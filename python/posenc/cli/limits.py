@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -80,9 +81,8 @@ def _together(calls: list[Call]) -> Call:
     pool = ThreadPoolExecutor(len(others))
 
     def run() -> None:
-        pending = [pool.submit(call) for call in others]
+        pending = pool.map(operator.call, others)
         first()
-        for future in pending:
-            future.result()
+        list(pending)  # waits for them
 
     return run

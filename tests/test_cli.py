@@ -23,6 +23,10 @@ import pytest
 from posenc import _backend
 from posenc.cli import COMMANDS, compare, info, main, table, timing, truth
 from posenc.cli.arena import recipe
+from posenc.cli.contest import Row
+from posenc.cli.entrants import Entrant
+from posenc.cli.judge import Finding
+from posenc.cli.workloads import Workload
 
 from . import truth as mpmath_truth
 
@@ -432,7 +436,8 @@ def test_timing_figures() -> None:
     measured = timing.Timing((3.0, 1.0, 2.0, 5.0, 4.0), calls=1)
     assert measured.median == 3.0
     assert measured.spread == pytest.approx(2 / 3)
-    assert measured.gb_per_s(6 * 10**9) == pytest.approx(2.0)
+    row = Row(Workload("fill", (1000, 1500)), Entrant("peer", "x", lambda arena: lambda: None), Finding(None), measured)
+    assert row.gb_per_s == pytest.approx(2e-3)
     assert measured.record()["samples"] == 5
 
 

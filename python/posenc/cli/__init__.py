@@ -11,7 +11,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import posenc
 from posenc import _notes
@@ -57,24 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in _notes.of(error):
             print(note, file=sys.stderr)
         return 1
-    except (Refused, posenc.BackendError, MemoryError) as error:
+    except (Refused, posenc.BackendError, MemoryError, OSError) as error:
+        if isinstance(error, OSError):
+            _forget_stdout()
         _say(error, str(error) or "not enough memory")
-        return 1
-    except OSError as error:
-        _forget_stdout()
-        _say(error, str(error))
         return 1
     except KeyboardInterrupt as error:
         _say(error, "interrupted")
         return 130
-
-
-class _Version(argparse.Action):
-    """Looks the version up when it is asked for, which takes longer than to write many a file."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(f"posenc {posenc.__version__}")
-        parser.exit()
 
 
 def _say(error: BaseException, text: str) -> None:
@@ -84,9 +73,7 @@ def _say(error: BaseException, text: str) -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="posenc", description=posenc.__doc__)
-    parser.add_argument(
-        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
-    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     words = sys.argv[1:] if argv is None else argv
     # Only the one that is to run: to import all takes longer than to write many a file.
@@ -96,6 +83,9 @@ def _run(argv: Sequence[str] | None) -> int:
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(argv)
+    if args.version:  # which it takes longer to look up than to write many a file
+        print(f"posenc {posenc.__version__}")
+        return 0
     if not hasattr(args, "run"):
         print(parser.format_help(), end="")  # print_help() would say nothing of a full disk
         return 0

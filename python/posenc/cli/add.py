@@ -8,6 +8,7 @@ completes it, and --undo brings every byte back.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import posenc.files
 
@@ -19,9 +20,10 @@ HELP = "add to an array in a file, into a new file or in place: posenc add x.npy
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
+    flag = partial(option, action="store_true")
     option("path", metavar="IN", help="a .npy or .safetensors file with an array (..., L, D)")
     option("-o", "--out", metavar="OUT", help="the new file; replaced if it is there")
-    option("--in-place", action="store_true", help="change IN itself, with a journal beside it")
+    flag("--in-place", help="change IN itself, with a journal beside it")
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--resume", action="store_true", help="complete a run in place that was interrupted or killed")
     end.add_argument("--undo", action="store_true", help="bring back what was there before such a run")
@@ -31,11 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="in place: faster; what interrupts it loses the array",
     )
-    option(
-        "--sync",
-        action="store_true",
-        help="in place: survive a power failure, too; takes the disk's time for both files",
-    )
+    flag("--sync", help="in place: survive a power failure, too; takes the disk's time for both files")
     option("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
     option("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     option("--x-scale", metavar="S", type=factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1")
@@ -52,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=axes,
         help="the axis along which positions count; default: the last one before the channels",
     )
-    option("--json", action="store_true", help="print one line of JSON")
+    flag("--json", help="print one line of JSON")
 
 
 def run(args: argparse.Namespace) -> int:

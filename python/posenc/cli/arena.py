@@ -13,7 +13,7 @@ import posenc
 
 from . import workloads
 from .arrays import Array, lend, memory_dtype, rounded, tensor, widened
-from .workloads import COUNTED, FORTRAN, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
+from .workloads import COUNTED, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
 
 REFERENCE = "numpy"  # the backend whose bits are right, if they are near the real numbers
 
@@ -46,7 +46,7 @@ class Arena:
     def __init__(self, workload: Workload, memory: NDArray[Any] | None = None) -> None:
         self.workload = workload
         if memory is None:
-            order: Literal["C", "F"] = "F" if workload.order == FORTRAN else "C"
+            order: Literal["C", "F"] = "F" if workload.order == "Fortran" else "C"
             memory = np.empty(workload.shape, memory_dtype(workload.dtype), order)
         self.memory = memory  # what is worked on, as NumPy sees it
         self.x = tensor(memory) if workload.held == TORCH else lend(memory)  # the same as users hold it
@@ -108,13 +108,12 @@ class Arena:
     @cached_property
     def cu_seqlens(self) -> NDArray[np.int64]:
         """Where packed sequences of random lengths begin and end."""
+        random = np.random.default_rng(3)
         if self.workload.at == workloads.PACKED_SHORT:
-            lengths = np.random.default_rng(3).integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1)
-            ends = np.cumsum(lengths)
-            return np.concatenate([[0], ends[ends < self.length], [self.length]])
-        count = max(2, self.length // PACKED_LENGTH)
-        cuts = np.random.default_rng(3).integers(1, self.length, size=count - 1)
-        return np.concatenate([[0], np.sort(cuts), [self.length]])
+            ends = np.cumsum(random.integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1))
+        else:
+            ends = np.sort(random.integers(1, self.length, size=max(2, self.length // PACKED_LENGTH) - 1))
+        return np.concatenate([[0], ends[ends < self.length], [self.length]])
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -189,13 +188,13 @@ class Arena:
     def prepare(self) -> None:
         """NaN before x is filled, so that a gap shows; the same ordinary numbers before every add."""
         if self.workload.op in (*MAKES, *LOOKS_UP):
-            self.memory.fill(rounded(np.array([np.nan]), self.memory.dtype)[0])
+            self.reset(np.nan)
         else:
             _scatter(self.memory)
 
-    def reset(self) -> None:
+    def reset(self, value: float = 1.0) -> None:
         """Before a sample, if the operation would otherwise make x overflow."""
-        self.memory.fill(rounded(np.ones(1), self.memory.dtype)[0])
+        self.memory.fill(rounded(np.array([value]), self.memory.dtype)[0])
 
 
 def _scatter(memory: NDArray[Any]) -> None:

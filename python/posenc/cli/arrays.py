@@ -16,8 +16,7 @@ from posenc import _arrays, _half
 
 Array = NDArray[np.floating]
 
-BFLOAT16 = "bfloat16"
-DTYPES = ("float32", "float64", "float16", BFLOAT16)
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 # The bits of infinity, without the sign: what is larger is NaN.
 INFINITY = {"float16": 0x7C00, "uint16": 0x7F80}
@@ -40,7 +39,7 @@ def torch() -> Any:
 
 
 def memory_dtype(name: str) -> np.dtype[Any]:
-    return _arrays.BFLOAT16 if name == BFLOAT16 else np.dtype(name)
+    return _arrays.BFLOAT16 if name == "bfloat16" else np.dtype(name)
 
 
 def lend(memory: NDArray[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import importlib
 import itertools
@@ -91,7 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     given = [(option, getattr(args, option)) for option in ("json", "csv", "plot") if getattr(args, option)]
     for (one, path), (other, other_path) in itertools.combinations(given, 2):
-        if files.same(path, other_path):
+        if Path(path).resolve() == Path(other_path).resolve():
             raise Refused(f"--{one} and --{other}: expected different files, got {path!r} for both")
     if args.plot:
         from . import figure
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, lambda file: _write_csv(file, records))
     if args.plot:
-        figure.draw(args.plot, records, record)
+        figure.figure_of(records, record).savefig(args.plot, dpi=150)
     return 0 if sound else 1
 
 
@@ -195,11 +196,9 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
 
 
 def _write(name: str, write: Callable[[Any], object]) -> None:
-    if name == "-":
-        write(sys.stdout)
-    else:
-        with Path(name).open("w", encoding="utf-8", newline="") as file:
-            write(file)
+    printed = contextlib.nullcontext(sys.stdout)
+    with printed if name == "-" else Path(name).open("w", encoding="utf-8", newline="") as file:
+        write(file)
 
 
 def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -52,7 +52,8 @@ class Row:
 
     @property
     def gb_per_s(self) -> float | None:
-        return self.timing.gb_per_s(self.workload.nbytes) if self.timing else None
+        """10**9 bytes per second, at the median."""
+        return self.workload.nbytes / self.seconds / 1e9 if self.timing else None
 
     @property
     def sound(self) -> bool:
@@ -82,9 +83,9 @@ class Row:
         """What stands in these columns of a table."""
         timing, finding = self.timing, self.finding
         figures: dict[str, tuple[Callable[[float], str], float | None]] = {
-            "spread": (table.share, timing.spread if timing and len(timing.samples) > 1 else None),
+            "spread": ("{:.0%}".format, timing.spread if timing and len(timing.samples) > 1 else None),
             "GB/s": (table.three_digits, self.gb_per_s if self.workload.op != "first" else None),
-            "% limit": (table.share, self.of_limit),
+            "% limit": ("{:.0%}".format, self.of_limit),
             "vs peer": (table.times, self.over_peer),
             "vs twin": (table.times, self.over_twin),
             "speedup": (table.times, self.speedup),
@@ -99,13 +100,11 @@ class Row:
 @contextmanager
 def isa_restored() -> Iterator[None]:
     """Leave the compiled core's ISA level as it was."""
-    core: Any = importlib.import_module("posenc._core") if _backend.why_not("cpp") is None else None
-    level = core.level() if core is not None else None
-    try:
+    with ExitStack() as stack:
+        if _backend.why_not("cpp") is None:
+            core: Any = importlib.import_module("posenc._core")
+            stack.callback(core.use_level, core.level())
         yield
-    finally:
-        if core is not None:
-            core.use_level(level)
 
 
 def bench(

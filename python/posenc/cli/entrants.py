@@ -14,27 +14,11 @@ import numpy as np
 import posenc
 from posenc import _backend
 
+from . import workloads
 from .arena import Arena
 from .arrays import Array, lend, tensor
 from .timing import Task
-from .workloads import (
-    INTEGERS,
-    LINSPACE,
-    LOOKS_UP,
-    PACKED,
-    PACKED_SHORT,
-    PADDED,
-    RANGES,
-    SCALES,
-    STARTS,
-    TORCH,
-    Workload,
-)
-
-
-def _as_float64(position: float) -> float:
-    """The largest absolute error that angles in float64, or a table made from them, explain."""
-    return 2e-6 + 1e-15 * position
+from .workloads import LOOKS_UP, RANGES, SCALES, TORCH, Workload
 
 
 @dataclass(frozen=True)
@@ -46,7 +30,8 @@ class Entrant:
     make: Callable[[Arena], Callable[[], Any]]  # the call to time, which returns the result; may raise Unavailable
     isa: str | None = None  # the compiled core's level
     threads: int = 1  # how many may work
-    tolerance: Callable[[float], float] = _as_float64  # for peers: the error allowed, given the largest position
+    # For peers: the error allowed, given the largest position; what float64 angles, or a table made from them, explain.
+    tolerance: Callable[[float], float] = lambda position: 2e-6 + 1e-15 * position
     tidy: Callable[[Array], Array] | None = None  # puts the columns of a result in the paper's order
     doing: str = ""  # of a twin: what it does
 
@@ -74,10 +59,7 @@ def ours(name: str, isa: str | None = None, threads: int = 1) -> Entrant:
 
 def twins(workload: Workload, backends: Sequence[Entrant]) -> list[Entrant]:
     """The same backends for the twin of a workload, if it has one."""
-    if workload.twin is None:
-        return []
-    doing, _ = workload.twin
-    return [replace(one, kind="twin", doing=doing) for one in backends]
+    return [replace(one, kind="twin", doing=workload.twin[0]) for one in backends] if workload.twin else []
 
 
 def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
@@ -95,11 +77,11 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
     if op == "first":  # an encoding that nobody has used, except that the first call, which is checked, has the paper's
         bases = itertools.chain([10000.0], _new_bases)
         return lambda: posenc.fill_(x, encoding=posenc.Encoding(base=next(bases)), **keywords)
-    positions = arena.positions.astype(np.int64) if at == INTEGERS else arena.positions
+    positions = arena.positions.astype(np.int64) if at == workloads.INTEGERS else arena.positions
     if op == "encode":
         if workload.dtype != "float32":
             keywords["dtype"] = x.dtype
-        each = at in (INTEGERS, LINSPACE, *RANGES) or arena.axes > 1
+        each = at in (workloads.INTEGERS, workloads.LINSPACE, *RANGES) or arena.axes > 1
         return partial(posenc.encode, positions if each else arena.length, arena.dim, **keywords)
     verbs: dict[str, Callable[..., Any]] = {"fill": posenc.fill_, "add_new": posenc.add, "rotate": posenc.rotate_}
     does = verbs.get(op, posenc.add_)
@@ -109,16 +91,16 @@ def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
         does = partial(posenc.embed, arena.ids)
         keywords |= {"out": x} if op == "embed" else {}
         x = tensor(arena.embeddings) if workload.held == TORCH else lend(arena.embeddings)
-    if at == PADDED:
+    if at == workloads.PADDED:
         mask = arena.mask
         assert mask is not None
         return lambda: does(x, positions=posenc.positions_from_mask(mask), mask=mask, **keywords)
     if workload.moving:
         moves = itertools.cycle(arena.move)
         return lambda: does(x, start=next(moves), **keywords)
-    if at in (PACKED, PACKED_SHORT):
+    if at in (workloads.PACKED, workloads.PACKED_SHORT):
         keywords["cu_seqlens"] = arena.cu_seqlens
-    elif at == STARTS:
+    elif at == workloads.STARTS:
         keywords["start"] = arena.starts
     elif at:
         keywords["positions"] = positions

@@ -37,14 +37,8 @@ def check(path: str, option: str = "--plot") -> None:
         raise Refused(f"{option}: expected a file name that ends in one of {kinds}, got {path!r}")
 
 
-def draw(path: str, rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
-    """Write the figure of the rows of a JSON document to `path`."""
-    figure = figure_of(rows, machine)
-    figure.savefig(path, dpi=150)
-    pyplot().close(figure)
-
-
 def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
+    """The figure of the rows of a JSON document."""
     plt = pyplot()
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -16,13 +16,11 @@ from posenc.files import Done
 from . import refusing
 from .table import progress
 
-STDOUT = "-"
-
 
 def target(text: str) -> str:
     """The type of an argument: a file that can be written, or "-"."""
     path = Path(text)
-    if text == STDOUT:
+    if text == "-":
         return text
     if not text or path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a file to write, got the folder {text!r}")
@@ -35,11 +33,6 @@ def target(text: str) -> str:
     return text
 
 
-def same(one: str, other: str) -> bool:
-    """Whether two targets are one file."""
-    return one == other if STDOUT in (one, other) else Path(one).resolve() == Path(other).resolve()
-
-
 # ---- commands that change files -------------------------------------------------------------------------------------
 
 REDRAW_SECONDS = 0.1
@@ -47,7 +40,7 @@ REDRAW_SECONDS = 0.1
 
 def finish(work: Callable[..., Done], args: argparse.Namespace) -> int:
     """Do the work of a command, whose options are named as its arguments, and print what was done."""
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "json", "version")}
     begun = drawn = time.perf_counter()
     with refusing(), progress() as show:
 

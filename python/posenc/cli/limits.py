@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,15 +36,12 @@ def limits(workload: Workload, threads: int = 1) -> list[Entrant]:
     ]
 
 
-LIMITS = {
+LIMITS: dict[str, tuple[str, ...]] = {
     "fill": ("x.fill(1)", "memset"),
     "encode": ("y.fill(1)", "memset"),
-    "add": ("x *= a",),
-    "scale_add": ("x *= a",),
-    "rotate": ("x *= a",),
+    **dict.fromkeys(("add", "scale_add", "rotate"), ("x *= a",)),
     "add_new": ("y = x * a",),
-    "embed": ("np.take, mode=clip",),
-    "embed_new": ("np.take, mode=clip",),
+    **dict.fromkeys(LOOKS_UP, ("np.take, mode=clip",)),
     "first": (),
 }
 NEW = ("encode", "add_new")  # these write to another array
@@ -83,9 +81,8 @@ def _together(calls: list[Call]) -> Call:
     pool = ThreadPoolExecutor(len(others))
 
     def run() -> None:
-        pending = [pool.submit(call) for call in others]
+        pending = pool.map(operator.call, others)
         first()
-        for future in pending:
-            future.result()
+        list(pending)  # waits for them
 
     return run

@@ -176,14 +176,12 @@ def _angles(arena: Arena) -> tuple[Any, Any]:
 
 
 def _torch_recipe(arena: Arena) -> Call:
-    sin, cos, empty_like = torch().sin, torch().cos, torch().empty_like
-    positions, frequencies = _angles(arena)
-    ready = tensor(arena.memory)
+    (positions, frequencies), ready, module = _angles(arena), tensor(arena.memory), torch()
 
     def fill() -> Any:
-        out = empty_like(ready) if arena.workload.op == "encode" else ready
-        out[..., 0::2] = sin(positions * frequencies)
-        out[..., 1::2] = cos(positions * frequencies)
+        out = module.empty_like(ready) if arena.workload.op == "encode" else ready
+        out[..., 0::2] = module.sin(positions * frequencies)
+        out[..., 1::2] = module.cos(positions * frequencies)
         return out
 
     return fill
@@ -215,11 +213,8 @@ def _compiled(function: Callable[..., Any], *arguments: Any) -> Call:
     return partial(compiled, *arguments)
 
 
-def _interleaved(result: Array) -> Array:
-    half = result.shape[-1] // 2
-    out = np.empty_like(result)
-    out[..., 0::2], out[..., 1::2] = result[..., :half], result[..., half:]
-    return out
+def _interleaved(halves: Array) -> Array:
+    return np.stack(np.split(halves, 2, -1), -1).reshape(halves.shape)
 
 
 def _package(arena: Arena, adds: bool) -> Call:

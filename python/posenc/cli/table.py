@@ -57,8 +57,8 @@ def show(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> N
 
 def plain(header: Sequence[str], left: int, groups: Sequence[Sequence[Row]]) -> str:
     """The table as text, with a blank line between groups."""
-    rows = [row.cells for group in groups for row in group]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    columns = zip(header, *(row.cells for group in groups for row in group), strict=True)
+    widths = [max(map(len, column)) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
@@ -85,10 +85,6 @@ def three_digits(value: float) -> str:
 
 def times(ratio: float) -> str:
     return three_digits(ratio) + "x"
-
-
-def share(fraction: float) -> str:
-    return f"{fraction:.0%}"
 
 
 def ulps(value: float) -> str:

@@ -52,10 +52,6 @@ class Timing:
         """From the lower to the upper quartile, as a fraction of the median."""
         return (self.quantile(0.75) - self.quantile(0.25)) / self.median
 
-    def gb_per_s(self, nbytes: int) -> float:
-        """10**9 bytes per second, at the median."""
-        return nbytes / self.median / 1e9
-
     def record(self) -> dict[str, Any]:
         """What goes into a JSON document."""
         quantiles = {"median_s": 0.5, "q1_s": 0.25, "q3_s": 0.75, "min_s": 0.0, "max_s": 1.0}
@@ -71,12 +67,9 @@ def measure(
     Each is left out of further rounds when it has taken so many `seconds`, setup included, and has `least` samples at
     least. After every round `progress` is called with how much is done, from 0 to 1.
     """
-    calls: list[int] = []
-    samples: list[list[float]] = []
-    for task in tasks:
-        once = task.sample(1)
-        calls.append(max(1, math.ceil(SAMPLE_SECONDS / max(once, 1e-9))))
-        samples.append([once] if calls[-1] == 1 else [])
+    once = [task.sample(1) for task in tasks]
+    calls = [max(1, math.ceil(SAMPLE_SECONDS / max(first, 1e-9))) for first in once]
+    samples = [[first] if number == 1 else [] for first, number in zip(once, calls, strict=True)]
     spent = [sum(values) for values in samples]
     waiting = list(range(len(tasks)))
     while waiting := [i for i in waiting if spent[i] < seconds or len(samples[i]) < least]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import math
 from decimal import Decimal, localcontext
 from typing import Any
@@ -17,11 +16,6 @@ import numpy as np
 
 DIGITS = 60
 WORKING = 80  # a position below 2**53 takes 16 of these; the rest is behind the point
-
-
-def available() -> bool:
-    """Whether mpmath is installed."""
-    return importlib.util.find_spec("mpmath") is not None
 
 
 @functools.lru_cache(maxsize=2**14)

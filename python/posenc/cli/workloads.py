@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +38,6 @@ COUNTED = (PACKED, PACKED_SHORT, PADDED, STARTS)
 ZIPF = "Zipf"  # how often ids occur: the n-th most frequent a constant / n times; without a word, all alike
 
 TORCH = "torch"  # holds the array
-FORTRAN = "Fortran"
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,15 @@ class Workload:
     op: str
     shape: tuple[int, ...]
     dtype: str = "float32"
-    start: int = 0  # where the first row stands
-    at: str = ""  # how rows stand, if not one after the other from `start`
     vocabulary: int = 0  # how many rows the embeddings have that tokens are looked up in
     ids: str = ""  # how often each of them is
     encoding: str = ""  # its name, if it is not that of the paper
     settings: tuple[tuple[str, float], ...] = ()  # of an encoding of one's own, as `posenc.Encoding` takes them
+    start: int = 0  # where the first row stands
+    moving: bool = False  # every call starts where the last one ended, so that nobody can reuse an earlier call's rows
+    at: str = ""  # how rows stand, if not one after the other from `start`
     channel_axis: int = -1
     seq_axis: int = -2
-    moving: bool = False  # every call starts where the last one ended, so that nobody can reuse an earlier call's rows
     order: str = "C"  # in memory, or "Fortran"
     held: str = ""  # by "torch", if not by NumPy
     call: bool = False  # is there for what a call costs: beside it stands the least that one costs elsewhere
@@ -89,24 +88,19 @@ class Workload:
         return "x".join(map(str, self.shape))
 
     def __str__(self) -> str:
-        parts = {
-            self.op: True,
-            self.shape_text: True,
-            self.dtype: self.dtype != "float32",
-            f"of {self.vocabulary}": self.vocabulary,
-            self.ids: self.ids,
-            self.encoding: self.encoding,
-            **{f"{name}={value:g}": True for name, value in self.settings},
-            f"from {self.start}": self.start,
-            "moving start": self.moving,
-            self.at if self.at in (*COUNTED, GRIDS) else f"at {self.at}": self.at,
-            f"channels {self.channel_axis}": self.channel_axis != -1,
-            f"rows {self.seq_axis}": self.seq_axis != -2,
-            self.order: self.order != "C",
-            self.held: self.held,
-            "call": self.call,
+        """The operation, the shape, and what differs from the defaults, in the order of the fields."""
+        words = {
+            "vocabulary": f"of {self.vocabulary}",
+            "settings": " ".join(f"{name}={value:g}" for name, value in self.settings),
+            "start": f"from {self.start}",
+            "moving": "moving start",
+            "at": self.at if self.at in (*COUNTED, GRIDS) else f"at {self.at}",
+            "channel_axis": f"channels {self.channel_axis}",
+            "seq_axis": f"rows {self.seq_axis}",
+            "call": "call",
         }
-        return " ".join(part for part, there in parts.items() if there)
+        given = [field.name for field in fields(self)[2:-1] if getattr(self, field.name) != field.default]
+        return " ".join([self.op, self.shape_text, *(words.get(name, getattr(self, name)) for name in given)])
 
     @property
     def tiny(self) -> Workload:
@@ -212,7 +206,7 @@ GROUPS = {
         Workload("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
         Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
         Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
-        Workload("add", (4096, 4096), order=FORTRAN, note="64 MiB, Fortran order"),
+        Workload("add", (4096, 4096), order="Fortran", note="64 MiB, Fortran order"),
         *every("fill", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 64, 100, 513, 1000)]),
         *every("add", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 513)]),
         Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),

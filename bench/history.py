@@ -99,10 +99,11 @@ def _share(value: float | None) -> str:
 
 def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     """A panel for each case, a line for each processor."""
-    from posenc.cli.figure import check, pyplot  # needs matplotlib
+    from posenc.cli.figure import check  # needs matplotlib
 
     check(str(path), "-o")
-    plt = pyplot("-o")
+    from matplotlib.figure import Figure
+
     names = sorted({name for commits in histories.values() for one in commits for name in one.cases if only in name})
     dates = {one.commit: one.date for commits in histories.values() for one in commits}
     order = {commit: place for place, commit in enumerate(sorted(dates, key=lambda commit: dates[commit]))}
@@ -111,9 +112,8 @@ def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
         raise SystemExit(f"no case with a limit has {only!r} in its name")
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4 * columns, 1.9 * rows + 0.6), squeeze=False, sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(4 * columns, 1.9 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for axis, name in zip(axes.flat, names, strict=False):
         for processor, commits in histories.items():
             shares = {order[commit]: 100 * share for commit, share in _shares(commits, name).items()}
@@ -128,7 +128,6 @@ def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     figure.suptitle("% of what memory allows, from commit to commit", x=0.01, ha="left", fontsize=11)
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="upper right", fontsize=8)
     figure.savefig(path)
-    plt.close(figure)
 
 
 def _shares(commits: Sequence[Commit], name: str) -> dict[str, float]:

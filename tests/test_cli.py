@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,14 @@ import numpy as np
 import posenc
 import pytest
 from posenc import _backend
-from posenc.cli import COMMANDS, compare, info, main, table, timing, truth
+from posenc.cli import COMMANDS, compare, info, judge, main, table, timing
 from posenc.cli.arena import recipe
 from posenc.cli.contest import Row
 from posenc.cli.entrants import Entrant
 from posenc.cli.judge import Finding
 from posenc.cli.workloads import Workload
 
-from . import truth as mpmath_truth
+from . import truth
 
 AVAILABLE = [name for name in _backend.MODULES if _backend.why_not(name) is None]
 TINY = ["compare", "--quick", "--shape", "3x8", "--shape", "2x1x5"]
@@ -38,7 +37,7 @@ ESCAPE = "\x1b"
 @pytest.fixture(autouse=True)
 def least_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sample each, and few elements: enough to see that it works."""
-    monkeypatch.setattr(compare, "QUICK_EFFORT", (0.0, 1))
+    monkeypatch.setattr(compare, "EFFORTS", ((0.25, 2), (0.0, 1)))
     monkeypatch.setattr("posenc.cli.judge.EXACT_ELEMENTS", 100)
 
 
@@ -323,9 +322,11 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("command", ["info", "encodings", "encodings --json", ""])
-def test_a_full_disk_is_told_in_a_line(command: str) -> None:
-    done = shell(f"posenc {command} > /dev/full")
+@pytest.mark.parametrize("buffered", ["", "PYTHONUNBUFFERED=1 "])
+@pytest.mark.parametrize("command", ["info", "encodings", "encodings --json", "", "--help", "--version", "add --help"])
+def test_a_full_disk_is_told_in_a_line(command: str, buffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    done = shell(f"{buffered}posenc {command} > /dev/full")
     assert done.returncode == 1
     assert re.fullmatch(r"posenc: \[Errno 28\] .*\n", done.stderr)
 
@@ -456,12 +457,12 @@ def test_agreement_is_not_rounded_up() -> None:
 
 @pytest.mark.parametrize("position", [0.0, 1.0, -2.5, 4999.0, 2.0**24 + 1, 1e7, 2.0**31, 2.0**53])
 def test_the_truth_agrees_with_mpmath(position: float) -> None:
-    expected = mpmath_truth.encoding([position], 6)
+    expected = truth.encoding([position], 6)
     for column in range(6):
-        value = truth.encoding(position, column, 6)
+        value = judge.real(position, column, 6)
         high = float(value)
         assert high == expected.high[0, column]
-        assert float(value - Decimal(high)) == pytest.approx(expected.low[0, column], rel=1e-12, abs=0)
+        assert float(value - high) == pytest.approx(expected.low[0, column], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +470,7 @@ def test_the_truth_agrees_with_mpmath(position: float) -> None:
     [("1", -23), ("-1.5", -23), ("0.99999999999999999999", -24), ("0.5", -24), ("0", -149), ("1e-44", -149)],
 )
 def test_ulp(value: str, exponent: int) -> None:
-    assert float(truth.ulp(Decimal(value), np.dtype(np.float32))) == 2.0**exponent
+    assert float(judge.ulp(judge.reals().mpf(value), np.dtype(np.float32))) == 2.0**exponent
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (2, 3, 5), (1, 1)])

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import posenc
 from posenc import _notes
@@ -22,10 +23,10 @@ class Refused(Exception):
 
 @contextlib.contextmanager
 def refusing(option: str = "") -> Iterator[None]:
-    """End the command with what a function says of an argument, or of the option that it is here."""
+    """End the command with what a function says of an argument, of the option that it is here, or of what it needs."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError) as error:
         raise Refused(f"{option}{error}") from None
 
 
@@ -44,13 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("posenc: standard output is closed", file=sys.stderr)
         return 1
     try:
-        try:
-            status = _run(argv)
-        except SystemExit:  # after --help
-            sys.stdout.flush()
-            raise
-        sys.stdout.flush()
-        return status
+        return _run(argv)
     except BrokenPipeError as error:  # the reader, head(1) or a pager, has seen enough
         _forget_stdout()
         for note in _notes.of(error):
@@ -66,30 +61,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Fails where help can't be written, of which argparse would say nothing."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            print(message, end="", flush=True)
+        else:
+            super()._print_message(message, file)
+
+
 def _say(error: BaseException, text: str) -> None:
     """Tell what went wrong, and what notes say of how far it came."""
     print("\n".join([f"posenc: {text}", *_notes.of(error)]), file=sys.stderr)
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="posenc", description=posenc.__doc__)
-    parser.add_argument("--version", action="store_true", help="show the version and exit")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser = _Parser(prog="posenc", description=posenc.__doc__)
     words = sys.argv[1:] if argv is None else argv
-    # Only the one that is to run: to import all takes longer than to write many a file.
-    for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
+    # Only the command that is to run, and no version with it: each takes longer than to write many a file.
+    names = [name for name in COMMANDS if name in words[:1]]
+    version = "" if names else f"posenc {posenc.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show the version and exit")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in names or COMMANDS:
         command = importlib.import_module(f".{name}", __name__)
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(argv)
-    if args.version:  # which it takes longer to look up than to write many a file
-        print(f"posenc {posenc.__version__}")
-        return 0
-    if not hasattr(args, "run"):
-        print(parser.format_help(), end="")  # print_help() would say nothing of a full disk
-        return 0
-    status: int = args.run(args)
+    status: int = args.run(args) or 0
+    sys.stdout.flush()
     return status
 
 

@@ -27,29 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--resume", action="store_true", help="complete a run in place that was interrupted or killed")
     end.add_argument("--undo", action="store_true", help="bring back what was there before such a run")
-    option(
-        "--no-journal",
-        dest="journal",
-        action="store_false",
-        help="in place: faster; what interrupts it loses the array",
-    )
+    faster = "in place: faster; what interrupts it loses the array"
+    option("--no-journal", dest="journal", action="store_false", help=faster)
     flag("--sync", help="in place: survive a power failure, too; takes the disk's time for both files")
     option("--tensor", metavar="NAME", help="which one, in a .safetensors file with several")
     option("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     option("--x-scale", metavar="S", type=factor, default=1.0, help="factor for x: a number or sqrt_dim; default 1")
-    option(
-        "--start",
-        metavar="N[,N...]",
-        type=numbers,
-        default=0,
-        help="position of the first row (along each axis of an encoding over several); default 0",
-    )
-    option(
-        "--seq-axis",
-        metavar="A[,A...]",
-        type=axes,
-        help="the axis along which positions count; default: the last one before the channels",
-    )
+    option("--start", metavar="N[,N...]", type=numbers, default=0, help="first position (along each axis); default 0")
+    along = "the axis along which positions count, or several; default: the last before the channels"
+    option("--seq-axis", metavar="A[,A...]", type=axes, help=along)
     flag("--json", help="print one line of JSON")
 
 

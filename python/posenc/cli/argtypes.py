@@ -54,6 +54,13 @@ def _number(text: str) -> float:
         return float(text)
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(map(int, text.split("x")))
+    if sizes[-1] > LARGEST_DIM or math.prod(sizes) > MOST_ELEMENTS:
+        raise ValueError
+    return sizes
+
+
 number = typed("a number", _number)
 numbers = typed("a number, or several with commas between them", one_or_more(_number))
 axes = typed("an integer, or several with commas between them, as in --seq-axis=-3,-2", one_or_more(int))
@@ -64,14 +71,8 @@ thread_counts = typed(
     each(lambda text: _threads.resolve(int(text))),
     r"[1-9]\d{0,4}(,[1-9]\d{0,4})*",
 )
-_sizes = typed("2 to 32 sizes, such as 8x512x768", one_or_more(int, "x"), r"[1-9]\d{0,18}(x[1-9]\d{0,18}){1,31}")
-
-
-def shape(text: str) -> tuple[int, ...]:
-    """Of an array, such as 8x512x768."""
-    sizes: tuple[int, ...] = _sizes(text)
-    if sizes[-1] > LARGEST_DIM:
-        raise argparse.ArgumentTypeError(f"expected at most {LARGEST_DIM} channels, the last size, got {text!r}")
-    if math.prod(sizes) > MOST_ELEMENTS:
-        raise argparse.ArgumentTypeError(f"expected at most {MOST_ELEMENTS} elements, got {text!r}")
-    return sizes
+shape = typed(
+    f"2 to 32 sizes, such as 8x512x768, of at most {LARGEST_DIM} channels, the last size, and {MOST_ELEMENTS} elements",
+    _sizes,
+    r"[1-9]\d{0,18}(x[1-9]\d{0,18}){1,31}",
+)

@@ -18,9 +18,6 @@ Array = NDArray[np.floating]
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
-# The bits of infinity, without the sign: what is larger is NaN.
-INFINITY = {"float16": 0x7C00, "uint16": 0x7F80}
-
 
 class Unavailable(RuntimeError):
     """Somebody, or an array, can't take part here; the text says why."""
@@ -75,9 +72,3 @@ def widened(memory: NDArray[Any]) -> NDArray[Any]:
 def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """`values` as `memory` of a dtype."""
     return _half.narrow(values.astype(np.float32), dtype) if dtype.itemsize == 2 else values.astype(dtype)
-
-
-def has_nan(memory: NDArray[Any]) -> bool:
-    if memory.itemsize == 2:
-        return bool(np.max(memory.view(np.uint16) & 0x7FFF) > INFINITY[memory.dtype.name])
-    return bool(np.isnan(np.min(memory)))

@@ -10,17 +10,16 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from posenc import _backend, _conventions, _encoding
 
 from . import Refused, argtypes, files, machine, refusing, table
-from .arena import REFERENCE
 from .arrays import DTYPES
-from .contest import ABSENT, Row, bench, by_case, untimed
+from .contest import ABSENT, Row, bench, by_case, document, notes, untimed
 from .entrants import Entrant, ours
-from .judge import EXACT_ELEMENTS
 from .peers import peers
 from .workloads import GROUPS, OPS, Workload, encoded
 
@@ -29,64 +28,35 @@ HELP = "microbenchmarks against the limits of the memory and other packages"
 SWEEP = [(length, 512) for length in (8, 32, 128, 512, 2048, 8192, 32768, 131072)]  # 16 KiB to 256 MiB
 QUICK_BYTES = 16 * 2**20
 
-# Seconds for each entrant in each case, and the samples that it gets at least.
-EFFORT = 0.3, 3
-QUICK_EFFORT = 0.05, 2
+# Seconds for each entrant in each case, and the samples that it gets at least; then the same if quick.
+EFFORTS = (0.3, 3), (0.05, 2)
 
 LEFT = ("case", "who")
 COLUMNS = ("median", "spread", "GB/s", "% limit", "vs peer", "vs twin", "max ulp")
-NOTES = {
-    "case": f"\n{'':9}".join(f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items())
-    + ", one that has never been used before",
-    "who": "posenc's backends (with the ISA level and threads, if more than one), then limits, then peers",
-    "median": "time of one call; spread: from the lower to the upper quartile of its samples, in percent of the median",
-    "GB/s": "10^9 bytes of the array per second; for an update, too, its bytes are counted once",
-    "% limit": "of the fastest limit of the case on at most as many threads, measured in turns with everybody else",
-    "vs peer": "how many times as fast as the fastest peer of the case; below 1, that peer is faster",
-    "vs twin": "how many times as fast as the row with a word in parentheses: the same backend doing that, something\n"
-    f"{'':9}plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: 0, 1, 2 ... in every\n"
-    f"{'':9}sequence; repeated: the same start at every call",
-    "max ulp": f"the worst of {EXACT_ELEMENTS} random elements against the real number, in units in the last place;\n"
-    f"{'':9}of a sum: in those of the encoding or of the sum, whichever are larger; known of the paper's only",
-    "table": "the encoding was made before, and costs the peer nothing here",
-}
-END_NOTE = f"""\
-Checked before it is timed: posenc has the bits of its {REFERENCE} backend, peers are as near as float32 angles allow.
-Peers run on one thread. positional-encodings and torch.compile return new arrays."""
+WHO = "posenc's backends (with the ISA level and threads, if more than one), then limits, then peers"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option(
-        "--cases",
-        type=argtypes.some_of([*GROUPS, "all"]),
-        help=f"groups of named cases, with commas between: of {', '.join(GROUPS)}, or all; default core, and what --op "
-        "and --dtype ask for",
-    )
+    groups = f"groups of named cases, such as core,calls: of {', '.join(GROUPS)}, or all; default core, and what --op "
+    groups += "and --dtype ask for"
+    option("--cases", type=argtypes.some_of([*GROUPS, "all"]), help=groups)
     option("--op", type=argtypes.some_of(OPS), help=f"of {', '.join(OPS)}; default all")
     option("--dtype", type=argtypes.some_of(DTYPES), help=f"of {', '.join(DTYPES)}")
-    option(
-        "--encodings",
-        type=lambda text: text.split(","),
-        help="instead of the named cases: paper,whisper,... (see `posenc encodings`)",
-    )
-    option("--shape", action="append", type=argtypes.shape, help="instead of the named cases: 8x512x768 (repeatable)")
+    option("--encodings", type=argtypes.each(str), help="instead of --cases: paper,... (see `posenc encodings`)")
+    option("--shape", action="append", type=argtypes.shape, help="instead of --cases: 8x512x768 (repeatable)")
     option("--backend", type=argtypes.some_of(_backend.MODULES), help=f"of {', '.join(_backend.MODULES)}")
     option("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
     option("--threads", type=argtypes.thread_counts, default=[1], help="such as 1,2; default 1")
     option("--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others")
-    option(
-        "--seconds",
-        type=argtypes.seconds,
-        help=f"for each entrant in each case; default {EFFORT[0]}, or {QUICK_EFFORT[0]} if quick",
-    )
+    seconds = f"for each entrant in each case; default {EFFORTS[0][0]}, or {EFFORTS[1][0]} if quick"
+    option("--seconds", type=argtypes.seconds, help=seconds)
     option("--verbose", action="store_true", help="name every case on standard error when it begins")
     option("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
-    option(
-        "--json", metavar="FILE", type=files.target, help="write one JSON document; - prints it instead of the table"
-    )
-    option("--csv", metavar="FILE", type=files.target, help="write the rows as CSV; - prints them instead of the table")
-    option("--plot", metavar="FILE", type=files.target, help="draw GB/s against size (default: over a range of sizes)")
+    file = partial(option, metavar="FILE", type=files.target)
+    file("--json", help="write one JSON document; - prints it instead of the table")
+    file("--csv", help="write the rows as CSV; - prints them instead of the table")
+    file("--plot", help="draw GB/s against size (default: over a range of sizes)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,24 +70,19 @@ def run(args: argparse.Namespace) -> int:
         figure.check(args.plot)
     backends = implementations(args.backend, args.isa, args.threads)
     cases = _cases(args)
-    record = machine.record()
-    seconds, least = QUICK_EFFORT if args.quick else EFFORT
-    if args.seconds is not None:
-        seconds = args.seconds
-    others = peers if args.peers else None
-    rows = bench(cases, backends, args.threads, others, seconds, least, args.verbose)
-    sound = all(row.sound for row in rows)
-    records = [row.record() for row in rows]
-    document = {"command": "bench", "quick": args.quick, "machine": record, "ok": sound, "rows": records}
+    seconds, least = EFFORTS[args.quick]
+    seconds = seconds if args.seconds is None else args.seconds
+    rows = bench(cases, backends, args.threads, peers if args.peers else None, seconds, least, args.verbose)
+    result = document("bench", args.quick, rows)
     if "-" not in (args.json, args.csv):
-        _print(rows, record)
+        _print(rows, result["machine"])
     if args.json:
-        _write(args.json, lambda file: file.write(json.dumps(document, indent=1, allow_nan=False) + "\n"))
+        _write(args.json, lambda file: file.write(json.dumps(result, indent=1, allow_nan=False) + "\n"))
     if args.csv:
-        _write(args.csv, lambda file: _write_csv(file, records))
+        _write(args.csv, lambda file: _write_csv(file, result["rows"]))
     if args.plot:
-        figure.figure_of(records, record).savefig(args.plot, dpi=150)
-    return 0 if sound else 1
+        figure.figure_of(result["rows"], result["machine"]).savefig(args.plot, dpi=150)
+    return 0 if result["ok"] else 1
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------------
@@ -217,8 +182,10 @@ def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
     columns = [name for name in COLUMNS if any(row.cells([name]) != [ABSENT] for group in groups for row in group)]
     header = [*LEFT, *columns]
     table.show(header, len(LEFT), [[_line(row, row is group[0], columns) for row in group] for group in groups])
-    notes = [f"{name:<9}{note}" for name, note in NOTES.items() if name in header or name not in COLUMNS]
-    print("", *notes, END_NOTE, *untimed(rows), sep="\n")
+    calls = [f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items()]
+    calls[-1] += ", never used before"
+    cases = zip(["case", *[""] * (len(calls) - 1)], calls, strict=True)
+    print("", *notes(columns, [*cases, ("who", WHO)]), *untimed(rows), sep="\n")
 
 
 def _line(row: Row, first: bool, columns: Sequence[str]) -> table.Row:

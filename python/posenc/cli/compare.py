@@ -10,12 +10,10 @@ from typing import Any
 from posenc import _backend
 
 from . import argtypes, machine, table
-from .arena import REFERENCE
 from .arrays import DTYPES
 from .bench import implementations
-from .contest import Row, bench, by_case, untimed
+from .contest import Row, bench, by_case, document, notes, untimed
 from .entrants import Entrant
-from .judge import EXACT_ELEMENTS
 from .peers import peers
 from .workloads import Workload
 
@@ -27,49 +25,33 @@ DECODING_POSITION = 1000  # where a single row stands; at 0 there would be nothi
 RECIPE = "recipe"  # not a backend: the baselines
 BASELINES = ("NumPy f64 recipe", "NumPy f32 recipe", "np.add table", "torch recipe", "torch add_ table")
 
-# Seconds for each implementation in each case, and the samples that it gets at least.
-EFFORT = 0.25, 2
-QUICK_EFFORT = 0.06, 2
+# Seconds for each implementation in each case, and the samples that it gets at least; then the same if quick.
+EFFORTS = (0.25, 2), (0.06, 2)
 
 HEADER = ("case", "median", "spread", "GB/s", "speedup", "max ulp", "same bits")
-NOTES = f"""\
-case       rows stand at 0, 1, 2 ...; a single one at {DECODING_POSITION}, as in decoding
-median     time of one call; spread: between the quartiles of its samples
-GB/s       10^9 bytes of the array per second; of add, too, bytes count once
-speedup    over the slowest of the case
-max ulp    largest error of {EXACT_ELEMENTS} random elements against the real number, in
-           units of the last place: of the encoding or the sum, the larger ones
-same bits  elements with the bits of the {REFERENCE} backend (of large arrays: in a
-           sample of rows); a backend of ours that lacks one is not timed
-recipe     the usual lines, with angles in float64 or float32
-table      the encoding was made before, and costs nothing here"""
+CASE = f"rows stand at 0, 1, 2 ...; a single one at {DECODING_POSITION}, as in decoding"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     names = [*_backend.MODULES, RECIPE]
-    parser.add_argument("--quick", action="store_true", help="fewer shapes and samples: under 20 seconds")
-    parser.add_argument("--json", action="store_true", help="print one JSON document, with a record of the machine")
-    parser.add_argument("--backend", action="append", choices=names, help="only this one (repeatable)")
-    parser.add_argument(
-        "--shape", action="append", type=argtypes.shape, help="instead of the default shapes: 8x512x768 (repeatable)"
-    )
-    parser.add_argument("--dtype", action="append", choices=DTYPES, help="of those; default float32 (repeatable)")
+    option = parser.add_argument
+    option("--quick", action="store_true", help="fewer shapes and samples: under 20 seconds")
+    option("--json", action="store_true", help="print one JSON document, with a record of the machine")
+    option("--backend", action="append", choices=names, help="only this one (repeatable)")
+    option("--shape", action="append", type=argtypes.shape, help="instead of the usual ones: 8x512x768 (repeatable)")
+    option("--dtype", action="append", choices=DTYPES, help="of those; default float32 (repeatable)")
 
 
 def run(args: argparse.Namespace) -> int:
     names = args.backend or [name for name in _backend.MODULES if _backend.why_not(name) is None] + [RECIPE]
     backends = implementations([name for name in dict.fromkeys(names) if name != RECIPE], "all", [1])
-    record = machine.record()
-    seconds, least = QUICK_EFFORT if args.quick else EFFORT
-    rows = bench(cases(args), backends, [], baselines if RECIPE in names else None, seconds, least)
-    ok = all(row.sound for row in rows)
+    rows = bench(cases(args), backends, [], baselines if RECIPE in names else None, *EFFORTS[args.quick])
+    result = document("compare", args.quick, rows)
     if args.json:
-        records = [row.record() for row in rows]
-        document = {"command": "compare", "quick": args.quick, "machine": record, "ok": ok, "rows": records}
-        print(json.dumps(document, indent=2, allow_nan=False))
+        print(json.dumps(result, indent=2, allow_nan=False))
     else:
-        show(rows, record)
-    return 0 if ok else 1
+        show(rows, result["machine"])
+    return 0 if result["ok"] else 1
 
 
 def baselines(case: Workload) -> list[Entrant]:
@@ -95,8 +77,7 @@ def show(rows: Sequence[Row], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
     table.show(HEADER, 1, [lines(group) for group in by_case(row for row in rows if row.shown)])
     away = [f"Not timed: {name}: {why}" for name in _backend.MODULES if (why := _backend.why_not(name))]
-    said = [*away, *untimed(rows)]
-    print("\n" + NOTES + "\n" * bool(said), *said, sep="\n")
+    print("", *notes(HEADER, [("case", CASE)]), *away, *untimed(rows), sep="\n")
 
 
 def lines(group: Sequence[Row]) -> list[table.Row]:

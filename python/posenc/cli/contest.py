@@ -16,11 +16,11 @@ import numpy as np
 
 from posenc import _backend
 
-from . import table
-from .arena import Arena
+from . import machine, table
+from .arena import REFERENCE, Arena
 from .arrays import Unavailable
 from .entrants import Entrant, twins
-from .judge import Finding, Judge
+from .judge import EXACT_ELEMENTS, Finding, Judge
 from .limits import limits
 from .table import progress
 from .timing import Task, Timing, measure
@@ -29,6 +29,25 @@ from .workloads import Workload
 OURS = ("posenc", "twin")
 ABSENT = "-"  # where there is nothing to tell
 WIDTH = 80  # of what is said below a table
+
+NOTES = {
+    "median": "time of one call",
+    "spread": "from the lower to the upper quartile of its samples, in percent of the median",
+    "GB/s": "10^9 bytes of the array per second; of an update, too, bytes count once",
+    "% limit": "of the fastest limit of the case on at most as many threads, measured in turns with everybody else",
+    "vs peer": "how many times as fast as the fastest peer of the case; below 1, that peer is faster",
+    "vs twin": "how many times as fast as the row with a word in parentheses: the same backend doing that, something "
+    "plainer, to the same array. paper: its encoding; reals: at reals up to 1e4; plain: 0, 1, 2 ... in every sequence; "
+    "repeated: the same start at every call",
+    "speedup": "over the slowest of the case",
+    "max ulp": f"the worst of {EXACT_ELEMENTS} random elements against the real number, in units in the last place: of "
+    "the encoding or of the sum, whichever are larger; known of the paper's encoding only",
+    "same bits": f"elements with the bits of the {REFERENCE} backend; of large arrays, in a sample of rows",
+    "checked": f"before timing: posenc's bits are its {REFERENCE} backend's, peers as near as float32 angles allow",
+    "peers": "what others do, on one thread; positional-encodings and torch.compile return new arrays",
+    "recipe": "the usual lines, with angles in float64 or float32",
+    "table": "the encoding was made before, and costs nothing here",
+}
 
 
 @dataclass
@@ -70,6 +89,7 @@ class Row:
         return {
             "case": str(self.workload),
             **asdict(self.workload),
+            "nbytes": self.workload.nbytes,
             "settings": dict(self.workload.settings),
             **{name: getattr(self.entrant, name) for name in ("kind", "name", "doing", "isa", "threads")},
             "ok": self.timing is not None,
@@ -133,9 +153,8 @@ def bench(
                 rows += [Row(case, entrant, Finding(str(reason), absent=True)) for entrant in backends]
                 continue
             judge = Judge(arena)
-            field = [*backends, *twins(case, backends)]
-            field += [limit for count in threads for limit in limits(case, count)]
-            field += others(case) if others is not None else []
+            bounds = [limit for count in threads for limit in limits(case, count)]
+            field = [*backends, *twins(case, backends), *bounds, *(others(case) if others else [])]
             entered = []
             for i, entrant in enumerate(field):
                 show(0.5 * i / len(field), f"checking {entrant}")
@@ -177,9 +196,24 @@ def _relate(group: Sequence[Row]) -> None:
             row.over_twin = twins[str(who)] / row.seconds
 
 
+def document(command: str, quick: bool, rows: Sequence[Row]) -> dict[str, Any]:
+    """What a command writes as JSON."""
+    found: dict[str, Any] = {"machine": machine.record(), "ok": all(row.sound for row in rows)}
+    return {"command": command, "quick": quick, **found, "rows": [row.record() for row in rows]}
+
+
 def by_case(rows: Iterable[Row]) -> list[list[Row]]:
     """The rows of each case, which follow one another."""
     return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row.workload)]
+
+
+def notes(columns: Sequence[str], more: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A paragraph for what each column says, after `more` words and what they mean."""
+    every = ("checked", "peers", "recipe", "table")
+    named = [*more, *((name, NOTES[name]) for name in (*columns, *every) if name in NOTES)]
+    width = max(len(name) for name, _ in named) + 2
+    for name, text in named:
+        yield textwrap.fill(text, WIDTH, initial_indent=f"{name:<{width}}", subsequent_indent=" " * width)
 
 
 def untimed(rows: Sequence[Row]) -> Iterator[str]:

@@ -16,14 +16,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("length", metavar="LENGTH", type=int, help="number of positions, the rows of the table")
     option("dim", metavar="DIM", type=int, help="number of channels, its columns")
-    option(
-        "-o",
-        "--out",
-        dest="path",
-        metavar="FILE",
-        required=True,
-        help="the file, .npy or .safetensors; replaced if it is there",
-    )
+    file = "the file, .npy or .safetensors; replaced if it is there"
+    option("-o", "--out", dest="path", metavar="FILE", required=True, help=file)
     option("--encoding", metavar="NAME", help="see `posenc encodings`; default: that of the paper")
     option("--start", metavar="N", type=argtypes.number, default=0, help="position of the first row; default 0")
     option("--dtype", choices=DTYPES, default="float32", help="default float32; bfloat16: .safetensors only")

@@ -6,7 +6,6 @@ import argparse
 import inspect
 import json
 import re
-import sys
 import textwrap
 from typing import Any
 
@@ -17,7 +16,7 @@ from posenc._encoding import Encoding
 from posenc._notation import lines as formula
 from posenc._notation import short
 
-from . import table
+from . import refusing, table
 
 HELP = "what encodings there are, what each computes, and its traps"
 
@@ -26,9 +25,8 @@ EXAMPLES: dict[str, Any] = {"dim": 8, "seq_len": 512, "factors": (1.0, 1.5, 2.0,
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", nargs="?", help="an encoding; or a word to look for among names, models and frameworks' arguments"
-    )
+    name = "an encoding; or a word to look for among names, models and frameworks' arguments"
+    parser.add_argument("name", nargs="?", help=name)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -48,11 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for argument, whose, parameter in hints if not args.json else []:
         print(f"\n{argument} ({whose}): {parameter}")
     if args.name is not None and known is None and (not (rows or hints) or absent.explanation(args.name)):
-        try:
-            lookup.row(args.name)
-        except ValueError as error:
-            print(f"posenc: {error}", file=sys.stderr)
-        return 1
+        with refusing():
+            lookup.row(args.name)  # says which is near, or why there is none
     return 0
 
 

@@ -17,7 +17,7 @@ from posenc import _backend
 from . import workloads
 from .arena import Arena
 from .arrays import Array, lend, tensor
-from .timing import Task
+from .timing import Call, Task
 from .workloads import LOOKS_UP, RANGES, SCALES, TORCH, Workload
 
 
@@ -27,7 +27,7 @@ class Entrant:
 
     kind: str  # "posenc", "twin": a backend that does the twin of the workload, "limit" or "peer"
     name: str
-    make: Callable[[Arena], Callable[[], Any]]  # the call to time, which returns the result; may raise Unavailable
+    make: Callable[[Arena], Call]  # the call to time, which returns the result; may raise Unavailable
     isa: str | None = None  # the compiled core's level
     threads: int = 1  # how many may work
     # For peers: the error allowed, given the largest position; what float64 angles, or a table made from them, explain.
@@ -62,7 +62,7 @@ def twins(workload: Workload, backends: Sequence[Entrant]) -> list[Entrant]:
     return [replace(one, kind="twin", doing=workload.twin[0]) for one in backends] if workload.twin else []
 
 
-def _our_call(arena: Arena, name: str, threads: int) -> Callable[[], Any]:
+def _our_call(arena: Arena, name: str, threads: int) -> Call:
     workload, x, op, at = arena.workload, arena.x, arena.workload.op, arena.workload.at
     options: dict[str, tuple[Any, Any]] = {  # what is asked for, and the default, which users do not write
         "backend": (name, _backend.default_name()),

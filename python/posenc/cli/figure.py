@@ -11,27 +11,16 @@ from typing import Any
 from posenc import _pictures
 from posenc.plot import COLOURS, GREY  # grey is for those who are not posenc
 
-from . import Refused
-from .workloads import Workload
+from . import Refused, refusing
 
 DASHES = ("--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 
 
-def pyplot(who: str = "--plot", *, draw_to_files: bool = True) -> Any:
-    """Matplotlib, drawing to files only unless told otherwise."""
-    try:
-        matplotlib = _pictures.matplotlib(who)
-    except ImportError as error:
-        raise Refused(str(error)) from None
-    if draw_to_files:
-        matplotlib.use("Agg")
-    return importlib.import_module("matplotlib.pyplot")
-
-
 def check(path: str, option: str = "--plot") -> None:
     """Refuse what can't be drawn, before anything is timed."""
-    known = pyplot().figure().canvas.get_supported_filetypes()
-    pyplot().close()
+    with refusing():
+        _pictures.matplotlib(option)
+    known = importlib.import_module("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
     if Path(path).suffix[1:].lower() not in known:
         kinds = ", ".join(f".{kind}" for kind in sorted(known))
         raise Refused(f"{option}: expected a file name that ends in one of {kinds}, got {path!r}")
@@ -39,18 +28,18 @@ def check(path: str, option: str = "--plot") -> None:
 
 def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
     """The figure of the rows of a JSON document."""
-    plt = pyplot()
     panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["ok"] and row["kind"] != "twin":
             title = ", ".join(filter(None, [row["op"], row["dtype"], row["encoding"]]))
             panels.setdefault(title, []).append(row)
     width = max(1, len(panels))
-    figure, axes = plt.subplots(1, width, figsize=(6.2 * width, 4.8), squeeze=False, layout="constrained")
-    for axis, (title, group) in zip(axes[0], panels.items(), strict=False):
+    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(6.2 * width, 4.8), layout="constrained")
+    axes = figure.subplots(1, width, squeeze=False)[0]
+    for axis, (title, group) in zip(axes, panels.items(), strict=False):
         _panel(axis, group)
         axis.set_title(title, fontsize=12, loc="left", fontweight="bold")
-    axes[0][0].set_ylabel("GB/s of an array of this size")
+    axes[0].set_ylabel("GB/s of an array of this size")
     figure.suptitle(
         f"{machine['cpu']}  ·  posenc {machine['posenc']}, {machine['date'][:10]}", x=0.01, ha="left", fontsize=10
     )
@@ -60,7 +49,7 @@ def figure_of(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Any:
 def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        kind, size = row["kind"], _bytes(row)
+        kind, size = row["kind"], row["nbytes"]
         who = ["posenc" if kind == "posenc" else None, row["name"], row["isa"]]
         name = "limit of the memory" if kind == "limit" else " ".join(filter(None, who))
         name += f", {row['threads']} threads" if row["threads"] > 1 else ""
@@ -76,7 +65,7 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
         else:
             style |= {"color": GREY, "ls": next(dashes), "lw": 1.2, "zorder": 3}
         axis.plot(*zip(*sorted(curve.items()), strict=True), ms=4, label=name, **style)
-    sizes = sorted({_bytes(row) for row in rows})
+    sizes = sorted({row["nbytes"] for row in rows})
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_xticks(sizes, [_size(size) for size in sizes], fontsize=8)
@@ -89,10 +78,6 @@ def _panel(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
-
-
-def _bytes(row: dict[str, Any]) -> int:
-    return Workload(row["op"], row["shape"], row["dtype"]).nbytes
 
 
 def _size(count: int) -> str:

@@ -40,7 +40,7 @@ REDRAW_SECONDS = 0.1
 
 def finish(work: Callable[..., Done], args: argparse.Namespace) -> int:
     """Do the work of a command, whose options are named as its arguments, and print what was done."""
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "json", "version")}
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
     begun = drawn = time.perf_counter()
     with refusing(), progress() as show:
 

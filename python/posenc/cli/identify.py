@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,14 @@ import numpy as np
 import posenc
 import posenc.files
 
-from . import refusing, table
+from . import Refused, refusing, table
 
 HELP = "which encodings made a table: posenc identify model.safetensors:embed.pe"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", metavar="FILE[:TENSOR]", help="a .npy or .safetensors file, and the tensor if that has several"
-    )
+    path = "a .npy or .safetensors file, and the tensor if that has several"
+    parser.add_argument("path", metavar="FILE[:TENSOR]", help=path)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -36,14 +34,13 @@ def run(args: argparse.Namespace) -> int:
         ]
         print(json.dumps(found, indent=2))
     elif matches:
-        lines = []
-        for name, encoding, start, error in matches:
-            starts = ",".join(f"{value:g}" for value in np.atleast_1d(start))
-            lines.append(table.Row((name, starts, f"{error:.3g}", repr(encoding))))
+        lines = [
+            table.Row((name, ",".join(f"{value:g}" for value in np.atleast_1d(start)), f"{error:.3g}", repr(encoding)))
+            for name, encoding, start, error in matches
+        ]
         table.show(("name", "start", "max error", "encoding"), 1, [lines])
     if not matches:
-        print("posenc: no known encoding made this table; `posenc encodings` lists them", file=sys.stderr)
-        return 1
+        raise Refused("no known encoding made this table; `posenc encodings` lists them")
     return 0
 
 

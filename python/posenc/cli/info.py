@@ -23,15 +23,11 @@ def run(args: argparse.Namespace) -> int:
 
 def readable(info: dict[str, Any]) -> str:
     """One line for each entry, and one for each entry of a dictionary."""
-    width = max(map(len, info)) + 2
-    lines = []
+    width, lines = max(map(len, info)) + 2, []
     for key, value in info.items():
+        text = ", ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
             inner = max(map(len, value)) + 2
-            parts = [f"{name:<{inner}}{text}" for name, text in value.items()]
-        elif isinstance(value, (list, tuple)):
-            parts = [", ".join(map(str, value)) or "-"]
-        else:
-            parts = ["-" if value is None else str(value)]
-        lines += [f"{label:<{width}}{part}" for label, part in zip([key] + [""] * (len(parts) - 1), parts, strict=True)]
+            text = "\n".join(f"{name:<{inner}}{what}" for name, what in value.items())
+        lines.append(f"{key:<{width}}{text or '-'}".replace("\n", "\n" + " " * width))
     return "\n".join(lines)

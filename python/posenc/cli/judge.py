@@ -1,11 +1,15 @@
-"""Whether a result is right: it has the bits of the NumPy backend, and elements are near the real numbers."""
+"""Whether a result is right: it has the bits of the NumPy backend, and elements are near the real numbers.
+
+Those are computed by mpmath from the formula alone: nothing that posenc computes with is used for them.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import importlib.util
+import math
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,15 +17,15 @@ from numpy.typing import NDArray
 
 import posenc
 
-from . import truth
 from .arena import REFERENCE, Arena
-from .arrays import has_nan, lend, memory_of, widened
+from .arrays import lend, memory_of, widened
 from .entrants import Entrant
 from .timing import Task
 from .workloads import GRIDS, MAKES
 
 CHECKED_ELEMENTS = 2**19
 EXACT_ELEMENTS = 400
+DIGITS = 80  # of a real number: a position below 2**53 takes 16 of these, the rest is behind the point
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,27 @@ class Finding:
     max_error: float | None = None
     absent: bool = False
     equal: float | None = None  # the fraction of elements with the right bits
+
+
+@functools.cache
+def reals() -> Any:
+    """Mpmath's functions and numbers of so many digits, however many others use."""
+    context = importlib.import_module("mpmath").MPContext()
+    context.dps = DIGITS
+    return context
+
+
+@functools.lru_cache(maxsize=2**14)
+def real(position: float, column: int, dim: int) -> Any:
+    """PE(p, 2k) = sin(p 10000^(-2k/D)) and PE(p, 2k + 1) = cos(...) of the paper's encoding with D = `dim`."""
+    angle = position * reals().power(10000, reals().mpf(-2 * (column // 2)) / dim)
+    return reals().cos(angle) if column % 2 else reals().sin(angle)
+
+
+def ulp(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The unit in the last place: the distance between numbers of `dtype` around `value`. uint16 is bfloat16."""
+    least, digits = (-126, 7) if dtype == np.uint16 else (int(np.finfo(dtype).minexp), int(np.finfo(dtype).nmant))
+    return reals().ldexp(1, max(reals().frexp(value)[1] - 1 if value else least, least) - digits)
 
 
 def _some_rows(length: int, count: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -73,7 +98,7 @@ class Judge:
         known = workload.of_the_paper and importlib.util.find_spec("mpmath") is not None
         self.exact = self._exact() if known else []
 
-    @cached_property
+    @functools.cached_property
     def twin(self) -> Judge:
         return Judge(self.arena.twin)
 
@@ -98,16 +123,14 @@ class Judge:
             return Finding(f"returned {result.dtype} of shape {result.shape}")
         result = arena.with_channels_last(np.broadcast_to(result, arena.memory.shape))
         written = result[self.sample]
-        if has_nan(result):
+        if np.isnan(np.min(widened(result))):
             return Finding("left elements unwritten, or wrote NaN")
         bits = f"u{written.itemsize}"
         equal = float(np.mean(np.ascontiguousarray(written).view(bits) == self.expected.view(bits)))
-        max_ulp = max_error = None
-        if self.exact:
-            values = widened(result[self.elements])
-            errors = [abs(Decimal(float(v)) - value) for v, (value, _) in zip(values, self.exact, strict=True)]
-            max_ulp = float(max(error / ulp for error, (_, ulp) in zip(errors, self.exact, strict=True)))
-            max_error = float(max(errors))
+        pairs = zip(widened(result[self.elements]), self.exact, strict=False)  # nothing may be known exactly
+        errors = [(float(abs(float(found) - value)), ulp) for found, (value, ulp) in pairs]
+        max_error = max((error for error, _ in errors), default=None)
+        max_ulp = max((float(error / ulp) for error, ulp in errors), default=None)
         problem = None
         if entrant.kind == "posenc":
             if equal < 1.0:
@@ -134,27 +157,25 @@ class Judge:
         """How far from what is expected a peer may be: what its angles explain, and two roundings to 16 bits."""
         allowed = entrant.tolerance(float(np.max(np.abs(self.arena.positions)))) * self.arena.scale
         if self.arena.memory.itemsize == 2:
-            largest = float(np.max(np.abs(widened(self.expected))))
-            allowed += 2 * float(truth.ulp(Decimal(largest), self.arena.memory.dtype))
+            digits = 7 if self.arena.memory.dtype == np.uint16 else 10
+            allowed += math.ldexp(2.0, math.frexp(np.max(np.abs(widened(self.expected))))[1] - 1 - digits)
         return allowed
 
-    def _exact(self) -> list[tuple[Decimal, Decimal]]:
+    def _exact(self) -> list[tuple[Any, Any]]:
         """The values of some elements, and the unit in which the error of each is counted."""
         arena, places = self.arena, self.elements[:-1]
         kind, wide = arena.memory.dtype, widened(arena.memory[:0]).dtype
-        scale = Decimal(float(wide.type(arena.scale)))
+        scale = reals().mpf(float(wide.type(arena.scale)))
         positions = np.broadcast_to(arena.positions, arena.rows.shape[:-1])[places]
-        real = np.broadcast_to(True if arena.mask is None else arena.mask, arena.rows.shape[:-1])[places]
+        alive = np.broadcast_to(True if arena.mask is None else arena.mask, arena.rows.shape[:-1])[places]
         before = widened(arena.before(self.elements))
         exact = []
-        for position, column, old, alive in zip(positions, self.elements[-1], before, real, strict=True):
-            value = truth.encoding(float(position), int(column), arena.dim) if alive else Decimal(0)
-            ulp = truth.ulp(value, kind)
+        for position, column, old, there in zip(positions, self.elements[-1], before, alive, strict=True):
+            value = real(float(position), int(column), arena.dim) if there else 0
+            units = [ulp(value, kind)]
             if arena.workload.op not in MAKES:
-                term = Decimal(float(old)) * (scale if alive else 1)
+                term = float(old) * (scale if there else 1)
                 value += term
-                ulp = max(ulp, truth.ulp(value, kind))
-                if scale != 1:  # the product is rounded, too
-                    ulp = max(ulp, truth.ulp(term, wide))
-            exact.append((value, ulp))
+                units += [ulp(value, kind), ulp(term, wide) if scale != 1 else 0]  # the product is rounded, too
+            exact.append((value, max(units)))
         return exact

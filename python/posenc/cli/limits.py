@@ -13,11 +13,10 @@ import numpy as np
 
 from .arena import Arena
 from .entrants import Entrant
+from .timing import Call
 from .workloads import LOOKS_UP, Workload
 
 FACTOR = 1.0001
-
-Call = Callable[[], Any]
 
 
 def limits(workload: Workload, threads: int = 1) -> list[Entrant]:

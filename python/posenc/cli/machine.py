@@ -6,11 +6,13 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import posenc
+
+PACKAGES = ("numpy", "numba", "torch")
 
 
 def record() -> dict[str, Any]:
@@ -24,7 +26,7 @@ def record() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "os": platform.platform(),
         "python": platform.python_version(),
-        **{package: _version(package) for package in ("numpy", "numba", "torch")},
+        **{name: next((found.version for found in distributions(name=name)), None) for name in PACKAGES},
         "posenc": info["version"],
         "threads": posenc.get_num_threads(),
         **{name: info[name] for name in ("isa_levels", "compiler", "flags")},
@@ -40,19 +42,10 @@ def readable(machine: dict[str, Any]) -> str:
     return f"{machine['cpu']}, {machine['cores']} cores, {machine['os']}\n{versions}, {built}, {threads}"
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _cpuinfo() -> dict[str, str]:
     """What Linux says of the first processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-    except OSError:
-        return {}
+    source = Path("/proc/cpuinfo")
+    lines = source.read_text().partition("\n\n")[0].splitlines() if source.exists() else []
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 

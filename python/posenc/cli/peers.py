@@ -18,9 +18,9 @@ import posenc
 from .arena import Arena, recipe
 from .arrays import Array, Unavailable, lend, tensor, torch
 from .entrants import Entrant
+from .timing import Call
 from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, SHORT, TORCH, WORKLOADS, Workload
 
-Call = Callable[[], Any]
 _peer = partial(Entrant, "peer")
 
 
@@ -166,10 +166,8 @@ def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
 
 def _angles(arena: Arena) -> tuple[Any, Any]:
     """Positions (L, 1) and frequencies (K,) in float32, as everybody has them."""
-    if arena.workload.dtype == "float64":
-        raise Unavailable("makes float32 only")
-    if arena.dim % 2:
-        raise Unavailable("even numbers of channels only")
+    if arena.workload.dtype == "float64" or arena.dim % 2:
+        raise Unavailable("float32 and even numbers of channels only")
     single = torch().float32
     positions = tensor(arena.positions).to(single)[:, None]
     return positions, torch().exp(torch().arange(0, arena.dim, 2, dtype=single) * (-math.log(10000.0) / arena.dim))
@@ -223,10 +221,9 @@ def _package(arena: Arena, adds: bool) -> Call:
     if importlib.util.find_spec("positional_encodings") is None:
         raise Unavailable("positional-encodings is not installed")
     workload, shape = arena.workload, arena.memory.shape
-    if not workload.plain_layout:
-        raise Unavailable("(B, L, D) only")
-    if workload.start or workload.at or not workload.of_the_paper or workload.dtype != "float32":
-        raise Unavailable("positions 0, 1, ... in float32 only")
+    simple = workload.plain_layout and workload.of_the_paper and not (workload.start or workload.at)
+    if not simple or workload.dtype != "float32":
+        raise Unavailable("(B, L, D) at 0, 1, ... in float32 only")
     module: Any = importlib.import_module("positional_encodings.torch_encodings")
     encoder, x = module.PositionalEncoding1D(arena.dim), tensor(arena.memory.reshape(-1, arena.length, arena.dim))
     if adds:

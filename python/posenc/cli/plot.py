@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import inspect
 import os
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from typing import Any
 
+from posenc import _pictures
 from posenc._encoding import LARGEST_DIM
 
 from . import figure, files, refusing
@@ -48,12 +50,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from posenc import _conventions, plot
 
-    plt = figure.pyplot("plot", draw_to_files=args.output is not None)
-    if args.output:
-        figure.check(args.output, "-o")
     draw = getattr(plot, args.kind)
     options = {name: value for name in ("start", "columns") if (value := getattr(args, name)) is not None}
     with refusing():
+        _pictures.matplotlib("plot")
+        plt = importlib.import_module("matplotlib.pyplot")
+        if args.output:
+            figure.check(args.output, "-o")
+            plt.switch_backend("Agg")
         for name in sorted(options.keys() - inspect.signature(draw).parameters.keys()):
             raise ValueError(f"--{name}: expected none with {args.kind}, got {options[name]}; leave it out")
         axes = _conventions.resolve(args.encoding).axes

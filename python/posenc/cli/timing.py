@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+Call = Callable[[], Any]
 SAMPLE_SECONDS = 1e-3  # a sample takes at least about this long: a fast call is repeated within it
 WARM_SECONDS = 0.02  # a call shorter than this is made once untimed before its sample: others have used the caches
 
@@ -19,8 +20,8 @@ WARM_SECONDS = 0.02  # a call shorter than this is made once untimed before its 
 class Task:
     """Something to time."""
 
-    call: Callable[[], object]  # what is timed
-    setup: Callable[[], object] = lambda: None  # is called before every sample, untimed
+    call: Call  # what is timed
+    setup: Call = lambda: None  # is called before every sample, untimed
 
     def sample(self, calls: int, warm: bool = False) -> float:
         """Seconds that `calls` calls take, without the garbage collector."""

@@ -153,6 +153,7 @@ def encoded(name: str) -> list[Workload]:
 
 
 SHORT = ["float16", "bfloat16"]
+TRAINED = ["float32", "bfloat16"]  # in which models are
 BATCHES = [(32, 512, dim) for dim in (384, 512, 768)]
 ROPES = ["rope_hf", "rope_meta"]
 
@@ -229,7 +230,7 @@ GROUPS = {
     # One case for each kind of call, on next to nothing.
     "calls": [
         *every("add", "one row", shape=(1, 512), dtype=[*DTYPES], start=1000, call=True),
-        *every("add", "one row", shape=(1, 512), dtype=["float32", "bfloat16"], start=1000, held=TORCH, call=True),
+        *every("add", "one row", shape=(1, 512), dtype=TRAINED, start=1000, held=TORCH, call=True),
         Workload("scale_add", (1, 512), start=1000, call=True, note="with x_scale"),
         Workload("add", (1, 512), encoding="whisper", start=1000, call=True, note="a named encoding"),
         Workload("add", (1, 512), settings=(("base", 500.0),), start=1000, call=True, note="an encoding of one's own"),
@@ -252,9 +253,7 @@ GROUPS = {
     ],
     # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
     "rotate": [
-        *every(
-            "rotate", "queries of 32 heads", shape=(1, 32, 4096, 128), dtype=["float32", "bfloat16"], encoding=ROPES
-        ),
+        *every("rotate", "queries of 32 heads", shape=(1, 32, 4096, 128), dtype=TRAINED, encoding=ROPES),
         Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
     ],
     "first": [Workload("first", (64, 1024), note="what the first call costs, and none after it")],

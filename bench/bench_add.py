@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .cases import select
+from .suite import select
 
 CASES = select("add", "scale_add", "add_new")
 
 
-def bench_add(contest: Callable[[], None]) -> None:
-    contest()
+def bench_add(checked_and_timed: Callable[[], None]) -> None:
+    checked_and_timed()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .cases import CALLS as CASES
+from .suite import CALLS as CASES
 
 __all__ = ["CASES"]
 
 
-def bench_call(contest: Callable[[], None]) -> None:
-    contest()
+def bench_call(checked_and_timed: Callable[[], None]) -> None:
+    checked_and_timed()

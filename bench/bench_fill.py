@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .cases import select
+from .suite import select
 
 CASES = select("fill", "encode")
 
 
-def bench_fill(contest: Callable[[], None]) -> None:
-    contest()
+def bench_fill(checked_and_timed: Callable[[], None]) -> None:
+    checked_and_timed()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from posenc.cli.workloads import GROUPS
+from posenc.cli.cases import GROUPS
 
 CASES = [*GROUPS["moving"], *GROUPS["layouts"], *GROUPS["cliffs"]]
 
 
-def bench_layouts(contest: Callable[[], None]) -> None:
-    contest()
+def bench_layouts(checked_and_timed: Callable[[], None]) -> None:
+    checked_and_timed()

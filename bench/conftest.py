@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from posenc.cli.arena import Arena
 from posenc.cli.arrays import Unavailable
-from posenc.cli.contest import OURS, examine, isa_restored
-from posenc.cli.entrants import Entrant
-from posenc.cli.judge import Judge
+from posenc.cli.cases import Case
+from posenc.cli.check import Check
+from posenc.cli.implementations import Implementation
+from posenc.cli.inputs import Inputs
 from posenc.cli.limits import limits
+from posenc.cli.results import OURS, examine, isa_restored
 from posenc.cli.timing import measure
-from posenc.cli.workloads import Workload
 
-from .cases import entrants
+from .suite import implementations
 
 MAX_SECONDS, LIMIT_SECONDS = 0.5, 0.1
 QUICK_SECONDS = 0.01
@@ -37,37 +37,40 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     quick = metafunc.config.getoption("quick")
     pairs = []
     for case in metafunc.module.CASES:
-        workload = case.tiny if quick else case
+        timed = case.tiny if quick else case
         seconds = QUICK_SECONDS if quick else MAX_SECONDS
-        marks = pytest.mark.benchmark(group=str(workload), min_rounds=3, min_time=seconds / 500, max_time=seconds)
-        pairs += [pytest.param(workload, entrant, id=f"{case}-{entrant}", marks=marks) for entrant in entrants(case)]
-    metafunc.parametrize(("workload", "entrant"), pairs)
+        marks = pytest.mark.benchmark(group=str(timed), min_rounds=3, min_time=seconds / 500, max_time=seconds)
+        pairs += [
+            pytest.param(timed, implementation, id=f"{case}-{implementation}", marks=marks)
+            for implementation in implementations(case)
+        ]
+    metafunc.parametrize(("case", "implementation"), pairs)
 
 
 @functools.lru_cache(maxsize=1)  # all of a case follow one another
-def _arena(workload: Workload) -> tuple[Arena, Judge]:
-    arena = Arena(workload)
-    return arena, Judge(arena)
+def _inputs(case: Case) -> tuple[Inputs, Check]:
+    inputs = Inputs(case)
+    return inputs, Check(inputs)
 
 
 @pytest.fixture
-def contest(
-    workload: Workload, entrant: Entrant, benchmark: Any, request: pytest.FixtureRequest
+def checked_and_timed(
+    case: Case, implementation: Implementation, benchmark: Any, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[], None]]:
-    """A function that checks the entrant's result, then times it between two looks at the limits."""
+    """A function that checks the implementation's result, then times it between two looks at the limits."""
 
     def run() -> None:
         try:
-            arena, judge = _arena(workload)
+            inputs, check = _inputs(case)
         except Unavailable as reason:
             pytest.skip(str(reason))
-        row, task = examine(entrant, arena, judge)
+        result, task = examine(implementation, inputs, check)
         if task is None:
-            if entrant.kind in OURS:
-                pytest.fail(row.finding.problem or "")
-            pytest.skip(row.finding.problem or "")
+            if implementation.kind in OURS:
+                pytest.fail(result.finding.problem or "")
+            pytest.skip(result.finding.problem or "")
         assert task is not None
-        bounds = [limit.task(arena) for limit in limits(workload)]
+        bounds = [limit.task(inputs) for limit in limits(case)]
         timed = not benchmark.disabled
         seconds = QUICK_SECONDS if request.config.getoption("quick") else LIMIT_SECONDS
         before = _fastest(bounds, seconds) if timed else None
@@ -78,13 +81,13 @@ def contest(
         after = _fastest(bounds, seconds)
         median = benchmark.stats.stats.median
         benchmark.extra_info.update(
-            who=entrant.kind,
-            backend=entrant.name,
-            isa=entrant.isa,
-            doing=entrant.doing,
-            gb_per_s=round(workload.nbytes / median / 1e9, 4),
+            who=implementation.kind,
+            backend=implementation.name,
+            isa=implementation.isa,
+            doing=implementation.doing,
+            gb_per_s=round(case.nbytes / median / 1e9, 4),
             percent_of_limit=round(50 * (before + after) / median, 2) if before and after else None,
-            max_ulp=row.finding.max_ulp,
+            max_ulp=result.finding.max_ulp,
         )
 
     with isa_restored(), np.errstate(all="ignore"):  # x *= a overflows after a while

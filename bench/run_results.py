@@ -20,7 +20,7 @@ from typing import Any
 
 from posenc import info
 from posenc.cli import machine, main
-from posenc.cli.workloads import GROUPS
+from posenc.cli.cases import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from bench import history  # noqa: E402  # not installed
 
 RESULTS = ROOT / "bench" / "results"
-SECONDS = "0.15"  # for each entrant in each case: all of it is to take less than six minutes
+SECONDS = "0.15"  # for each implementation in each case: all of it is to take less than six minutes
 
 
 def file_name(record: dict[str, Any]) -> str:

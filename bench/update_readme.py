@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from posenc.cli.arrays import memory_dtype
+from posenc.cli.cases import OPS
 from posenc.cli.table import duration, three_digits
-from posenc.cli.workloads import OPS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"

@@ -15,8 +15,8 @@ import posenc
 import pytest
 from posenc import _backend
 from posenc.cli import arrays, bench, main, peers
-from posenc.cli.entrants import Entrant
-from posenc.cli.workloads import GROUPS, OPS, WORKLOADS, Workload
+from posenc.cli.cases import CASES, GROUPS, OPS, Case
+from posenc.cli.implementations import Implementation
 
 TINY = ["bench", "--quick", "--shape", "12x32", "--backend", "numpy"]
 
@@ -142,25 +142,25 @@ def test_bench_chooses_levels_and_threads(capsys: pytest.CaptureFixture[str]) ->
     ("arguments", "expected"),
     [
         ([], GROUPS["core"]),
-        (["--cases", "all"], WORKLOADS),
+        (["--cases", "all"], CASES),
         (["--cases", "axes,first"], [*GROUPS["axes"], *GROUPS["first"]]),
-        (["--dtype", "bfloat16"], [case for case in WORKLOADS if case.dtype == "bfloat16"]),
+        (["--dtype", "bfloat16"], [case for case in CASES if case.dtype == "bfloat16"]),
         (["--op", "fill"], [case for case in GROUPS["core"] if case.op == "fill"]),
         (["--op", "first"], GROUPS["first"]),
-        (["--encodings", "paper"], [Workload("fill", (512, 512)), Workload("fill", (131072, 512))]),
-        (["--encodings", "mae", "--op", "add"], [Workload("add", (64, 32, 32, 768), encoding="mae")]),
+        (["--encodings", "paper"], [Case("fill", (512, 512)), Case("fill", (131072, 512))]),
+        (["--encodings", "mae", "--op", "add"], [Case("add", (64, 32, 32, 768), encoding="mae")]),
     ],
     ids=str,
 )
 def test_bench_runs_the_named_cases(
     arguments: list[str],
-    expected: list[Workload],
+    expected: list[Case],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[Workload] = []
+    seen: list[Case] = []
 
-    def watch(cases: Sequence[Workload], *_: Any) -> list[Any]:
+    def watch(cases: Sequence[Case], *_: Any) -> list[Any]:
         seen.extend(cases)
         return []
 
@@ -188,7 +188,7 @@ def test_bench_refuses_what_it_does_not_know(arguments: list[str], capsys: pytes
 
 
 def test_bench_fails_if_a_backend_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "ours", lambda name: Entrant("posenc", name, lambda arena: lambda: arena.x + 1))
+    monkeypatch.setattr(bench, "ours", lambda name: Implementation("posenc", name, lambda inputs: lambda: inputs.x + 1))
     assert main([*TINY, "--op", "add"]) == 1
     assert "FAILED: numpy: differs from the numpy backend" in capsys.readouterr().out
 

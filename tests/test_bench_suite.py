@@ -12,11 +12,11 @@ from typing import Any
 
 import posenc
 import pytest
-from posenc.cli.contest import Row
-from posenc.cli.entrants import Entrant
-from posenc.cli.judge import Finding
+from posenc.cli.cases import CASES, GROUPS, PACKED, Case
+from posenc.cli.check import Finding
+from posenc.cli.implementations import Implementation
+from posenc.cli.results import Result
 from posenc.cli.timing import Timing
-from posenc.cli.workloads import GROUPS, PACKED, WORKLOADS, Workload
 
 from .scripts import ROOT, script
 
@@ -47,7 +47,7 @@ def test_results_are_of_all_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "RESULTS", tmp_path)
     for name in GROUPS:
         op = {"core": "fill", "first": "first"}.get(name)
-        monkeypatch.setitem(GROUPS, name, [Workload(op, (12, 32))] if op else [])
+        monkeypatch.setitem(GROUPS, name, [Case(op, (12, 32))] if op else [])
     assert module.run(["--quick", "--no-peers", "--backend", "numpy", "--seconds", "0"]) == 0
     (path,) = tmp_path.glob("*.json")
     document = json.loads(path.read_text())
@@ -57,7 +57,7 @@ def test_results_are_of_all_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_readme_shows_cases_that_there_are() -> None:
     module = script("bench/update_readme.py")
-    assert set(module.FRONT) <= set(module.SHOWN) <= {str(case) for case in WORKLOADS}
+    assert set(module.FRONT) <= set(module.SHOWN) <= {str(case) for case in CASES}
     assert len(module.FRONT) <= 13
 
 
@@ -79,20 +79,20 @@ def test_two_builds_take_turns() -> None:
         assert re.fullmatch(r"\s+[\d.]+\s+[\d.]+\s+[\d.]+\s+[\d.]+ to [\d.]+", row[34:]), row
 
 
-def result(case: Workload, kind: str, name: str, seconds: float | None, problem: str | None = None) -> dict[str, Any]:
-    row = Row(case, Entrant(kind, name, lambda arena: lambda: None), Finding(problem, 0.5, 0.0))
+def result(case: Case, kind: str, name: str, seconds: float | None, problem: str | None = None) -> dict[str, Any]:
+    one = Result(case, Implementation(kind, name, lambda inputs: lambda: None), Finding(problem, 0.5, 0.0))
     if seconds is not None:
-        row.timing = Timing((seconds,), 1)
-        row.of_limit = 0.5
-    return row.record()
+        one.timing = Timing((seconds,), 1)
+        one.of_limit = 0.5
+    return one.record()
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    near, far = Workload("fill", (4096, 512)), Workload("fill", (4096, 512), start=10**9)
-    small, large = Workload("add", (1, 512)), Workload("add", (512, 512))
-    other, packed = Workload("fill", (131072, 512), encoding="whisper"), Workload("add", (16384, 768), at=PACKED)
-    images, first = Workload("add", (64, 768, 32, 32), encoding="mae", channel_axis=1), Workload("first", (64, 1024))
+    near, far = Case("fill", (4096, 512)), Case("fill", (4096, 512), start=10**9)
+    small, large = Case("add", (1, 512)), Case("add", (512, 512))
+    other, packed = Case("fill", (131072, 512), encoding="whisper"), Case("add", (16384, 768), at=PACKED)
+    images, first = Case("add", (64, 768, 32, 32), encoding="mae", channel_axis=1), Case("first", (64, 1024))
     rows = [
         result(near, "posenc", "cpp", 1e-3),
         result(near, "limit", "memset", 5e-4),
@@ -112,7 +112,7 @@ def results(tmp_path: Path) -> Path:
         result(small, "peer", "torch add_ with a table", 3e-6),
         result(large, "posenc", "cpp", 1e-3),
         result(large, "peer", "torch add_ with a table", 3e-3),
-        result(Workload("fill", (7, 8)), "posenc", "cpp", 1e-3),
+        result(Case("fill", (7, 8)), "posenc", "cpp", 1e-3),
     ]
     machine = {"cpu": "A CPU", "date": "2026-01-02T03:04:05+00:00", "posenc": "1.2", "compiler": "C", "numpy": "2.0"}
     path = tmp_path / "results.json"
@@ -191,5 +191,5 @@ def test_committed_results_are_whole() -> None:
         assert {"cpu", "date", "posenc", "commit", "compiler", "flags"} <= set(document["machine"])
         cases = {row["case"] for row in document["rows"]}
         assert {str(case) for case in GROUPS["core"]} <= cases
-        assert cases <= {str(case) for case in WORKLOADS}
+        assert cases <= {str(case) for case in CASES}
         assert all(math.isfinite(row["gb_per_s"]) for row in document["rows"] if row["ok"])

@@ -20,12 +20,12 @@ import numpy as np
 import posenc
 import pytest
 from posenc import _backend
-from posenc.cli import COMMANDS, compare, info, judge, main, table, timing
-from posenc.cli.arena import recipe
-from posenc.cli.contest import Row
-from posenc.cli.entrants import Entrant
-from posenc.cli.judge import Finding
-from posenc.cli.workloads import Workload
+from posenc.cli import COMMANDS, check, compare, info, main, table, timing
+from posenc.cli.cases import Case
+from posenc.cli.check import Finding
+from posenc.cli.implementations import Implementation
+from posenc.cli.inputs import recipe
+from posenc.cli.results import Result
 
 from . import truth
 
@@ -38,7 +38,7 @@ ESCAPE = "\x1b"
 def least_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sample each, and few elements: enough to see that it works."""
     monkeypatch.setattr(compare, "EFFORTS", ((0.25, 2), (0.0, 1)))
-    monkeypatch.setattr("posenc.cli.judge.EXACT_ELEMENTS", 100)
+    monkeypatch.setattr("posenc.cli.check.EXACT_ELEMENTS", 100)
 
 
 class Terminal(io.StringIO):
@@ -253,7 +253,7 @@ def test_a_failing_backend_does_not_stop_the_others(
 def test_a_sample_of_rows_is_enough_to_notice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("posenc.cli.judge.CHECKED_ELEMENTS", 2000)
+    monkeypatch.setattr("posenc.cli.check.CHECKED_ELEMENTS", 2000)
     arguments = ["compare", "--quick", "--json", "--shape", "1000x16", "--backend", AVAILABLE[0]]
     assert main(arguments) == 0
     spoil(monkeypatch, AVAILABLE[0], "add", nudge)
@@ -365,7 +365,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("posenc.cli.contest.measure", interrupt)
+    monkeypatch.setattr("posenc.cli.results.measure", interrupt)
     assert main(TINY) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "posenc: interrupted\n")
@@ -437,8 +437,10 @@ def test_timing_figures() -> None:
     measured = timing.Timing((3.0, 1.0, 2.0, 5.0, 4.0), calls=1)
     assert measured.median == 3.0
     assert measured.spread == pytest.approx(2 / 3)
-    row = Row(Workload("fill", (1000, 1500)), Entrant("peer", "x", lambda arena: lambda: None), Finding(None), measured)
-    assert row.gb_per_s == pytest.approx(2e-3)
+    result = Result(
+        Case("fill", (1000, 1500)), Implementation("peer", "x", lambda inputs: lambda: None), Finding(None), measured
+    )
+    assert result.gb_per_s == pytest.approx(2e-3)
     assert measured.record()["samples"] == 5
 
 
@@ -459,7 +461,7 @@ def test_agreement_is_not_rounded_up() -> None:
 def test_the_truth_agrees_with_mpmath(position: float) -> None:
     expected = truth.encoding([position], 6)
     for column in range(6):
-        value = judge.real(position, column, 6)
+        value = check.real(position, column, 6)
         high = float(value)
         assert high == expected.high[0, column]
         assert float(value - high) == pytest.approx(expected.low[0, column], rel=1e-12, abs=0)
@@ -470,7 +472,7 @@ def test_the_truth_agrees_with_mpmath(position: float) -> None:
     [("1", -23), ("-1.5", -23), ("0.99999999999999999999", -24), ("0.5", -24), ("0", -149), ("1e-44", -149)],
 )
 def test_ulp(value: str, exponent: int) -> None:
-    assert float(judge.ulp(judge.reals().mpf(value), np.dtype(np.float32))) == 2.0**exponent
+    assert float(check.ulp(check.reals().mpf(value), np.dtype(np.float32))) == 2.0**exponent
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (2, 3, 5), (1, 1)])

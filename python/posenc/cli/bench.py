@@ -18,17 +18,17 @@ from posenc import _backend, _conventions, _encoding
 
 from . import Refused, argtypes, files, machine, refusing, table
 from .arrays import DTYPES
-from .contest import ABSENT, Row, bench, by_case, document, notes, untimed
-from .entrants import Entrant, ours
+from .cases import GROUPS, OPS, Case, encoded
+from .implementations import Implementation, ours
 from .peers import peers
-from .workloads import GROUPS, OPS, Workload, encoded
+from .results import ABSENT, Result, bench, by_case, document, notes, untimed
 
 HELP = "microbenchmarks against the limits of the memory and other packages"
 
 SWEEP = [(length, 512) for length in (8, 32, 128, 512, 2048, 8192, 32768, 131072)]  # 16 KiB to 256 MiB
 QUICK_BYTES = 16 * 2**20
 
-# Seconds for each entrant in each case, and the samples that it gets at least; then the same if quick.
+# Seconds for each implementation in each case, and the samples that it gets at least; then the same if quick.
 EFFORTS = (0.3, 3), (0.05, 2)
 
 LEFT = ("case", "who")
@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     option("--isa", default="best", help="levels of the compiled core: best (default), all, or avx2,...")
     option("--threads", type=argtypes.thread_counts, default=[1], help="such as 1,2; default 1")
     option("--peers", action=argparse.BooleanOptionalAction, default=True, help="NumPy recipes, torch and others")
-    seconds = f"for each entrant in each case; default {EFFORTS[0][0]}, or {EFFORTS[1][0]} if quick"
+    seconds = f"for each implementation in each case; default {EFFORTS[0][0]}, or {EFFORTS[1][0]} if quick"
     option("--seconds", type=argtypes.seconds, help=seconds)
     option("--verbose", action="store_true", help="name every case on standard error when it begins")
     option("--quick", action="store_true", help="few samples, arrays up to 16 MiB")
@@ -68,27 +68,27 @@ def run(args: argparse.Namespace) -> int:
         from . import figure
 
         figure.check(args.plot)
-    backends = implementations(args.backend, args.isa, args.threads)
+    backends = backends_of(args.backend, args.isa, args.threads)
     cases = _cases(args)
     seconds, least = EFFORTS[args.quick]
     seconds = seconds if args.seconds is None else args.seconds
-    rows = bench(cases, backends, args.threads, peers if args.peers else None, seconds, least, args.verbose)
-    result = document("bench", args.quick, rows)
+    results = bench(cases, backends, args.threads, peers if args.peers else None, seconds, least, args.verbose)
+    report = document("bench", args.quick, results)
     if "-" not in (args.json, args.csv):
-        _print(rows, result["machine"])
+        _print(results, report["machine"])
     if args.json:
-        _write(args.json, lambda file: file.write(json.dumps(result, indent=1, allow_nan=False) + "\n"))
+        _write(args.json, lambda file: file.write(json.dumps(report, indent=1, allow_nan=False) + "\n"))
     if args.csv:
-        _write(args.csv, lambda file: _write_csv(file, result["rows"]))
+        _write(args.csv, lambda file: _write_csv(file, report["rows"]))
     if args.plot:
-        figure.figure_of(result["rows"], result["machine"]).savefig(args.plot, dpi=150)
-    return 0 if result["ok"] else 1
+        figure.figure_of(report["rows"], report["machine"]).savefig(args.plot, dpi=150)
+    return 0 if report["ok"] else 1
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------------
 
 
-def implementations(names: Sequence[str] | None, isa: str, threads: Sequence[int]) -> list[Entrant]:
+def backends_of(names: Sequence[str] | None, isa: str, threads: Sequence[int]) -> list[Implementation]:
     """Posenc's backends, at some ISA levels and with some numbers of threads."""
     found = []
     here = [name for name in _backend.MODULES if _backend.why_not(name) is None]
@@ -113,7 +113,7 @@ def _levels(isa: str) -> list[str]:
     return chosen
 
 
-def _cases(args: argparse.Namespace) -> list[Workload]:
+def _cases(args: argparse.Namespace) -> list[Case]:
     ops, kinds = args.op, args.dtype
     if args.shape or args.plot or args.encodings:
         cases = [
@@ -143,7 +143,7 @@ def _cases(args: argparse.Namespace) -> list[Workload]:
     return [case for case in cases if args.shape or not args.quick or case.nbytes <= QUICK_BYTES]
 
 
-def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]:
+def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Case]:
     """The cases of an encoding and a dtype: of the shapes that are asked for, or its own."""
     with refusing("--encodings: "):
         own = encoded(encoding)
@@ -154,7 +154,7 @@ def _asked(args: argparse.Namespace, encoding: str, kind: str) -> list[Workload]
     shapes = given or dict.fromkeys(case.shape for case in own)
     # A new array has no batch, whatever the shape.
     cut = [(op, shape[-1 - axes :] if op == "encode" else shape) for op in ops for shape in shapes]
-    return [Workload(op, shape, kind, encoding=name) for op, shape in cut]
+    return [Case(op, shape, kind, encoding=name) for op, shape in cut]
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------
@@ -175,20 +175,20 @@ def _write_csv(file: Any, records: Sequence[dict[str, Any]]) -> None:
     writer.writerows(flat)
 
 
-def _print(rows: Sequence[Row], record: dict[str, Any]) -> None:
+def _print(results: Sequence[Result], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    groups = by_case(row for row in rows if row.shown)
+    groups = by_case(result for result in results if result.shown)
     # Columns in which there is nothing are left out.
-    columns = [name for name in COLUMNS if any(row.cells([name]) != [ABSENT] for group in groups for row in group)]
+    columns = [name for name in COLUMNS if any(one.cells([name]) != [ABSENT] for group in groups for one in group)]
     header = [*LEFT, *columns]
-    table.show(header, len(LEFT), [[_line(row, row is group[0], columns) for row in group] for group in groups])
+    table.show(header, len(LEFT), [[_line(one, one is group[0], columns) for one in group] for group in groups])
     calls = [f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items()]
     calls[-1] += ", never used before"
     cases = zip(["case", *[""] * (len(calls) - 1)], calls, strict=True)
-    print("", *notes(columns, [*cases, ("who", WHO)]), *untimed(rows), sep="\n")
+    print("", *notes(columns, [*cases, ("who", WHO)]), *untimed(results), sep="\n")
 
 
-def _line(row: Row, first: bool, columns: Sequence[str]) -> table.Row:
-    """An entrant; the case stands in the first line only."""
-    style = "red" if row.timing is None else {"posenc": "bold", "limit": "dim"}.get(row.entrant.kind, "")
-    return table.Row([str(row.workload) if first else "", str(row.entrant), *row.cells(columns)], style)
+def _line(result: Result, first: bool, columns: Sequence[str]) -> table.Row:
+    """An implementation; the case stands in the first line only."""
+    style = "red" if result.timing is None else {"posenc": "bold", "limit": "dim"}.get(result.implementation.kind, "")
+    return table.Row([str(result.case) if first else "", str(result.implementation), *result.cells(columns)], style)

@@ -11,19 +11,19 @@ from posenc import _backend
 
 from . import argtypes, machine, table
 from .arrays import DTYPES
-from .bench import implementations
-from .contest import Row, bench, by_case, document, notes, untimed
-from .entrants import Entrant
+from .bench import backends_of
+from .cases import Case
+from .implementations import Implementation
 from .peers import peers
-from .workloads import Workload
+from .results import Result, bench, by_case, document, notes, untimed
 
 HELP = "every backend on real shapes: speed, error, agreement"
 
 SHAPES = [(2048, 512), (32, 128, 512), (8, 512, 768), (1, 1, 512), (131072, 512)]  # the last one: 256 MiB
 QUICK_SHAPES = [(2048, 512), (8, 512, 768), (1, 1, 512), (16384, 512)]
 DECODING_POSITION = 1000  # where a single row stands; at 0 there would be nothing to get wrong
-RECIPE = "recipe"  # not a backend: the baselines
-BASELINES = ("NumPy f64 recipe", "NumPy f32 recipe", "np.add table", "torch recipe", "torch add_ table")
+RECIPE = "recipe"  # not a backend: the peers below
+RECIPES = ("NumPy f64 recipe", "NumPy f32 recipe", "np.add table", "torch recipe", "torch add_ table")
 
 # Seconds for each implementation in each case, and the samples that it gets at least; then the same if quick.
 EFFORTS = (0.25, 2), (0.06, 2)
@@ -44,48 +44,48 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     names = args.backend or [name for name in _backend.MODULES if _backend.why_not(name) is None] + [RECIPE]
-    backends = implementations([name for name in dict.fromkeys(names) if name != RECIPE], "all", [1])
-    rows = bench(cases(args), backends, [], baselines if RECIPE in names else None, *EFFORTS[args.quick])
-    result = document("compare", args.quick, rows)
+    backends = backends_of([name for name in dict.fromkeys(names) if name != RECIPE], "all", [1])
+    results = bench(cases(args), backends, [], recipes if RECIPE in names else None, *EFFORTS[args.quick])
+    report = document("compare", args.quick, results)
     if args.json:
-        print(json.dumps(result, indent=2, allow_nan=False))
+        print(json.dumps(report, indent=2, allow_nan=False))
     else:
-        show(rows, result["machine"])
-    return 0 if result["ok"] else 1
+        show(results, report["machine"])
+    return 0 if report["ok"] else 1
 
 
-def baselines(case: Workload) -> list[Entrant]:
+def recipes(case: Case) -> list[Implementation]:
     """What people do without posenc."""
-    return [peer for peer in peers(case) if peer.name in BASELINES]
+    return [peer for peer in peers(case) if peer.name in RECIPES]
 
 
-def cases(args: argparse.Namespace) -> list[Workload]:
+def cases(args: argparse.Namespace) -> list[Case]:
     if args.shape:
         arrays = [(shape, kind) for kind in args.dtype or ["float32"] for shape in args.shape]
     else:
         arrays = [(shape, "float32") for shape in (QUICK_SHAPES if args.quick else SHAPES)]
         arrays += [(shape, kind) for kind in DTYPES if kind != "float32" for shape in SHAPES[:1]]
     return [
-        Workload(operation, shape, kind, start=DECODING_POSITION if shape[-2] == 1 else 0)
+        Case(operation, shape, kind, start=DECODING_POSITION if shape[-2] == 1 else 0)
         for shape, kind in arrays
         if kind in (args.dtype or DTYPES)
         for operation in ("fill", "add")
     ]
 
 
-def show(rows: Sequence[Row], record: dict[str, Any]) -> None:
+def show(results: Sequence[Result], record: dict[str, Any]) -> None:
     print(machine.readable(record) + "\n")
-    table.show(HEADER, 1, [lines(group) for group in by_case(row for row in rows if row.shown)])
+    table.show(HEADER, 1, [lines(group) for group in by_case(result for result in results if result.shown)])
     away = [f"Not timed: {name}: {why}" for name in _backend.MODULES if (why := _backend.why_not(name))]
-    print("", *notes(HEADER, [("case", CASE)]), *away, *untimed(rows), sep="\n")
+    print("", *notes(HEADER, [("case", CASE)]), *away, *untimed(results), sep="\n")
 
 
-def lines(group: Sequence[Row]) -> list[table.Row]:
+def lines(group: Sequence[Result]) -> list[table.Row]:
     """The case, and below it a line for each implementation."""
-    fastest = min((row.seconds for row in group if row.entrant.kind == "posenc"), default=0.0)
-    case = group[0].workload
-    result = [table.Row([f"{case.op} {case.shape_text} {case.dtype}", *[""] * (len(HEADER) - 1)])]
-    for row in group:
-        style = "red" if row.timing is None else "bold" if row.seconds == fastest else ""
-        result.append(table.Row([f"  {row.entrant}", *row.cells(HEADER[1:])], style))
-    return result
+    fastest = min((result.seconds for result in group if result.implementation.kind == "posenc"), default=0.0)
+    case = group[0].case
+    found = [table.Row([f"{case.op} {case.shape_text} {case.dtype}", *[""] * (len(HEADER) - 1)])]
+    for result in group:
+        style = "red" if result.timing is None else "bold" if result.seconds == fastest else ""
+        found.append(table.Row([f"  {result.implementation}", *result.cells(HEADER[1:])], style))
+    return found

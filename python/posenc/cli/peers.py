@@ -15,48 +15,48 @@ import numpy as np
 
 import posenc
 
-from .arena import Arena, recipe
 from .arrays import Array, Unavailable, lend, tensor, torch
-from .entrants import Entrant
+from .cases import CASES, COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, SHORT, TORCH, Case
+from .implementations import Implementation
+from .inputs import Inputs, recipe
 from .timing import Call
-from .workloads import COUNTED, GRIDS, GROUPS, LOOKS_UP, MAKES, SHORT, TORCH, WORKLOADS, Workload
 
-_peer = partial(Entrant, "peer")
-
-
-def peers(workload: Workload) -> list[Entrant]:
-    """Everybody who does the operation of `workload`, or something that serves the same end."""
-    left_out = [] if _compiles(workload) else ["torch.compile"]
-    left_out += ["NumPy f64 recipe"] if workload.dtype in SHORT else []
-    return [peer for peer in PEERS.get(_kind(workload), []) if peer.name not in left_out]
+_peer = partial(Implementation, "peer")
 
 
-def _kind(workload: Workload) -> str:
+def peers(case: Case) -> list[Implementation]:
+    """Everybody who does the operation of `case`, or something that serves the same end."""
+    left_out = [] if _compiles(case) else ["torch.compile"]
+    left_out += ["NumPy f64 recipe"] if case.dtype in SHORT else []
+    return [peer for peer in PEERS.get(_kind(case), []) if peer.name not in left_out]
+
+
+def _kind(case: Case) -> str:
     """What PEERS has them under; nobody under nothing."""
-    op = workload.op
+    op = case.op
     if op in LOOKS_UP:
-        return "" if workload.at else "embed"  # a row of the table for each token
+        return "" if case.at else "embed"  # a row of the table for each token
     if op == "rotate":
-        return workload.encoding + (", 16 bits" if workload.dtype in SHORT and workload.encoding == "rope_meta" else "")
-    if workload.held == TORCH:
+        return case.encoding + (", 16 bits" if case.dtype in SHORT and case.encoding == "rope_meta" else "")
+    if case.held == TORCH:
         return "tensor"
-    if workload.at == GRIDS:
+    if case.at == GRIDS:
         return ""
-    if workload.moving:
+    if case.moving:
         return "moving add" if op == "add" else "moving fill"
     if op not in MAKES:
-        return op if workload.at not in COUNTED else "add rows" if op == "add" else ""
-    if workload.of_the_paper and op != "first" and workload.plain_layout:
+        return op if case.at not in COUNTED else "add rows" if op == "add" else ""
+    if case.of_the_paper and op != "first" and case.plain_layout:
         return "recipe"
-    batch = op == "fill" and not (workload.axes == 1 and workload.plain_layout)
+    batch = op == "fill" and not (case.axes == 1 and case.plain_layout)
     return "copy" if batch else ""  # a ready table can be copied
 
 
-def _compiles(workload: Workload) -> bool:
+def _compiles(case: Case) -> bool:
     """Whether torch.compile takes part: it compiles for half a minute, for each shape."""
-    if workload not in WORKLOADS or workload in GROUPS["core"]:
+    if case not in CASES or case in GROUPS["core"]:
         return True
-    return workload.op == "embed" and (str(workload) == "embed 32x512x768 of 30000" or workload.dtype != "float32")
+    return case.op == "embed" and (str(case) == "embed 32x512x768 of 30000" or case.dtype != "float32")
 
 
 def _single(position: float) -> float:
@@ -67,23 +67,25 @@ def _single(position: float) -> float:
 # ---- those who have a ready table: x, the table and the scale, as NumPy and torch hold them -------------------------
 
 
-def _array(arena: Arena) -> Any:
-    if not isinstance(arena.x, np.ndarray):
+def _array(inputs: Inputs) -> Any:
+    if not isinstance(inputs.x, np.ndarray):
         raise Unavailable("NumPy has no bfloat16 without ml_dtypes")
-    return arena.x
+    return inputs.x
 
 
-def _numpy(name: str, make: Callable[[Any, Any, Any, Arena], Call]) -> Entrant:
-    return _peer(name, lambda arena: make(_array(arena), lend(arena.table), arena.x.dtype.type(arena.scale), arena))
+def _numpy(name: str, make: Callable[[Any, Any, Any, Inputs], Call]) -> Implementation:
+    return _peer(
+        name, lambda inputs: make(_array(inputs), lend(inputs.table), inputs.x.dtype.type(inputs.scale), inputs)
+    )
 
 
-def _torch(name: str, make: Callable[[Any, Any, Any, Arena], Call]) -> Entrant:
-    return _peer(name, lambda arena: make(tensor(arena.memory), tensor(arena.table), arena.scale, arena))
+def _torch(name: str, make: Callable[[Any, Any, Any, Inputs], Call]) -> Implementation:
+    return _peer(name, lambda inputs: make(tensor(inputs.memory), tensor(inputs.table), inputs.scale, inputs))
 
 
-def _moving(arena: Arena, table: Any, write: Callable[[Any], Any]) -> Call:
+def _moving(inputs: Inputs, table: Any, write: Callable[[Any], Any]) -> Call:
     """Rows of a ready table from where the start stands."""
-    moves, length, begin = itertools.cycle(arena.move), arena.length, arena.move[0]
+    moves, length, begin = itertools.cycle(inputs.move), inputs.length, inputs.move[0]
 
     def call() -> Any:
         first = next(moves) - begin
@@ -92,29 +94,29 @@ def _moving(arena: Arena, table: Any, write: Callable[[Any], Any]) -> Call:
     return call
 
 
-def _numpy_rows(x: Any, table: Any, _: Any, arena: Arena) -> Call:
+def _numpy_rows(x: Any, table: Any, _: Any, inputs: Inputs) -> Call:
     """A row of the table for each token; padding stays as it is."""
-    where = np.True_ if arena.mask is None else arena.mask[..., None]
-    positions = arena.positions.astype(np.int64)
+    where = np.True_ if inputs.mask is None else inputs.mask[..., None]
+    positions = inputs.positions.astype(np.int64)
     return lambda: np.add(x, table[positions], out=x, where=where)
 
 
-def _torch_rows(x: Any, table: Any, _: Any, arena: Arena) -> Call:
+def _torch_rows(x: Any, table: Any, _: Any, inputs: Inputs) -> Call:
     """As fairseq does: a row of zeros is what padding gets."""
     table = torch().cat([table, torch().zeros_like(table[:1])])
-    positions = arena.positions if arena.mask is None else np.where(arena.mask, arena.positions, len(table) - 1)
+    positions = inputs.positions if inputs.mask is None else np.where(inputs.mask, inputs.positions, len(table) - 1)
     index, embedding = tensor(positions.astype(np.int64)), torch().nn.functional.embedding
     return lambda: x.add_(embedding(index, table))
 
 
-def _numpy_embed(_: Any, pe: Any, scale: Any, arena: Arena) -> Call:
-    table, ids = lend(arena.embeddings), arena.ids
+def _numpy_embed(_: Any, pe: Any, scale: Any, inputs: Inputs) -> Call:
+    table, ids = lend(inputs.embeddings), inputs.ids
     return lambda: table[ids] * scale + pe
 
 
-def _numpy_take(arena: Arena) -> Call:
+def _numpy_take(inputs: Inputs) -> Call:
     """The best that two steps can do: the rows are copied once, into an array that is there."""
-    table, ids, memory, start = arena.embeddings, arena.ids, arena.memory, arena.workload.start
+    table, ids, memory, start = inputs.embeddings, inputs.ids, inputs.memory, inputs.case.start
     x = lend(memory)
 
     def call() -> Any:
@@ -124,26 +126,26 @@ def _numpy_take(arena: Arena) -> Call:
     return call
 
 
-def _torch_embed(_: Any, pe: Any, scale: Any, arena: Arena, compiled: bool = False) -> Call:
-    table, ids, embedding = tensor(arena.embeddings), tensor(arena.ids), torch().nn.functional.embedding
+def _torch_embed(_: Any, pe: Any, scale: Any, inputs: Inputs, compiled: bool = False) -> Call:
+    table, ids, embedding = tensor(inputs.embeddings), tensor(inputs.ids), torch().nn.functional.embedding
     if compiled:
         return _compiled(lambda ids, table, pe: embedding(ids, table) * scale + pe, ids, table, pe)
     return lambda: embedding(ids, table).mul_(scale).add_(pe)
 
 
-def _torch_rotate_half(x: Any, table: Any, _: Any, arena: Arena) -> Call:
+def _torch_rotate_half(x: Any, table: Any, _: Any, inputs: Inputs) -> Call:
     """As transformers' apply_rotary_pos_emb; the table in the dtype of the queries, as its models have it."""
-    half, cat = arena.dim // 2, torch().cat
+    half, cat = inputs.dim // 2, torch().cat
     cos, sin = (part.repeat(1, 2) for part in table.chunk(2, dim=-1))
     return lambda: x * cos + cat((-x[..., half:], x[..., :half]), -1) * sin
 
 
-def _torch_complex(arena: Arena) -> Call:
+def _torch_complex(inputs: Inputs) -> Call:
     """As Meta's apply_rotary_emb, in place; torch has no complex numbers of 16 bits, which become float32 for it."""
-    workload, x, module = arena.workload, tensor(arena.memory), torch()
-    ready = posenc.encode(arena.length, arena.dim, start=workload.start, encoding=workload.encodes, dtype=np.float32)
+    case, x, module = inputs.case, tensor(inputs.memory), torch()
+    ready = posenc.encode(inputs.length, inputs.dim, start=case.start, encoding=case.encodes, dtype=np.float32)
     table = module.view_as_complex(tensor(ready).unflatten(-1, (-1, 2)))
-    if workload.dtype not in SHORT:
+    if case.dtype not in SHORT:
         return partial(module.view_as_complex(x.unflatten(-1, (-1, 2))).mul_, table)
 
     def rotate() -> Any:
@@ -156,28 +158,28 @@ def _torch_complex(arena: Arena) -> Call:
 # ---- recipes --------------------------------------------------------------------------------------------------------
 
 
-def _numpy_recipe(arena: Arena, precision: type[np.floating]) -> Call:
-    if arena.workload.dtype == "float64" and precision is np.float32:
+def _numpy_recipe(inputs: Inputs, precision: type[np.floating]) -> Call:
+    if inputs.case.dtype == "float64" and precision is np.float32:
         raise Unavailable("makes float32 only")
-    x, makes = _array(arena), arena.workload.op == "encode"
-    start, positions = arena.workload.start, arena.positions if arena.workload.at else None
+    x, makes = _array(inputs), inputs.case.op == "encode"
+    start, positions = inputs.case.start, inputs.positions if inputs.case.at else None
     return lambda: recipe(np.empty_like(x) if makes else x, start, precision, positions)
 
 
-def _angles(arena: Arena) -> tuple[Any, Any]:
+def _angles(inputs: Inputs) -> tuple[Any, Any]:
     """Positions (L, 1) and frequencies (K,) in float32, as everybody has them."""
-    if arena.workload.dtype == "float64" or arena.dim % 2:
+    if inputs.case.dtype == "float64" or inputs.dim % 2:
         raise Unavailable("float32 and even numbers of channels only")
     single = torch().float32
-    positions = tensor(arena.positions).to(single)[:, None]
-    return positions, torch().exp(torch().arange(0, arena.dim, 2, dtype=single) * (-math.log(10000.0) / arena.dim))
+    positions = tensor(inputs.positions).to(single)[:, None]
+    return positions, torch().exp(torch().arange(0, inputs.dim, 2, dtype=single) * (-math.log(10000.0) / inputs.dim))
 
 
-def _torch_recipe(arena: Arena) -> Call:
-    (positions, frequencies), ready, module = _angles(arena), tensor(arena.memory), torch()
+def _torch_recipe(inputs: Inputs) -> Call:
+    (positions, frequencies), ready, module = _angles(inputs), tensor(inputs.memory), torch()
 
     def fill() -> Any:
-        out = module.empty_like(ready) if arena.workload.op == "encode" else ready
+        out = module.empty_like(ready) if inputs.case.op == "encode" else ready
         out[..., 0::2] = module.sin(positions * frequencies)
         out[..., 1::2] = module.cos(positions * frequencies)
         return out
@@ -185,11 +187,11 @@ def _torch_recipe(arena: Arena) -> Call:
     return fill
 
 
-def _torch_compiled(arena: Arena) -> Call:
+def _torch_compiled(inputs: Inputs) -> Call:
     """The concatenated form, sines first: it needs no strided stores, so this is the best that the compiler makes."""
     cat, sin, cos = torch().cat, torch().sin, torch().cos
-    positions, frequencies = _angles(arena)
-    kind = tensor(arena.memory[:0]).dtype
+    positions, frequencies = _angles(inputs)
+    kind = tensor(inputs.memory[:0]).dtype
 
     def concatenated(positions: Any, frequencies: Any) -> Any:
         angles = positions * frequencies
@@ -215,17 +217,17 @@ def _interleaved(halves: Array) -> Array:
     return np.stack(np.split(halves, 2, -1), -1).reshape(halves.shape)
 
 
-def _package(arena: Arena, adds: bool) -> Call:
+def _package(inputs: Inputs, adds: bool) -> Call:
     """The encoder of positional-encodings, or its `Summer`, which keeps the table and makes a new sum."""
     torch()
     if importlib.util.find_spec("positional_encodings") is None:
         raise Unavailable("positional-encodings is not installed")
-    workload, shape = arena.workload, arena.memory.shape
-    simple = workload.plain_layout and workload.of_the_paper and not (workload.start or workload.at)
-    if not simple or workload.dtype != "float32":
+    case, shape = inputs.case, inputs.memory.shape
+    simple = case.plain_layout and case.of_the_paper and not (case.start or case.at)
+    if not simple or case.dtype != "float32":
         raise Unavailable("(B, L, D) at 0, 1, ... in float32 only")
     module: Any = importlib.import_module("positional_encodings.torch_encodings")
-    encoder, x = module.PositionalEncoding1D(arena.dim), tensor(arena.memory.reshape(-1, arena.length, arena.dim))
+    encoder, x = module.PositionalEncoding1D(inputs.dim), tensor(inputs.memory.reshape(-1, inputs.length, inputs.dim))
     if adds:
         summer = module.Summer(encoder)
         return lambda: summer(x).reshape(shape)
@@ -237,7 +239,7 @@ def _package(arena: Arena, adds: bool) -> Call:
     return fill
 
 
-# ---- who takes part -------------------------------------------------------------------------------------------------
+# ---- all of them ----------------------------------------------------------------------------------------------------
 
 _TORCH_ADD = _torch("torch add_ table", lambda x, table, *_: partial(x.add_, table))
 _PACKAGE_ADD = _peer("positional-encodings", partial(_package, adds=True), tolerance=_single)
@@ -250,14 +252,14 @@ PEERS = {
         _peer("torch.compile", _torch_compiled, tolerance=_single, tidy=_interleaved),
         _peer("positional-encodings", partial(_package, adds=False), tolerance=_single),
     ],
-    "copy": [_peer("np.copyto table", lambda arena: partial(np.copyto, arena.memory, arena.table))],
+    "copy": [_peer("np.copyto table", lambda inputs: partial(np.copyto, inputs.memory, inputs.table))],
     "moving fill": [
-        _numpy("np.copyto table[p:]", lambda x, table, _, arena: _moving(arena, table, partial(np.copyto, x))),
-        _torch("torch copy_ table[p:]", lambda x, table, _, arena: _moving(arena, table, x.copy_)),
+        _numpy("np.copyto table[p:]", lambda x, table, _, inputs: _moving(inputs, table, partial(np.copyto, x))),
+        _torch("torch copy_ table[p:]", lambda x, table, _, inputs: _moving(inputs, table, x.copy_)),
     ],
     "moving add": [
-        _numpy("np.add table[p:]", lambda x, table, _, arena: _moving(arena, table, partial(np.add, x, out=x))),
-        _torch("torch add_ table[p:]", lambda x, table, _, arena: _moving(arena, table, x.add_)),
+        _numpy("np.add table[p:]", lambda x, table, _, inputs: _moving(inputs, table, partial(np.add, x, out=x))),
+        _torch("torch add_ table[p:]", lambda x, table, _, inputs: _moving(inputs, table, x.add_)),
     ],
     "add": [_numpy("np.add table", lambda x, table, *_: partial(np.add, x, table, out=x)), _TORCH_ADD, _PACKAGE_ADD],
     "tensor": [_TORCH_ADD],

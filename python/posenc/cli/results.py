@@ -1,4 +1,4 @@
-"""Everybody in every case: checked first, then timed in turns, and set against limits, peers and twins."""
+"""Every implementation in every case: checked first, then timed in turns, and set against limits, peers and twins."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import numpy as np
 from posenc import _backend
 
 from . import machine, table
-from .arena import REFERENCE, Arena
 from .arrays import Unavailable
-from .entrants import Entrant, twins
-from .judge import EXACT_ELEMENTS, Finding, Judge
+from .cases import Case
+from .check import EXACT_ELEMENTS, Check, Finding
+from .implementations import Implementation, twins
+from .inputs import REFERENCE, Inputs
 from .limits import limits
 from .table import progress
 from .timing import Task, Timing, measure
-from .workloads import Workload
 
 OURS = ("posenc", "twin")
 ABSENT = "-"  # where there is nothing to tell
@@ -51,11 +51,11 @@ NOTES = {
 
 
 @dataclass
-class Row:
-    """One line of the results."""
+class Result:
+    """What came out for an implementation in a case: a line of the table."""
 
-    workload: Workload
-    entrant: Entrant
+    case: Case
+    implementation: Implementation
     finding: Finding
     timing: Timing | None = None
     of_limit: float | None = None
@@ -72,12 +72,12 @@ class Row:
     @property
     def gb_per_s(self) -> float | None:
         """10**9 bytes per second, at the median."""
-        return self.workload.nbytes / self.seconds / 1e9 if self.timing else None
+        return self.case.nbytes / self.seconds / 1e9 if self.timing else None
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong with posenc here: it has the bits, or could not take part."""
-        return self.entrant.kind not in OURS or self.finding.problem is None or self.finding.absent
+        return self.implementation.kind not in OURS or self.finding.problem is None or self.finding.absent
 
     @property
     def shown(self) -> bool:
@@ -87,11 +87,11 @@ class Row:
     def record(self) -> dict[str, Any]:
         """What goes into the JSON document."""
         return {
-            "case": str(self.workload),
-            **asdict(self.workload),
-            "nbytes": self.workload.nbytes,
-            "settings": dict(self.workload.settings),
-            **{name: getattr(self.entrant, name) for name in ("kind", "name", "doing", "isa", "threads")},
+            "case": str(self.case),
+            **asdict(self.case),
+            "nbytes": self.case.nbytes,
+            "settings": dict(self.case.settings),
+            **{name: getattr(self.implementation, name) for name in ("kind", "name", "doing", "isa", "threads")},
             "ok": self.timing is not None,
             **asdict(self.finding),
             "gb_per_s": self.gb_per_s,
@@ -104,7 +104,7 @@ class Row:
         timing, finding = self.timing, self.finding
         figures: dict[str, tuple[Callable[[float], str], float | None]] = {
             "spread": ("{:.0%}".format, timing.spread if timing and len(timing.samples) > 1 else None),
-            "GB/s": (table.three_digits, self.gb_per_s if self.workload.op != "first" else None),
+            "GB/s": (table.three_digits, self.gb_per_s if self.case.op != "first" else None),
             "% limit": ("{:.0%}".format, self.of_limit),
             "vs peer": (table.times, self.over_peer),
             "vs twin": (table.times, self.over_twin),
@@ -128,83 +128,84 @@ def isa_restored() -> Iterator[None]:
 
 
 def bench(
-    cases: Sequence[Workload],
-    backends: Sequence[Entrant],
+    cases: Sequence[Case],
+    backends: Sequence[Implementation],
     threads: Sequence[int],
-    others: Callable[[Workload], Sequence[Entrant]] | None,
+    others: Callable[[Case], Sequence[Implementation]] | None,
     seconds: float,
     least: int,
     verbose: bool = False,
-) -> list[Row]:
+) -> list[Result]:
     """Check everybody in each of `cases`, then time them in turns: backends, the limits for so many threads, others."""
-    rows: list[Row] = []
+    results: list[Result] = []
     with isa_restored(), progress() as shown, np.errstate(all="ignore"):  # x *= a overflows after a while
         for number, case in enumerate(cases):
 
-            def show(part: float, text: str, number: int = number, case: Workload = case) -> None:
+            def show(part: float, text: str, number: int = number, case: Case = case) -> None:
                 shown((number + part) / len(cases), f"{case}: {text}")
 
             if verbose:
                 print(f"{number + 1:4} of {len(cases)}  {case}", file=sys.stderr, flush=True)
             show(0.0, "reference")
             try:
-                arena = Arena(case)
+                inputs = Inputs(case)
             except Unavailable as reason:
-                rows += [Row(case, entrant, Finding(str(reason), absent=True)) for entrant in backends]
+                results += [Result(case, one, Finding(str(reason), absent=True)) for one in backends]
                 continue
-            judge = Judge(arena)
+            check = Check(inputs)
             bounds = [limit for count in threads for limit in limits(case, count)]
-            field = [*backends, *twins(case, backends), *bounds, *(others(case) if others else [])]
+            everybody = [*backends, *twins(case, backends), *bounds, *(others(case) if others else [])]
             entered = []
-            for i, entrant in enumerate(field):
-                show(0.5 * i / len(field), f"checking {entrant}")
-                entered.append(examine(entrant, arena, judge))
+            for i, implementation in enumerate(everybody):
+                show(0.5 * i / len(everybody), f"checking {implementation}")
+                entered.append(examine(implementation, inputs, check))
             tasks = [task for _, task in entered if task is not None]
-            sound = [row for row, task in entered if task is not None]
+            sound = [result for result, task in entered if task is not None]
             timings = measure(tasks, seconds, least, progress=lambda done: show(0.5 + 0.5 * done, "timing"))
-            for row, timing in zip(sound, timings, strict=True):
-                row.timing = timing
+            for result, timing in zip(sound, timings, strict=True):
+                result.timing = timing
             _relate(sound)
-            rows += [row for row, _ in entered]
-    return rows
+            results += [result for result, _ in entered]
+    return results
 
 
-def examine(entrant: Entrant, arena: Arena, judge: Judge) -> tuple[Row, Task | None]:
-    """The row of an entrant, and what is to be timed if its result is right."""
+def examine(implementation: Implementation, inputs: Inputs, check: Check) -> tuple[Result, Task | None]:
+    """The result of an implementation, and what is to be timed if its result is right."""
     try:
-        task = entrant.task(arena)
+        task = implementation.task(inputs)
     except Unavailable as reason:
-        return Row(arena.workload, entrant, Finding(str(reason), absent=True)), None
-    finding = judge(entrant, task)
-    return Row(arena.workload, entrant, finding), task if finding.problem is None else None
+        return Result(inputs.case, implementation, Finding(str(reason), absent=True)), None
+    finding = check(implementation, task)
+    return Result(inputs.case, implementation, finding), task if finding.problem is None else None
 
 
-def _relate(group: Sequence[Row]) -> None:
+def _relate(group: Sequence[Result]) -> None:
     """Set a case's timings against its limits, its fastest peer, its twin and the slowest."""
-    slowest = max((row.seconds for row in group), default=0.0)
-    peer = min((row.seconds for row in group if row.entrant.kind == "peer"), default=None)
-    twins = {str(replace(row.entrant, doing="")): row.seconds for row in group if row.entrant.kind == "twin"}
-    for row in group:
-        who, row.speedup = row.entrant, slowest / row.seconds
-        bounds = [o for o in group if o.entrant.kind == "limit" and o.entrant.threads <= who.threads]
+    kinds = {kind: [one for one in group if one.implementation.kind == kind] for kind in ("twin", "limit", "peer")}
+    slowest = max((result.seconds for result in group), default=0.0)
+    peer = min((result.seconds for result in kinds["peer"]), default=None)
+    twins = {str(replace(result.implementation, doing="")): result.seconds for result in kinds["twin"]}
+    for result in group:
+        who, result.speedup = result.implementation, slowest / result.seconds
+        bounds = [one for one in kinds["limit"] if one.implementation.threads <= who.threads]
         if bounds:
-            fastest = min(bounds, key=lambda o: o.seconds)
-            row.of_limit, row.limit = fastest.seconds / row.seconds, str(fastest.entrant)
+            fastest = min(bounds, key=lambda one: one.seconds)
+            result.of_limit, result.limit = fastest.seconds / result.seconds, str(fastest.implementation)
         if peer is not None and who.kind != "limit":
-            row.over_peer = peer / row.seconds
+            result.over_peer = peer / result.seconds
         if who.kind == "posenc" and str(who) in twins:
-            row.over_twin = twins[str(who)] / row.seconds
+            result.over_twin = twins[str(who)] / result.seconds
 
 
-def document(command: str, quick: bool, rows: Sequence[Row]) -> dict[str, Any]:
+def document(command: str, quick: bool, results: Sequence[Result]) -> dict[str, Any]:
     """What a command writes as JSON."""
-    found: dict[str, Any] = {"machine": machine.record(), "ok": all(row.sound for row in rows)}
-    return {"command": command, "quick": quick, **found, "rows": [row.record() for row in rows]}
+    found: dict[str, Any] = {"machine": machine.record(), "ok": all(result.sound for result in results)}
+    return {"command": command, "quick": quick, **found, "rows": [result.record() for result in results]}
 
 
-def by_case(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows of each case, which follow one another."""
-    return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row.workload)]
+def by_case(results: Iterable[Result]) -> list[list[Result]]:
+    """The results of each case, which follow one another."""
+    return [list(group) for _, group in itertools.groupby(results, key=lambda result: result.case)]
 
 
 def notes(columns: Sequence[str], more: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -216,13 +217,13 @@ def notes(columns: Sequence[str], more: Sequence[tuple[str, str]]) -> Iterator[s
         yield textwrap.fill(text, WIDTH, initial_indent=f"{name:<{width}}", subsequent_indent=" " * width)
 
 
-def untimed(rows: Sequence[Row]) -> Iterator[str]:
+def untimed(results: Sequence[Result]) -> Iterator[str]:
     """Who was not timed in which cases, and why: a paragraph for each reason and its cases."""
     cases: dict[tuple[str, str, str], list[str]] = {}
-    for row in rows:
-        if row.finding.problem is not None:
-            what = "Not timed" if row.sound else "FAILED"
-            cases.setdefault((what, row.finding.problem, str(row.entrant)), []).append(str(row.workload))
+    for result in results:
+        if result.finding.problem is not None:
+            what = "Not timed" if result.sound else "FAILED"
+            cases.setdefault((what, result.finding.problem, str(result.implementation)), []).append(str(result.case))
     who: dict[tuple[str, str, str], list[str]] = {}
     for (what, problem, name), where in cases.items():
         who.setdefault((what, problem, ", ".join(where)), []).append(name)

@@ -1,4 +1,4 @@
-"""What is benchmarked: every case by name. arena.py has its arrays, entrants.py and peers.py who takes part."""
+"""What is benchmarked: every case by name. inputs.py has its arrays, implementations.py and peers.py who takes part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TORCH = "torch"  # holds the array
 
 
 @dataclass(frozen=True)
-class Workload:
+class Case:
     """One case: an operation, the array it works on, and where its rows stand."""
 
     op: str
@@ -103,7 +103,7 @@ class Workload:
         return " ".join([self.op, self.shape_text, *(words.get(name, getattr(self, name)) for name in given)])
 
     @property
-    def tiny(self) -> Workload:
+    def tiny(self) -> Case:
         """The same on an array of a few hundred elements: to see that everything works."""
         shape = list(self.shape)
         channel = self.channel_axis % len(shape)
@@ -116,7 +116,7 @@ class Workload:
         return replace(self, shape=tuple(shape), vocabulary=min(self.vocabulary, 50))
 
     @property
-    def twin(self) -> tuple[str, Workload] | None:
+    def twin(self) -> tuple[str, Case] | None:
         """A plainer thing done to the same array, by which this one is judged, and a word for it."""
         if self.call or self.op == "rotate":  # which has no plainer encoding
             return None
@@ -131,22 +131,22 @@ class Workload:
         return None
 
 
-def every(op: str, note: str, **choices: Any) -> list[Workload]:
+def every(op: str, note: str, **choices: Any) -> list[Case]:
     """A case for each combination of operations, with commas between, and of what is given as a list.
 
     The operation changes fastest, and then what comes last.
     """
     given = {name: value if isinstance(value, list) else [value] for name, value in choices.items()}
     combinations = itertools.product(*given.values(), op.split(","))
-    return [Workload(op, note=note, **dict(zip(given, values, strict=True))) for *values, op in combinations]
+    return [Case(op, note=note, **dict(zip(given, values, strict=True))) for *values, op in combinations]
 
 
-def encoded(name: str) -> list[Workload]:
+def encoded(name: str) -> list[Case]:
     """The cases of an encoding: one sequence of a few sizes, a batch of images or of videos."""
     encoding = "" if name == "paper" else name
-    axes = Workload("fill", (), encoding=encoding).axes
+    axes = Case("fill", (), encoding=encoding).axes
     if axes == 1:
-        near = Workload("fill", (512, 512), encoding=encoding, note="1 MiB, stays in a core's cache")
+        near = Case("fill", (512, 512), encoding=encoding, note="1 MiB, stays in a core's cache")
         return [near, replace(near, shape=(131072, 512), note="256 MiB, beyond all caches")]
     shape = (64, 32, 32, 768) if axes == 2 else (4, *(16,) * (axes - 2), 32, 32, 768)
     return every("fill,add", f"over {axes} axes", shape=shape, encoding=encoding)
@@ -160,19 +160,19 @@ ROPES = ["rope_hf", "rope_meta"]
 # Each is there for one reason, its note. They are judged on one thread, against limits and peers of the same run.
 GROUPS = {
     "core": [
-        Workload("fill", (512, 512), note="1 MiB, stays in a core's cache"),
-        Workload("fill", (4096, 512), note="8 MiB, what a model's max_len asks for"),
-        Workload("fill", (131072, 512), note="256 MiB, beyond all caches"),
-        Workload("fill", (4096, 512), start=10**9, note="no cliff at far positions"),
-        Workload("fill", (8192, 512), at=REALS, note="positions given one by one, as reals"),
-        Workload("fill", (4096, 512), dtype="float64", note="16 MiB"),
-        Workload("encode", (131072, 512), note="256 MiB, a new array every time"),
-        Workload("add", (512, 512), note="1 MiB, stays in a core's cache"),
-        Workload("add", (131072, 512), note="256 MiB, one sequence"),
-        Workload("add", (32, 512, 768), note="48 MiB, 32 sequences share their encoding"),
-        Workload("scale_add", (32, 512, 768), note="x * sqrt(D) + PE in one pass"),
-        Workload("add_new", (131072, 512), note="256 MiB, a new array every time"),
-        Workload("add", (1, 512), note="one row: what a call costs"),
+        Case("fill", (512, 512), note="1 MiB, stays in a core's cache"),
+        Case("fill", (4096, 512), note="8 MiB, what a model's max_len asks for"),
+        Case("fill", (131072, 512), note="256 MiB, beyond all caches"),
+        Case("fill", (4096, 512), start=10**9, note="no cliff at far positions"),
+        Case("fill", (8192, 512), at=REALS, note="positions given one by one, as reals"),
+        Case("fill", (4096, 512), dtype="float64", note="16 MiB"),
+        Case("encode", (131072, 512), note="256 MiB, a new array every time"),
+        Case("add", (512, 512), note="1 MiB, stays in a core's cache"),
+        Case("add", (131072, 512), note="256 MiB, one sequence"),
+        Case("add", (32, 512, 768), note="48 MiB, 32 sequences share their encoding"),
+        Case("scale_add", (32, 512, 768), note="x * sqrt(D) + PE in one pass"),
+        Case("add_new", (131072, 512), note="256 MiB, a new array every time"),
+        Case("add", (1, 512), note="one row: what a call costs"),
     ],
     "dtypes": [
         *every("fill,add", "half a MiB, stays in a core's cache", shape=(512, 512), dtype=SHORT),
@@ -180,82 +180,82 @@ GROUPS = {
     ],
     "positions": [
         *every("fill", "as fast at any magnitude", shape=(8192, 512), at=[at for at in RANGES if at != REALS]),
-        Workload("fill", (8192, 512), at=INTEGERS, note="in no order, without runs"),
-        Workload("add", (16384, 768), at=PACKED, note="48 MiB of sequences of some 512 tokens, by cu_seqlens"),
-        Workload("add", (32, 512, 768), at=PADDED, note="up to a quarter is padding; positions are made from the mask"),
+        Case("fill", (8192, 512), at=INTEGERS, note="in no order, without runs"),
+        Case("add", (16384, 768), at=PACKED, note="48 MiB of sequences of some 512 tokens, by cu_seqlens"),
+        Case("add", (32, 512, 768), at=PADDED, note="up to a quarter is padding; positions are made from the mask"),
     ],
     # Sines before cosines; cosines before sines; with an amplitude; a head's columns repeated.
     "encodings": [
         *(case for name in ("whisper", "musicgen", "x_transformers", "ltae") for case in encoded(name)),
-        Workload("add", (1, 512), encoding="whisper", note="one row: what it costs to name an encoding"),
+        Case("add", (1, 512), encoding="whisper", note="one row: what it costs to name an encoding"),
     ],
     "axes": [
         *(case for name in ("mae", "detr") for case in encoded(name)),
-        Workload("add", (64, 768, 32, 32), encoding="mae", channel_axis=1, note="images whose channels come first"),
+        Case("add", (64, 768, 32, 32), encoding="mae", channel_axis=1, note="images whose channels come first"),
     ],
     # A start that moves with every call, beside the repeated one in core; a ready table is sliced where it stands.
     "moving": [
         *every("fill,add", "1 MiB", shape=(512, 512), moving=True),
         *every("fill,add", "8 MiB", shape=(4096, 512), moving=True),
-        Workload("add", (1, 512), moving=True, note="one row: decoding step by step"),
+        Case("add", (1, 512), moving=True, note="one row: decoding step by step"),
     ],
     # Where rows and columns stand in memory, and how many of them there are.
     "layouts": [
         *every("fill,add", "a row serves all cells behind it", shape=(8, 256, 64, 64), channel_axis=1, seq_axis=0),
-        Workload("add", (4, 128, 16, 32, 32), channel_axis=1, seq_axis=2, note="a row serves all cells behind it"),
-        Workload("add", (8, 512, 4096), channel_axis=1, seq_axis=-1, note="64 MiB, channels first"),
-        Workload("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
-        Workload("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
-        Workload("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
-        Workload("add", (4096, 4096), order="Fortran", note="64 MiB, Fortran order"),
+        Case("add", (4, 128, 16, 32, 32), channel_axis=1, seq_axis=2, note="a row serves all cells behind it"),
+        Case("add", (8, 512, 4096), channel_axis=1, seq_axis=-1, note="64 MiB, channels first"),
+        Case("add", (32, 768, 512), channel_axis=1, seq_axis=-1, note="48 MiB, channels first, short"),
+        Case("add", (8, 512, 8, 512), seq_axis=1, note="64 MiB, (B, L, heads, d)"),
+        Case("add", (512, 32, 768), seq_axis=0, note="48 MiB, sequence first"),
+        Case("add", (4096, 4096), order="Fortran", note="64 MiB, Fortran order"),
         *every("fill", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 64, 100, 513, 1000)]),
         *every("add", "no multiple of a vector", shape=[(65536, dim) for dim in (63, 513)]),
-        Workload("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),
-        Workload("add", (100000, 1, 32), at=STARTS, note="many short sequences with a start each"),
-        Workload("add", (2048, 8, 512), at=STARTS, note="32 MiB, sequences with a start each"),
-        Workload("fill", (1024, 8, 8, 192), encoding="mae", at=GRIDS, note="48 MiB, images with a grid of their own"),
+        Case("add", (16384, 768), at=PACKED_SHORT, note="48 MiB of short sequences"),
+        Case("add", (100000, 1, 32), at=STARTS, note="many short sequences with a start each"),
+        Case("add", (2048, 8, 512), at=STARTS, note="32 MiB, sequences with a start each"),
+        Case("fill", (1024, 8, 8, 192), encoding="mae", at=GRIDS, note="48 MiB, images with a grid of their own"),
     ],
     # What is small, exact or in even steps: no cliffs.
     "cliffs": [
-        Workload("fill", (8192, 512), at=LINSPACE, note="regular timestamps"),
+        Case("fill", (8192, 512), at=LINSPACE, note="regular timestamps"),
         *every(
             "fill",
             "small results, or large ones",
             shape=(4096, 512),
             settings=[(("base", 1e12),), (("base", 1e30),), (("position_scale", 1e-12),), (("amplitude", 2.0),)],
         ),
-        Workload("fill", (32768, 512), dtype="float64", note="128 MiB"),
-        Workload("add", (32, 512, 768), dtype="bfloat16", note="24 MiB"),
+        Case("fill", (32768, 512), dtype="float64", note="128 MiB"),
+        Case("add", (32, 512, 768), dtype="bfloat16", note="24 MiB"),
     ],
     # One case for each kind of call, on next to nothing.
     "calls": [
         *every("add", "one row", shape=(1, 512), dtype=[*DTYPES], start=1000, call=True),
         *every("add", "one row", shape=(1, 512), dtype=TRAINED, start=1000, held=TORCH, call=True),
-        Workload("scale_add", (1, 512), start=1000, call=True, note="with x_scale"),
-        Workload("add", (1, 512), encoding="whisper", start=1000, call=True, note="a named encoding"),
-        Workload("add", (1, 512), settings=(("base", 500.0),), start=1000, call=True, note="an encoding of one's own"),
-        Workload("add", (8, 1, 512), at=STARTS, call=True, note="one start per sequence"),
-        Workload("add", (4, 16, 64), at=REALS, call=True, note="positions"),
-        Workload("add", (4, 16, 64), at=PADDED, call=True, note="positions_from_mask and mask"),
-        Workload("add", (64, 64), at=PACKED_SHORT, call=True, note="cu_seqlens"),
-        Workload("add", (1, 4, 4, 64), encoding="mae", call=True, note="a grid"),
-        Workload("encode", (16, 64), call=True, note="a new array"),
+        Case("scale_add", (1, 512), start=1000, call=True, note="with x_scale"),
+        Case("add", (1, 512), encoding="whisper", start=1000, call=True, note="a named encoding"),
+        Case("add", (1, 512), settings=(("base", 500.0),), start=1000, call=True, note="an encoding of one's own"),
+        Case("add", (8, 1, 512), at=STARTS, call=True, note="one start per sequence"),
+        Case("add", (4, 16, 64), at=REALS, call=True, note="positions"),
+        Case("add", (4, 16, 64), at=PADDED, call=True, note="positions_from_mask and mask"),
+        Case("add", (64, 64), at=PACKED_SHORT, call=True, note="cu_seqlens"),
+        Case("add", (1, 4, 4, 64), encoding="mae", call=True, note="a grid"),
+        Case("encode", (16, 64), call=True, note="a new array"),
     ],
     # Tokens of a batch. The embeddings are 46 to 768 MB, more than any cache; Zipf's ids come back to some of them.
     "embed": [
         *every("embed", "30000 embeddings", vocabulary=30_000, shape=BATCHES, ids=["", ZIPF]),
         *every("embed", "250000 embeddings", vocabulary=250_000, shape=BATCHES, ids=["", ZIPF]),
-        Workload("embed_new", (32, 512, 768), vocabulary=30_000, note="48 MiB, a new array every time"),
+        Case("embed_new", (32, 512, 768), vocabulary=30_000, note="48 MiB, a new array every time"),
         *every("embed", "24 MiB of 16-bit elements", shape=(32, 512, 768), vocabulary=30_000, dtype=SHORT),
-        Workload("embed", (16384, 768), vocabulary=30_000, note="48 MiB, one sequence"),
-        Workload("embed", (16384, 768), vocabulary=30_000, at=PACKED_SHORT, note="48 MiB of short sequences"),
+        Case("embed", (16384, 768), vocabulary=30_000, note="48 MiB, one sequence"),
+        Case("embed", (16384, 768), vocabulary=30_000, at=PACKED_SHORT, note="48 MiB of short sequences"),
         *every("embed", "decoding", shape=[(1, 1, 768), (8, 1, 768)], vocabulary=30_000, start=1000, call=True),
     ],
     # Queries of 32 heads, 64 MiB of float32: halves as pairs, or adjacent columns.
     "rotate": [
         *every("rotate", "queries of 32 heads", shape=(1, 32, 4096, 128), dtype=TRAINED, encoding=ROPES),
-        Workload("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
+        Case("rotate", (1, 32, 1, 128), encoding="rope_hf", start=1000, call=True, note="decoding"),
     ],
-    "first": [Workload("first", (64, 1024), note="what the first call costs, and none after it")],
+    "first": [Case("first", (64, 1024), note="what the first call costs, and none after it")],
 }
-WORKLOADS = [case for group in GROUPS.values() for case in group]
+CASES = [case for group in GROUPS.values() for case in group]

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 import posenc
 
-from .arena import REFERENCE, Arena
 from .arrays import lend, memory_of, widened
-from .entrants import Entrant
+from .cases import GRIDS, MAKES
+from .implementations import Implementation
+from .inputs import REFERENCE, Inputs
 from .timing import Task
-from .workloads import GRIDS, MAKES
 
 CHECKED_ELEMENTS = 2**19
 EXACT_ELEMENTS = 400
@@ -69,59 +69,59 @@ def _some_rows(length: int, count: int, random: np.random.Generator) -> NDArray[
     return np.unique(np.concatenate([[0, length - run], starts])[:, None] + np.arange(run))
 
 
-class Judge:
-    """Knows what must come out of an arena: the numpy backend's bits, and some real numbers."""
+class Check:
+    """Knows what must come out for a case: the numpy backend's bits, and some real numbers."""
 
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
-        arena.prepare()
-        workload, rows, random = arena.workload, arena.rows, np.random.default_rng(0)
-        where: dict[str, Any] = {"positions": arena.positions, "mask": arena.mask}
-        if arena.axes > 1:  # whole images: the first and the last
-            self.sample: tuple[Any, ...] = (np.array([0, -1]), ...) if rows.ndim - 1 > arena.axes else (...,)
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        inputs.prepare()
+        case, rows, random = inputs.case, inputs.rows, np.random.default_rng(0)
+        where: dict[str, Any] = {"positions": inputs.positions, "mask": inputs.mask}
+        if inputs.axes > 1:  # whole images: the first and the last
+            self.sample: tuple[Any, ...] = (np.array([0, -1]), ...) if rows.ndim - 1 > inputs.axes else (...,)
         else:
-            chosen = _some_rows(arena.length, CHECKED_ELEMENTS * arena.length // rows.size, random)
+            chosen = _some_rows(inputs.length, CHECKED_ELEMENTS * inputs.length // rows.size, random)
             self.sample = (..., chosen, slice(None))
             where = {name: value if value is None else value[..., chosen] for name, value in where.items()}
-        self.expected = np.array(arena.before(self.sample), order="C")
-        if workload.at == GRIDS:
-            where["positions"] = arena.positions[self.sample]
-        where |= {"encoding": workload.encodes, "backend": REFERENCE}
-        if workload.op in MAKES:
+        self.expected = np.array(inputs.before(self.sample), order="C")
+        if case.at == GRIDS:
+            where["positions"] = inputs.positions[self.sample]
+        where |= {"encoding": case.encodes, "backend": REFERENCE}
+        if case.op in MAKES:
             posenc.fill_(lend(self.expected), **where)
-        elif workload.op == "rotate":
-            posenc.rotate_(lend(self.expected), **where | {"encoding": workload.encodes or posenc.Encoding()})
+        elif case.op == "rotate":
+            posenc.rotate_(lend(self.expected), **where | {"encoding": case.encodes or posenc.Encoding()})
         else:
-            posenc.add_(lend(self.expected), x_scale=arena.scale, **where)
+            posenc.add_(lend(self.expected), x_scale=inputs.scale, **where)
         self.elements = np.unravel_index(random.integers(rows.size, size=EXACT_ELEMENTS), rows.shape)
         # The real numbers are known of the paper's only, and by mpmath.
-        known = workload.of_the_paper and importlib.util.find_spec("mpmath") is not None
+        known = case.of_the_paper and importlib.util.find_spec("mpmath") is not None
         self.exact = self._exact() if known else []
 
     @functools.cached_property
-    def twin(self) -> Judge:
-        return Judge(self.arena.twin)
+    def twin(self) -> Check:
+        return Check(self.inputs.twin)
 
-    def __call__(self, entrant: Entrant, task: Task) -> Finding:
+    def __call__(self, implementation: Implementation, task: Task) -> Finding:
         """Run `task` once and look at its result."""
-        if entrant.kind == "twin":
-            return self.twin(replace(entrant, kind="posenc"), task)
-        arena = self.arena
+        if implementation.kind == "twin":
+            return self.twin(replace(implementation, kind="posenc"), task)
+        inputs = self.inputs
         task.setup()
-        arena.prepare()
+        inputs.prepare()
         try:
             returned = task.call()
             # np.copyto returns nothing.
-            result = arena.memory if returned is None and entrant.kind == "peer" else memory_of(returned)
+            result = inputs.memory if returned is None and implementation.kind == "peer" else memory_of(returned)
         except Exception as error:  # any: the others are still worth timing
             return Finding(f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
-        if entrant.kind == "limit":
+        if implementation.kind == "limit":
             return Finding(None)
-        if entrant.tidy is not None:
-            result = entrant.tidy(result)
-        if result.shape[-2:] != arena.memory.shape[-2:] or result.dtype != arena.memory.dtype:
+        if implementation.tidy is not None:
+            result = implementation.tidy(result)
+        if result.shape[-2:] != inputs.memory.shape[-2:] or result.dtype != inputs.memory.dtype:
             return Finding(f"returned {result.dtype} of shape {result.shape}")
-        result = arena.with_channels_last(np.broadcast_to(result, arena.memory.shape))
+        result = inputs.with_channels_last(np.broadcast_to(result, inputs.memory.shape))
         written = result[self.sample]
         if np.isnan(np.min(widened(result))):
             return Finding("left elements unwritten, or wrote NaN")
@@ -132,13 +132,13 @@ class Judge:
         max_error = max((error for error, _ in errors), default=None)
         max_ulp = max((float(error / ulp) for error, ulp in errors), default=None)
         problem = None
-        if entrant.kind == "posenc":
+        if implementation.kind == "posenc":
             if equal < 1.0:
                 problem = f"differs from the {REFERENCE} backend"
             elif max_ulp is not None and max_error is not None and not self._true(max_ulp, max_error):
                 problem = f"up to {max_ulp:.3g} ulp from the real number"
         else:
-            allowed = self._allowed(entrant)
+            allowed = self._allowed(implementation)
             off = float(np.max(np.abs(widened(written).astype(np.float64) - widened(self.expected))))
             if off > allowed:
                 problem = f"off by {off:.2g}, where {allowed:.2g} is allowed"
@@ -146,34 +146,34 @@ class Judge:
 
     def _true(self, max_ulp: float, max_error: float) -> bool:
         """Whether errors are those of a correctly rounded encoding, and of one rounded sum; a product adds its own."""
-        op, kind = self.arena.workload.op, self.arena.memory.dtype
+        op, kind = self.inputs.case.op, self.inputs.memory.dtype
         if op not in (*MAKES, "add", "add_new"):
             return True
         if kind == np.float64:
             return max_error <= (1e-15 if op in MAKES else 2e-15)
         return max_ulp <= (0.51 if op in MAKES else 1.01)
 
-    def _allowed(self, entrant: Entrant) -> float:
+    def _allowed(self, implementation: Implementation) -> float:
         """How far from what is expected a peer may be: what its angles explain, and two roundings to 16 bits."""
-        allowed = entrant.tolerance(float(np.max(np.abs(self.arena.positions)))) * self.arena.scale
-        if self.arena.memory.itemsize == 2:
-            digits = 7 if self.arena.memory.dtype == np.uint16 else 10
+        allowed = implementation.tolerance(float(np.max(np.abs(self.inputs.positions)))) * self.inputs.scale
+        if self.inputs.memory.itemsize == 2:
+            digits = 7 if self.inputs.memory.dtype == np.uint16 else 10
             allowed += math.ldexp(2.0, math.frexp(np.max(np.abs(widened(self.expected))))[1] - 1 - digits)
         return allowed
 
     def _exact(self) -> list[tuple[Any, Any]]:
         """The values of some elements, and the unit in which the error of each is counted."""
-        arena, places = self.arena, self.elements[:-1]
-        kind, wide = arena.memory.dtype, widened(arena.memory[:0]).dtype
-        scale = reals().mpf(float(wide.type(arena.scale)))
-        positions = np.broadcast_to(arena.positions, arena.rows.shape[:-1])[places]
-        alive = np.broadcast_to(True if arena.mask is None else arena.mask, arena.rows.shape[:-1])[places]
-        before = widened(arena.before(self.elements))
+        inputs, places = self.inputs, self.elements[:-1]
+        kind, wide = inputs.memory.dtype, widened(inputs.memory[:0]).dtype
+        scale = reals().mpf(float(wide.type(inputs.scale)))
+        positions = np.broadcast_to(inputs.positions, inputs.rows.shape[:-1])[places]
+        alive = np.broadcast_to(True if inputs.mask is None else inputs.mask, inputs.rows.shape[:-1])[places]
+        before = widened(inputs.before(self.elements))
         exact = []
         for position, column, old, there in zip(positions, self.elements[-1], before, alive, strict=True):
-            value = real(float(position), int(column), arena.dim) if there else 0
+            value = real(float(position), int(column), inputs.dim) if there else 0
             units = [ulp(value, kind)]
-            if arena.workload.op not in MAKES:
+            if inputs.case.op not in MAKES:
                 term = float(old) * (scale if there else 1)
                 value += term
                 units += [ulp(value, kind), ulp(term, wide) if scale != 1 else 0]  # the product is rounded, too

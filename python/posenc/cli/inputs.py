@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 import posenc
 
-from . import workloads
+from . import cases
 from .arrays import Array, lend, memory_dtype, rounded, tensor, widened
-from .workloads import COUNTED, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Workload
+from .cases import COUNTED, LOOKS_UP, MAKES, RANGES, SCALES, TORCH, ZIPF, Case
 
 REFERENCE = "numpy"  # the backend whose bits are right, if they are near the real numbers
 
@@ -40,34 +40,34 @@ def recipe(out: Array, start: int, precision: type[np.floating], places: NDArray
     return out
 
 
-class Arena:
-    """The arrays of a workload, shared by all that enter it."""
+class Inputs:
+    """The arrays of a case, shared by all implementations."""
 
-    def __init__(self, workload: Workload, memory: NDArray[Any] | None = None) -> None:
-        self.workload = workload
+    def __init__(self, case: Case, memory: NDArray[Any] | None = None) -> None:
+        self.case = case
         if memory is None:
-            order: Literal["C", "F"] = "F" if workload.order == "Fortran" else "C"
-            memory = np.empty(workload.shape, memory_dtype(workload.dtype), order)
+            order: Literal["C", "F"] = "F" if case.order == "Fortran" else "C"
+            memory = np.empty(case.shape, memory_dtype(case.dtype), order)
         self.memory = memory  # what is worked on, as NumPy sees it
-        self.x = tensor(memory) if workload.held == TORCH else lend(memory)  # the same as users hold it
+        self.x = tensor(memory) if case.held == TORCH else lend(memory)  # the same as users hold it
         self.rows = self.with_channels_last(memory)
-        self.axes = workload.axes
+        self.axes = case.axes
         self.length, self.dim = self.rows.shape[-2:]
-        self.scale = math.sqrt(self.dim) if workload.op in SCALES else 1.0
+        self.scale = math.sqrt(self.dim) if case.op in SCALES else 1.0
 
     def with_channels_last(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array like `memory`, seen as rows."""
-        workload = self.workload
-        if workload.seq_axis == -2:
-            return np.moveaxis(array, workload.channel_axis, -1)
-        return np.moveaxis(array, (workload.seq_axis, workload.channel_axis), (-2, -1))
+        case = self.case
+        if case.seq_axis == -2:
+            return np.moveaxis(array, case.channel_axis, -1)
+        return np.moveaxis(array, (case.seq_axis, case.channel_axis), (-2, -1))
 
     @cached_property
-    def twin(self) -> Arena:
-        """The same memory for the workload's twin."""
-        twin = self.workload.twin
+    def twin(self) -> Inputs:
+        """The same memory for the case's twin."""
+        twin = self.case.twin
         assert twin is not None
-        return Arena(twin[1], self.memory)
+        return Inputs(twin[1], self.memory)
 
     @cached_property
     def numbers(self) -> Array:
@@ -82,7 +82,7 @@ class Arena:
     @cached_property
     def embeddings(self) -> NDArray[Any]:
         """What tokens are looked up in, (V, D), of the dtype of `memory`."""
-        table = np.empty((self.workload.vocabulary or VOCABULARY, self.dim), self.memory.dtype)
+        table = np.empty((self.case.vocabulary or VOCABULARY, self.dim), self.memory.dtype)
         _scatter(table)
         return table
 
@@ -91,7 +91,7 @@ class Arena:
         """Of all tokens."""
         random, count = np.random.default_rng(6), len(self.embeddings)
         shape = self.rows.shape[:-1]
-        if self.workload.ids != ZIPF:
+        if self.case.ids != ZIPF:
             return random.integers(count, size=shape)
         share = np.cumsum(1.0 / np.arange(1, count + 1))
         ranks = np.searchsorted(share, random.uniform(0.0, share[-1], shape))
@@ -99,7 +99,7 @@ class Arena:
 
     def before(self, index: tuple[Any, ...]) -> NDArray[Any]:
         """What positions are added to at an index of `rows`."""
-        if self.workload.op not in LOOKS_UP:
+        if self.case.op not in LOOKS_UP:
             return np.asarray(self.rows[index])
         numbers = np.broadcast_to(self.ids[..., None], self.rows.shape)[index]
         columns = np.broadcast_to(np.arange(self.dim), self.rows.shape)[index]
@@ -109,7 +109,7 @@ class Arena:
     def cu_seqlens(self) -> NDArray[np.int64]:
         """Where packed sequences of random lengths begin and end."""
         random = np.random.default_rng(3)
-        if self.workload.at == workloads.PACKED_SHORT:
+        if self.case.at == cases.PACKED_SHORT:
             ends = np.cumsum(random.integers(*SHORT_LENGTHS, size=self.length // SHORT_LENGTHS[0] + 1))
         else:
             ends = np.sort(random.integers(1, self.length, size=max(2, self.length // PACKED_LENGTH) - 1))
@@ -124,7 +124,7 @@ class Arena:
     def move(self) -> tuple[int, ...]:
         """Where the calls of a moving start begin, which one after the other; then again."""
         longest = max(MAX_LEN, 4 * self.length)
-        return tuple(range(self.workload.start, self.workload.start + longest - self.length + 1, self.length))
+        return tuple(range(self.case.start, self.case.start + longest - self.length + 1, self.length))
 
     @cached_property
     def padding(self) -> NDArray[np.int64]:
@@ -134,28 +134,28 @@ class Arena:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_] | None:
-        return np.arange(self.length) >= self.padding[..., None] if self.workload.at == workloads.PADDED else None
+        return np.arange(self.length) >= self.padding[..., None] if self.case.at == cases.PADDED else None
 
     @cached_property
     def positions(self) -> NDArray[np.float64]:
         """Of every row, in a shape that posenc takes; of padding something or other."""
-        at, random = self.workload.at, np.random.default_rng(2)
-        places: Any = np.arange(self.length) + self.workload.start
+        at, random = self.case.at, np.random.default_rng(2)
+        places: Any = np.arange(self.length) + self.case.start
         if self.axes > 1:
             places = posenc.grid(*self.rows.shape[-1 - self.axes : -1])
-            if at == workloads.GRIDS:  # cut out of larger images
+            if at == cases.GRIDS:  # cut out of larger images
                 places = places + random.integers(100, size=(len(self.rows), *(1,) * self.axes, self.axes))
         elif at in RANGES:
             places = random.uniform(0, RANGES[at], self.length)
-        elif at == workloads.INTEGERS:
+        elif at == cases.INTEGERS:
             places = random.integers(LARGEST_INTEGER, size=self.length)
-        elif at == workloads.LINSPACE:
+        elif at == cases.LINSPACE:
             places = np.linspace(0.0, 1000.0, self.length)
-        elif at == workloads.STARTS:
+        elif at == cases.STARTS:
             places = places + self.starts[..., None]
-        elif at in (workloads.PACKED, workloads.PACKED_SHORT):
+        elif at in (cases.PACKED, cases.PACKED_SHORT):
             places -= np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
-        elif at == workloads.PADDED:
+        elif at == cases.PADDED:
             places = np.maximum(places - self.padding[..., None], 0)
         return np.asarray(places, np.float64)
 
@@ -166,28 +166,28 @@ class Arena:
         Broadcasts to `memory`, and is of its dtype. Of sequences that count from where they begin, a row for each
         number; of a moving start, one for every place that it comes to.
         """
-        workload = self.workload
-        counted = workload.at in COUNTED
+        case = self.case
+        counted = case.at in COUNTED
         counts = self.rows.shape[-1 - self.axes : -1]
         if counted:
             counts = (int(self.positions.max()) + 1,)
-        elif workload.moving:
+        elif case.moving:
             counts = (self.move[-1] - self.move[0] + self.length,)
         values = np.empty((*counts, self.dim), widened(self.memory[:0]).dtype)
-        if not workload.of_the_paper:
-            posenc.fill_(values[None], encoding=workload.encodes, start=workload.start, backend=REFERENCE)
+        if not case.of_the_paper:
+            posenc.fill_(values[None], encoding=case.encodes, start=case.start, backend=REFERENCE)
         else:
-            recipe(values, workload.start, np.float64, None if counted or workload.moving else self.positions)
+            recipe(values, case.start, np.float64, None if counted or case.moving else self.positions)
         table = rounded(values, self.memory.dtype)
-        if workload.seq_axis == -2:
-            channels = workload.channel_axis % self.rows.ndim - (self.rows.ndim - table.ndim)
+        if case.seq_axis == -2:
+            channels = case.channel_axis % self.rows.ndim - (self.rows.ndim - table.ndim)
             return np.ascontiguousarray(np.moveaxis(table, -1, channels))
         table = table.reshape(*(1,) * (self.rows.ndim - 2), *table.shape)
-        return np.ascontiguousarray(np.moveaxis(table, (-2, -1), (workload.seq_axis, workload.channel_axis)))
+        return np.ascontiguousarray(np.moveaxis(table, (-2, -1), (case.seq_axis, case.channel_axis)))
 
     def prepare(self) -> None:
         """NaN before x is filled, so that a gap shows; the same ordinary numbers before every add."""
-        if self.workload.op in (*MAKES, *LOOKS_UP):
+        if self.case.op in (*MAKES, *LOOKS_UP):
             self.reset(np.nan)
         else:
             _scatter(self.memory)

@@ -85,8 +85,8 @@ Common rows_in_common(const Call& call, std::size_t arrays) {
     const bool is_past_caches = times * columns * element >= caches().last_level / 2;
     const auto copies = is_past_caches ? static_cast<std::size_t>(static_cast<double>(kSharedTableBytes) / bytes) : 1;
     // Where the first array's rows meet a line, values do, too.
-    const std::size_t before = (0 - reinterpret_cast<std::uintptr_t>(call.target.to.address[0])) % 64 / element;
-    return {low, static_cast<std::size_t>(rows), copies, (0 - before * sizeof(float)) % 64, ++calls};
+    const std::size_t before = (0 - reinterpret_cast<std::uintptr_t>(call.target.to.address[0])) % kLine / element;
+    return {low, static_cast<std::size_t>(rows), copies, (0 - before * sizeof(float)) % kLine, ++calls};
 }
 
 // A grid of pieces: groups, times parts of each group's arrays, times parts of their rows.
@@ -315,7 +315,7 @@ Outcome run_call(const MergeCall& call, std::size_t threads, Poll& poll) {
     const std::size_t row_parts = divide_up(rows, row_step), array_parts = divide_up(arrays, array_step);
     const bool ready = goes_on && outer == 0;  // there is one outer axis, whose rows are used as they are
     const std::size_t bases = ready ? 0 : goes_on ? std::min((row_step - 1) / inner + 2, rows / inner) : 1;
-    const std::size_t base_size = divide_up(bases * row_bytes, 64) * 8,
+    const std::size_t base_size = divide_up(bases * row_bytes, kLine) * (kLine / sizeof(double)),
                       own_size = base_size + divide_up(2 * array_step, 8) * 8;
 
     return run_pieces(

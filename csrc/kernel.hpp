@@ -83,6 +83,7 @@ struct Table {
     std::uint64_t serial;            // 1 or more; no other table has it
 };
 
+constexpr std::size_t kLine = 64;                             // bytes of a cache line
 constexpr std::size_t kPadding = 16;                          // twice the lanes of the widest ISA level
 constexpr std::size_t kStartColumns = kBlock + 8 * kPadding;  // room for a tile's columns, and what stands behind them
 

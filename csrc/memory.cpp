@@ -14,8 +14,6 @@
 namespace posenc {
 namespace {
 
-constexpr std::size_t kLine = 64;
-
 // In front of the memory that it describes.
 struct Header {
     void* block;

@@ -27,7 +27,6 @@ constexpr std::size_t kLanes = 4;
 constexpr std::size_t kLanes = 2;
 #endif
 
-constexpr std::size_t kLine = 64;            // bytes of a cache line
 constexpr std::size_t kVector = 2 * kLanes;  // float32 lanes of a register
 constexpr std::size_t kStrip = 2 * kVector;  // columns of a strip: four registers of doubles
 

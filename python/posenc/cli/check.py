@@ -123,7 +123,7 @@ class Check:
             return Finding(f"returned {result.dtype} of shape {result.shape}")
         result = inputs.with_channels_last(np.broadcast_to(result, inputs.memory.shape))
         written = result[self.sample]
-        if np.isnan(np.min(widened(result))):
+        if any(np.isnan(widened(part)).any() for part in np.array_split(result, 64)):  # wide parts take little memory
             return Finding("left elements unwritten, or wrote NaN")
         bits = f"u{written.itemsize}"
         equal = float(np.mean(np.ascontiguousarray(written).view(bits) == self.expected.view(bits)))

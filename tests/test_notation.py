@@ -193,6 +193,7 @@ def test_from_periods() -> None:
     [
         (7, TypeError, r"periods: expected several numbers, got 7 .*`periods=\[7\.0\]`"),
         ("7", TypeError, "periods: expected several numbers"),
+        (np.array(7.0), TypeError, "periods: expected several numbers"),
         ({7, 1}, TypeError, "periods: expected several numbers"),  # in which order?
         ({"week": 7}, TypeError, "periods: expected several numbers"),
         (["7"], TypeError, "periods: expected a number"),

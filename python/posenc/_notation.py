@@ -70,7 +70,8 @@ def from_periods(cls: type[Encoding], /, periods: Any, **parameters: Any) -> Enc
             return [inverse(item) for item in period]
         return 1.0 / _fields.positive(period, "periods")
 
-    if isinstance(periods, (str, bytes, Set, Mapping)) or not hasattr(periods, "__len__"):  # sets have no order
+    no_list = isinstance(periods, (str, bytes, Set, Mapping))  # the order of a set is nobody's
+    if no_list or not hasattr(periods, "__len__") or getattr(periods, "ndim", 1) == 0:
         raise TypeError(
             f"periods: expected several numbers, got {_validate.shown(periods)}; `periods=[7.0]` is a single one"
         )

@@ -31,6 +31,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings say it
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
+napoleon_use_param = False  # else every one of "start, encoding, ax" has what is said of them all
 napoleon_use_rtype = False
 
 html_theme = "furo"

@@ -94,7 +94,7 @@ def draw(name: str, path: Path) -> None:
 
 
 def front(path: Path) -> None:
-    """The picture of the README: what is added, and two columns of it."""
+    """The picture of the README: what is added, and four columns of it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     posenc.plot.heatmap(100, 64, ax=left)
     posenc.plot.waves(100, 64, columns=[12, 13, 20, 21], ax=right)

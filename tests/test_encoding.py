@@ -324,8 +324,14 @@ def test_wavelengths() -> None:
             make(0, 5)
         with pytest.raises(TypeError, match=r"^longest: expected a number, got '5' \(str\)$"):
             make(1, "5")
-        with pytest.raises(TypeError, match="'base'"):  # it would stand for `longest`
-            make(1, 5, base=3)
+        for name in ("base", "frequencies", "position_scale"):
+            with pytest.raises(
+                TypeError, match=rf"^{name}: expected none, as it follows from .*, got 3 \(int\); leave it"
+            ):
+                make(1, 5, **{name: 3})
+    with pytest.raises(TypeError, match=r"^full_turns: expected none"):
+        Encoding.from_wavelengths(1, 5, full_turns=False)
+    assert Encoding.from_timescales(1, 5, full_turns=True).wavelengths(4).tolist() == [1.0, 5.0]
 
 
 def test_arrays_as_parameters() -> None:

@@ -193,6 +193,9 @@ def test_from_periods() -> None:
     [
         (7, TypeError, r"periods: expected several numbers, got 7 .*`periods=\[7\.0\]`"),
         ("7", TypeError, "periods: expected several numbers"),
+        (np.array(7.0), TypeError, "periods: expected several numbers"),
+        ({7, 1}, TypeError, "periods: expected several numbers"),  # in which order?
+        ({"week": 7}, TypeError, "periods: expected several numbers"),
         (["7"], TypeError, "periods: expected a number"),
         ([True], TypeError, "periods: expected a number"),
         ([], ValueError, "periods: expected at least one number"),
@@ -207,3 +210,11 @@ def test_from_periods() -> None:
 def test_from_periods_refuses(periods: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=f"^{text}"):
         Encoding.from_periods(periods)
+
+
+@pytest.mark.parametrize("name", ["base", "freq_shift", "frequencies", "full_turns"])
+def test_periods_imply_the_frequencies(name: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^{name}: expected none, as it follows from periods, got 1 \(int\); leave it out"
+    ):
+        Encoding.from_periods([7], **{name: 1})

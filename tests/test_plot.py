@@ -146,6 +146,15 @@ def test_wavelengths(ax: Any) -> None:
     assert ax.get_legend().get_texts()[0].get_text() == "10 of 32 turn at least once"
 
 
+def test_wavelengths_of_equal_axes_are_drawn_once(ax: Any) -> None:
+    plot.wavelengths((4, 14, 14), 64, encoding=posenc.Encoding(axes=3, axis_widths=(2, 1, 1)), ax=ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {label.partition(":")[0] for label in labels} == {"axis 0", "axes 1, 2"}
+    assert labels[-2:] == ["axis 0: 4 positions", "axes 1, 2: 14 positions"]
+    # The frequencies of axis 0, and once those of the others.
+    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() != "None") == 16 + 8
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [

@@ -162,7 +162,7 @@ class Encoding:
         shortest, longest : float
             In units of position, greater than 0: the position after which a column repeats itself.
         **parameters
-            What else `Encoding` takes.
+            What else `Encoding` takes, but for `base`, `frequencies`, `full_turns` and `position_scale`.
 
         Returns
         -------
@@ -175,6 +175,7 @@ class Encoding:
         >>> posenc.Encoding.from_wavelengths(0.001, 10000, layout="concatenated").wavelengths(6)
         array([1.00000000e-03, 3.16227766e+00, 1.00000000e+04])
         """
+        _fields.refuse_implied(parameters, ("full_turns",), "shortest and longest")
         return cls.from_timescales(
             _fields.positive(shortest, "shortest"), _fields.positive(longest, "longest"), full_turns=True, **parameters
         )
@@ -191,7 +192,8 @@ class Encoding:
         shortest, longest : float
             In units of position, greater than 0.
         **parameters
-            What else `Encoding` takes. With freq_shift=0, the frequencies stop one step short of 1 / longest.
+            What else `Encoding` takes, but for `base`, `frequencies` and `position_scale`. With freq_shift=0, the
+            frequencies stop one step short of 1 / longest.
 
         Returns
         -------
@@ -204,6 +206,7 @@ class Encoding:
         >>> posenc.Encoding.from_timescales(2, 200).frequencies_for(6)
         array([0.5  , 0.05 , 0.005])
         """
+        _fields.refuse_implied(parameters, ("base", "frequencies", "position_scale"), "shortest and longest")
         first, last = _fields.positive(shortest, "shortest"), _fields.positive(longest, "longest")
         return cls(position_scale=1.0 / first, base=last / first, **{"freq_shift": 1.0} | parameters)
 

@@ -67,6 +67,14 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def refuse_implied(parameters: dict[str, Any], names: tuple[str, ...], by: str) -> None:
+    """Refuse those parameters of an encoding that other arguments of its constructor, `by`, imply."""
+    for name in names:
+        if name in parameters:
+            got = _validate.shown(parameters[name])
+            raise TypeError(f"{name}: expected none, as it follows from {by}, got {got}; leave it out")
+
+
 def not_zero(value: Any, name: str) -> float:
     number = finite(value, name)
     if number == 0.0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import html
 import re
+from collections.abc import Mapping, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,8 @@ def from_periods(cls: type[Encoding], /, periods: Any, **parameters: Any) -> Enc
     Raises
     ------
     TypeError, ValueError
-        If periods are not numbers greater than 0, or there is none; and as `Encoding`.
+        If periods are not numbers greater than 0, or there is none; if a parameter is given that they imply; and as
+        `Encoding`.
 
     Examples
     --------
@@ -68,10 +70,12 @@ def from_periods(cls: type[Encoding], /, periods: Any, **parameters: Any) -> Enc
             return [inverse(item) for item in period]
         return 1.0 / _fields.positive(period, "periods")
 
-    if isinstance(periods, (str, bytes)) or not hasattr(periods, "__len__"):
+    no_list = isinstance(periods, (str, bytes, Set, Mapping))  # the order of a set is nobody's
+    if no_list or not hasattr(periods, "__len__") or getattr(periods, "ndim", 1) == 0:
         raise TypeError(
             f"periods: expected several numbers, got {_validate.shown(periods)}; `periods=[7.0]` is a single one"
         )
+    _fields.refuse_implied(parameters, ("base", "freq_shift", "frequencies", "full_turns"), "periods")
     frequencies = inverse(list(periods))
     if not frequencies:
         raise ValueError("periods: expected at least one number, got none; `periods=[7.0]` is a week of days")

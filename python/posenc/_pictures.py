@@ -110,5 +110,9 @@ def short(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}" if value < 1e6 else f"{value:.1e}"
 
 
+def named(numbers: list[int]) -> str:
+    return f"{'axis' if len(numbers) == 1 else 'axes'} {', '.join(map(str, numbers))}"
+
+
 def times(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes))

@@ -22,6 +22,7 @@ __all__ = ["heatmap", "rows", "similarity", "wavelengths", "waves"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SINE, COSINE, GREY = COLOURS[0], COLOURS[1], "#8a8a8a"
 DIVERGING = "RdBu_r"
+LINES = ("-", "--", ":", "-.")
 IMAGES, RIDGES, MARKED = 16, 8, 64  # images of a montage, rows, columns with markers: as many as can be told apart
 
 
@@ -299,7 +300,7 @@ def similarity(
     for i, (buffer, alike) in enumerate(curves.items()):
         values = np.frombuffer(buffer)
         along = np.arange(len(values)) - len(values) // 2
-        name = f"along axis {', '.join(map(str, alike))}: " if which.axes > 1 else ""
+        name = f"along {_pictures.named(alike)}: " if which.axes > 1 else ""
         colour, second = COLOURS[2 * i % len(COLOURS)], COLOURS[(2 * i + 1) % len(COLOURS)]
         axes.plot(along, values, **{"color": colour, "lw": 1.6, "label": f"{name}{label}"} | kwargs)
         text = f"{name}distance  |PE(p) - PE(p + offset)| / |PE|"
@@ -352,26 +353,31 @@ def wavelengths(
     """
     which, width, sizes = _pictures.arguments(length, dim, encoding)
     axes = _pictures.target(ax)
+    groups: dict[tuple[bytes, int], list[int]] = {}  # axes of equal wavelengths and sizes, whose markers would coincide
     for axis, size in enumerate(sizes):
-        values = which.wavelengths(width, axis)
+        groups.setdefault((which.wavelengths(width, axis).tobytes(), size), []).append(axis)
+    for i, ((buffer, size), alike) in enumerate(groups.items()):
+        values = np.frombuffer(buffer)
         finite = np.isfinite(values)
         bands = (
             ("turn at least once", SINE, "o", values <= size),
             ("turn by a quarter or more", GREY, "^", (values > size) & (values <= 4 * size)),
             ("turn by less", COSINE, "s", (values > 4 * size) & finite),
         )
-        along = f"axis {axis}: " if which.axes > 1 else ""
+        along = f"{_pictures.named(alike)}: " if which.axes > 1 else ""
         for name, colour, marker, own in bands:
-            style: dict[str, Any] = {"color": colour, "marker": marker, "ls": "", "ms": max(2.5, 5.5 - 1.5 * axis)}
+            style: dict[str, Any] = {"color": colour, "marker": marker, "ls": "", "ms": 5.5 + 3.0 * i}
             style["label"] = f"{along}{own.sum()} of {len(values)} {name}"
-            if axis:
+            if i:  # a ring, around what another axis may have in the same place
                 style["mfc"] = "none"
             if own.any():
                 axes.plot(np.flatnonzero(own), values[own], **style | kwargs)
         if not finite.all():
             axes.plot([], [], ls="", label=f"{along}{(~finite).sum()} of {len(values)} do not move")
-        if size != sizes[0] or not axis:
-            axes.axhline(size, color="black", lw=1.0, label=f"{along}{size} positions")
+    for i, size in enumerate(sorted(set(sizes))):
+        alike = [axis for axis, own in enumerate(sizes) if own == size]
+        along = f"{_pictures.named(alike)}: " if which.axes > 1 else ""
+        axes.axhline(size, color="black", lw=1.0, ls=LINES[i % len(LINES)], label=f"{along}{size} positions")
     axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="frequency k", ylabel="wavelength, in positions")

@@ -214,14 +214,20 @@ def arguments(length: Any, dim: Any, encoding: Any) -> tuple[int, Encoding, tupl
         sizes = (_validate.integer(length, "length", minimum=1),) * which.axes
     if len(sizes) != which.axes:
         one = "an integer" if which.axes == 1 else f"an integer or the sizes of {which.axes} axes"
-        way = f"`length={max(sizes, default=1)}`, or an encoding over {len(sizes)} axes"
+        way = f"`length={max(sizes, default=1)}`"
+        way += f", or an encoding over {len(sizes)} axes" if len(sizes) > 1 else ""
         raise ValueError(f"length: expected {one}, got {length}; {way}")
     return width, which, sizes
 
 
 def _coordinates(value: Any, name: str, axes: int) -> NDArray[np.float64]:
     """Numbers as the positions (n,) or (n, axes) that `encode` takes."""
-    numbers = _positions.floats(value, name)
+    array = _positions.numbers(value, name)
+    if (worst := _positions.beyond(array)) is not None:
+        raise ValueError(
+            f"{name}: expected finite numbers, at most 2**53 in magnitude, got {worst}; leave such ones out"
+        )
+    numbers: NDArray[np.float64] = array.astype(np.float64)
     if axes == 1:
         return numbers.reshape(-1)
     if numbers.ndim == 0:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         for name in sorted(options.keys() - inspect.signature(draw).parameters.keys()):
             raise ValueError(f"--{name}: expected none with {args.kind}, got {options[name]}; leave it out")
         axes = _conventions.resolve(args.encoding).axes
-        length = args.length or (LENGTHS[args.kind] if axes == 1 else min(14, LENGTHS[args.kind]))
+        length = args.length or (LENGTHS[args.kind] if axes == 1 else (min(14, LENGTHS[args.kind]),) * axes)
         if args.dim > LARGEST_DIM:
             raise ValueError(f"--dim: expected at most {LARGEST_DIM}, got {args.dim}")
         drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")

@@ -90,13 +90,22 @@ def test_bench_of_encodings(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("whisper2", "do you mean whisper"), ("detr", "3 dimensions at least"), ("sam2_1d", "dim")]
+    ("name", "problem"), [("whisper2", "do you mean whisper"), ("detr", "4 dimensions at least"), ("sam2_1d", "dim")]
 )
 def test_bench_refuses_encodings(name: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "--encodings", name]) == 1
     error = capsys.readouterr().err
     assert error.startswith("posenc: --encodings: ")
     assert problem in error
+
+
+def test_a_grid_alone_is_encoded_and_not_filled(capsys: pytest.CaptureFixture[str]) -> None:
+    """An array (4, 5, 32) might be a batch of sequences as well."""
+    grid = [*TINY[:2], *TINY[4:], "--shape", "4x5x32", "--encodings", "detr", "--no-peers"]
+    assert main([*grid, "--op", "encode"]) == 0
+    assert "FAILED" not in capsys.readouterr().out
+    assert main([*grid, "--op", "encode,fill"]) == 1
+    assert "detr of shape 4x5x32: expected 4 dimensions at least" in capsys.readouterr().err
 
 
 def test_first_calls_have_encodings_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,8 +124,9 @@ def _cases(args: argparse.Namespace) -> list[Case]:
         ]
         for case in cases:
             with refusing(f"--encodings: {case.encoding} of shape {case.shape_text}: "):
-                if len(case.shape) <= case.axes:
-                    raise ValueError(f"expected {case.axes + 1} dimensions at least")
+                least = case.axes + 1 + (case.axes > 1 and case.op != "encode")  # a batch, too, of images and videos
+                if len(case.shape) < least:
+                    raise ValueError(f"expected {least} dimensions at least")
                 _encoding.spectra(_conventions.resolve(case.encodes), case.shape[-1])
     else:
         # What core lacks comes from the other groups if it is asked for.
@@ -183,7 +184,7 @@ def _print(results: Sequence[Result], record: dict[str, Any]) -> None:
     header = [*LEFT, *columns]
     table.show(header, len(LEFT), [[_line(one, one is group[0], columns) for one in group] for group in groups])
     calls = [f"{op:<9} posenc.{name}({', '.join(given)})" for op, (name, *given) in OPS.items()]
-    calls[-1] += ", never used before"
+    calls[-1] += ", a new one"
     cases = zip(["case", *[""] * (len(calls) - 1)], calls, strict=True)
     print("", *notes(columns, [*cases, ("who", WHO)]), *untimed(results), sep="\n")
 

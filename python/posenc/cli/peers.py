@@ -168,8 +168,8 @@ def _numpy_recipe(inputs: Inputs, precision: type[np.floating]) -> Call:
 
 def _angles(inputs: Inputs) -> tuple[Any, Any]:
     """Positions (L, 1) and frequencies (K,) in float32, as everybody has them."""
-    if inputs.case.dtype == "float64" or inputs.dim % 2:
-        raise Unavailable("float32 and even numbers of channels only")
+    if (double := inputs.case.dtype == "float64") or inputs.dim % 2:
+        raise Unavailable("makes float32 only" if double else "even numbers of channels only")
     single = torch().float32
     positions = tensor(inputs.positions).to(single)[:, None]
     return positions, torch().exp(torch().arange(0, inputs.dim, 2, dtype=single) * (-math.log(10000.0) / inputs.dim))

@@ -331,6 +331,15 @@ def test_a_full_disk_is_told_in_a_line(command: str, buffered: str, monkeypatch:
     assert re.fullmatch(r"posenc: \[Errno 28\] .*\n", done.stderr)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("stdout", ["> /dev/full", "| true"])
+def test_what_was_printed_before_a_refusal_fails_no_more(stdout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    done = shell(f"set -o pipefail; posenc encodings nosuch --json {stdout}")
+    assert done.returncode == 1
+    assert re.fullmatch(r"posenc: encoding: expected a name .*\n", done.stderr)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_closed_stdout_is_told_in_a_line() -> None:
     done = shell("posenc info >&-")

@@ -201,6 +201,15 @@ def test_only_peers_may_make_one_table_for_a_batch() -> None:
     assert problems == [None, "returned float32 of shape (12, 32)"]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hopeless_errors_are_numbers(dtype: str) -> None:
+    inputs = Inputs(Case("fill", (12, 32), dtype))
+    largest = np.full((12, 32), np.finfo(dtype).max, dtype)
+    result, _ = examine(Implementation("peer", "bad", lambda inputs: lambda: largest), inputs, Check(inputs))
+    assert (result.finding.problem or "").startswith("off by ")
+    json.dumps(result.record(), allow_nan=False)
+
+
 def test_columns_that_cannot_be_put_in_order_are_an_exception() -> None:
     inputs = Inputs(Case("fill", (12, 32)))
     peer = Implementation("peer", "bad", lambda inputs: lambda: inputs.x, tidy=lambda result: result.reshape(5, 5))

@@ -1,4 +1,4 @@
-"""Cases of benchmarks: who enters them does what they say, and a wrong result is not timed."""
+"""Cases of benchmarks: what takes part does what they say, and a wrong result is not timed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from posenc.cli.results import examine
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_backend_limit_and_peer_enters_every_case(case: Case) -> None:
+def test_every_backend_limit_and_peer_is_right_in_every_case(case: Case) -> None:
     if case.dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
     if case.held == "torch":

@@ -1,4 +1,4 @@
-"""What the suite times: the cases that `posenc bench` also knows, and everybody who enters them."""
+"""What the suite times: cases, most of which `posenc bench` knows too, and what takes part in them."""
 
 from __future__ import annotations
 

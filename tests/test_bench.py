@@ -23,7 +23,7 @@ TINY = ["bench", "--quick", "--shape", "12x32", "--backend", "numpy"]
 
 @pytest.fixture(autouse=True)
 def least_effort(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sample each, and no peer that compiles."""
+    """Two samples each, which have a spread, and no peer that compiles."""
     monkeypatch.setattr(bench, "EFFORTS", ((0.3, 3), (0.0, 2)))
     monkeypatch.setattr(
         bench, "peers", lambda case: [peer for peer in peers.peers(case) if peer.name != "torch.compile"]

@@ -1,8 +1,11 @@
-"""Cases of benchmarks: who enters them does what they say, and a wrong result is not timed."""
+"""Cases of benchmarks: what takes part does what they say, and a wrong result is not timed."""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from posenc.cli.results import examine
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_backend_limit_and_peer_enters_every_case(case: Case) -> None:
+def test_every_backend_limit_and_peer_is_right_in_every_case(case: Case) -> None:
     if case.dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
     if case.held == "torch":
@@ -140,26 +143,79 @@ def test_a_wrong_result_is_not_timed(op: str) -> None:
     assert "off by" in (result.finding.problem or "")
 
 
+@pytest.mark.parametrize("spoilt", [(0, 0), (130, 7), (199, 31)], ids=str)
+@pytest.mark.parametrize("value", [None, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", arrays.DTYPES)
-def test_gaps_are_reported(dtype: str) -> None:
+def test_gaps_are_reported(dtype: str, value: float | None, spoilt: tuple[int, int]) -> None:
     if dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
-    inputs = Inputs(Case("fill", (12, 32), dtype))
+    inputs = Inputs(Case("fill", (200, 32), dtype))
     check = Check(inputs)
 
     def all_but_one(inputs: Inputs) -> Any:
         right = ours("numpy").make(inputs)
 
         def call() -> Any:
-            gap = inputs.memory[7, 3].copy()  # NaN, as long as nobody has written
+            gap = inputs.memory[spoilt]  # NaN, as long as nobody has written
             result = right()
-            inputs.memory[7, 3] = gap
+            inputs.memory[spoilt] = gap if value is None else arrays.rounded(np.array(value), inputs.memory.dtype)
             return result
 
         return call
 
     result, task = examine(Implementation("peer", "bad", all_but_one), inputs, check)
-    assert (result.finding.problem, task) == ("left elements unwritten, or wrote NaN", None)
+    assert (result.finding.problem, task) == ("left elements unwritten, or wrote NaN or infinity", None)
+    json.dumps(result.record(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda right: right[:1],
+        lambda right: right[:, :-1],
+        lambda right: right[..., :1],
+        lambda right: np.concatenate([right, right]),
+        lambda right: right[None],
+        lambda right: np.stack([right, right]),
+        lambda right: right[0, 0],
+        lambda right: 1.0,
+    ],
+)
+@pytest.mark.parametrize("kind", ["posenc", "peer"])
+def test_a_result_of_another_shape_is_not_timed(kind: str, change: Callable[[Any], Any]) -> None:
+    inputs = Inputs(Case("fill", (3, 12, 32)))
+    right = ours("numpy").make(inputs)
+    bad = Implementation(kind, "bad", lambda inputs: lambda: change(right()))
+    result, task = examine(bad, inputs, Check(inputs))
+    assert re.fullmatch(r"returned float\d\d of shape .*", result.finding.problem or "")
+    assert task is None
+
+
+def test_only_peers_may_make_one_table_for_a_batch() -> None:
+    inputs = Inputs(Case("fill", (3, 12, 32)))
+    right, check = ours("numpy").make(inputs), Check(inputs)
+    problems = [
+        examine(Implementation(kind, "one", lambda inputs: lambda: right()[0]), inputs, check)[0].finding.problem
+        for kind in ("peer", "posenc")
+    ]
+    assert problems == [None, "returned float32 of shape (12, 32)"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hopeless_errors_are_numbers(dtype: str) -> None:
+    inputs = Inputs(Case("fill", (12, 32), dtype))
+    largest = np.full((12, 32), np.finfo(dtype).max, dtype)
+    result, _ = examine(Implementation("peer", "bad", lambda inputs: lambda: largest), inputs, Check(inputs))
+    assert (result.finding.problem or "").startswith("off by ")
+    json.dumps(result.record(), allow_nan=False)
+
+
+def test_columns_that_cannot_be_put_in_order_are_an_exception() -> None:
+    inputs = Inputs(Case("fill", (12, 32)))
+    peer = Implementation("peer", "bad", lambda inputs: lambda: inputs.x, tidy=lambda result: result.reshape(5, 5))
+    result, task = examine(peer, inputs, Check(inputs))
+    assert (result.finding.problem or "").startswith("raised ValueError: ")
+    assert task is None
 
 
 def test_gaps_exceptions_and_absences_are_reported() -> None:
@@ -170,7 +226,7 @@ def test_gaps_exceptions_and_absences_are_reported() -> None:
         raise Unavailable("it is away")
 
     for make, problem in [
-        (lambda inputs: lambda: inputs.x, "left elements unwritten, or wrote NaN"),
+        (lambda inputs: lambda: inputs.x, "left elements unwritten, or wrote NaN or infinity"),
         (lambda inputs: lambda: 1 / 0, "raised ZeroDivisionError: division by zero"),
         (lambda inputs: lambda: inputs.x.astype(int), "returned int64 of shape (12, 32)"),
         (away, "it is away"),

@@ -20,7 +20,7 @@ import numpy as np
 import posenc
 import pytest
 from posenc import _backend
-from posenc.cli import COMMANDS, check, compare, info, main, table, timing
+from posenc.cli import COMMANDS, check, compare, info, machine, main, table, timing
 from posenc.cli.cases import Case
 from posenc.cli.check import Finding
 from posenc.cli.implementations import Implementation
@@ -331,6 +331,15 @@ def test_a_full_disk_is_told_in_a_line(command: str, buffered: str, monkeypatch:
     assert re.fullmatch(r"posenc: \[Errno 28\] .*\n", done.stderr)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("stdout", ["> /dev/full", "| true"])
+def test_what_was_printed_before_a_refusal_fails_no_more(stdout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    done = shell(f"set -o pipefail; posenc encodings nosuch --json {stdout}")
+    assert done.returncode == 1
+    assert re.fullmatch(r"posenc: encoding: expected a name .*\n", done.stderr)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_closed_stdout_is_told_in_a_line() -> None:
     done = shell("posenc info >&-")
@@ -452,6 +461,16 @@ def test_durations(seconds: float, text: str) -> None:
     assert table.duration(seconds) == text
 
 
+def test_a_machine_that_hides_its_processor_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    record = machine.record()
+    assert record["cpu"]
+    assert record["cpu_model"] is None
+
+
 def test_agreement_is_not_rounded_up() -> None:
     assert table.percent(1.0) == "all"
     assert table.percent(1 - 1e-9) == "99.99 %"
@@ -465,6 +484,15 @@ def test_the_truth_agrees_with_mpmath(position: float) -> None:
         high = float(value)
         assert high == expected.high[0, column]
         assert float(value - high) == pytest.approx(expected.low[0, column], rel=1e-12, abs=0)
+
+
+def test_the_truth_has_its_own_digits() -> None:
+    mpmath = pytest.importorskip("mpmath")
+    expected = check.real(2.0**53, 1, 6)
+    check.real.cache_clear()
+    with mpmath.workdps(5):
+        assert check.real(2.0**53, 1, 6) == expected
+        assert mpmath.mp.dps == 5
 
 
 @pytest.mark.parametrize(

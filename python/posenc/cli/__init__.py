@@ -47,18 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except BrokenPipeError as error:  # the reader, head(1) or a pager, has seen enough
-        _forget_stdout()
-        for note in _notes.of(error):
-            print(note, file=sys.stderr)
-        return 1
+        return _fail(error, 1)
     except (Refused, posenc.BackendError, MemoryError, OSError) as error:
-        if isinstance(error, OSError):
-            _forget_stdout()
-        _say(error, str(error) or "not enough memory")
-        return 1
+        return _fail(error, 1, str(error) or "not enough memory")
     except KeyboardInterrupt as error:
-        _say(error, "interrupted")
-        return 130
+        return _fail(error, 130, "interrupted")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,9 +64,16 @@ class _Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
 
-def _say(error: BaseException, text: str) -> None:
-    """Tell what went wrong, and what notes say of how far it came."""
-    print("\n".join([f"posenc: {text}", *_notes.of(error)]), file=sys.stderr)
+def _fail(error: BaseException, status: int, *what: str) -> int:
+    """Tell what went wrong, and what notes say of how far it came; return the status."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # what is left is forgotten, and does not fail once more when the interpreter ends
+        with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in [*(f"posenc: {text}" for text in what), *_notes.of(error)]:
+        print(line, file=sys.stderr)
+    return status
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -94,9 +94,3 @@ def _run(argv: Sequence[str] | None) -> int:
     status: int = args.run(args) or 0
     sys.stdout.flush()
     return status
-
-
-def _forget_stdout() -> None:
-    """Let nothing that is still to be written to stdout fail once more, when the interpreter ends."""
-    with contextlib.suppress(OSError, ValueError):  # it has no descriptor
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -153,7 +153,7 @@ def encoded(name: str) -> list[Case]:
 
 
 SHORT = ["float16", "bfloat16"]
-TRAINED = ["float32", "bfloat16"]  # in which models are
+TRAINED = ["float32", "bfloat16"]  # what models are in
 BATCHES = [(32, 512, dim) for dim in (384, 512, 768)]
 ROPES = ["rope_hf", "rope_meta"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -44,8 +45,9 @@ def readable(machine: dict[str, Any]) -> str:
 
 def _cpuinfo() -> dict[str, str]:
     """What Linux says of the first processor."""
-    source = Path("/proc/cpuinfo")
-    lines = source.read_text().partition("\n\n")[0].splitlines() if source.exists() else []
+    lines: list[str] = []
+    with contextlib.suppress(OSError):  # another system, or a sandbox that hides it
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 

@@ -155,17 +155,17 @@ def bench(
             check = Check(inputs)
             bounds = [limit for count in threads for limit in limits(case, count)]
             everybody = [*backends, *twins(case, backends), *bounds, *(others(case) if others else [])]
-            entered = []
+            examined = []
             for i, implementation in enumerate(everybody):
                 show(0.5 * i / len(everybody), f"checking {implementation}")
-                entered.append(examine(implementation, inputs, check))
-            tasks = [task for _, task in entered if task is not None]
-            sound = [result for result, task in entered if task is not None]
+                examined.append(examine(implementation, inputs, check))
+            tasks = [task for _, task in examined if task is not None]
+            sound = [result for result, task in examined if task is not None]
             timings = measure(tasks, seconds, least, progress=lambda done: show(0.5 + 0.5 * done, "timing"))
             for result, timing in zip(sound, timings, strict=True):
                 result.timing = timing
             _relate(sound)
-            results += [result for result, _ in entered]
+            results += [result for result, _ in examined]
     return results
 
 

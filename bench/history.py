@@ -99,9 +99,13 @@ def _share(value: float | None) -> str:
 
 def draw(histories: dict[str, list[Commit]], only: str, path: Path) -> None:
     """A panel for each case, a line for each processor."""
+    from posenc.cli import Refused
     from posenc.cli.figure import check  # needs matplotlib
 
-    check(str(path), "-o")
+    try:
+        check(str(path), "-o")
+    except Refused as error:
+        raise SystemExit(str(error)) from None
     from matplotlib.figure import Figure
 
     names = sorted({name for commits in histories.values() for one in commits for name in one.cases if only in name})

@@ -74,6 +74,8 @@ def test_a_picture(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "history.svg"
     assert history.main([str(folder), "-o", str(path)]) == 0
     assert path.read_text().count('id="axes_') == 3  # the first call has no limit
+    with pytest.raises(SystemExit, match=r"^-o: expected a file name that ends in one of .*\.png"):
+        history.main([str(folder), "-o", str(tmp_path / "x.abc")])
     with pytest.raises(SystemExit, match="no case with a limit has 'embed' in its name"):
         history.main([str(folder), "--only", "embed", "-o", str(path)])
 

@@ -26,7 +26,7 @@ def refusing(option: str = "") -> Iterator[None]:
     """End the command with what a function says of an argument, of the option that it is here, or of what it needs."""
     try:
         yield
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise Refused(f"{option}{error}") from None
 
 

@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write(args.csv, lambda file: _write_csv(file, report["rows"]))
     if args.plot:
-        figure.figure_of(report["rows"], report["machine"]).savefig(args.plot, dpi=150)
+        with refusing("--plot: "):  # .pgf needs TeX
+            figure.figure_of(report["rows"], report["machine"]).savefig(args.plot, dpi=150)
     return 0 if report["ok"] else 1
 
 

@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     sizes = "x".join(map(str, length)) if isinstance(length, tuple) else length
     ax.set_title(f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}", fontsize=10, loc="left")
     if args.output:
-        drawn.savefig(args.output, dpi=150)
+        with refusing("-o: "):  # .pgf needs TeX
+            drawn.savefig(args.output, dpi=150)
     elif drawn.canvas.required_interactive_framework:
         plt.show()
     else:

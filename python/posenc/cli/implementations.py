@@ -92,8 +92,7 @@ def _our_call(inputs: Inputs, name: str, threads: int) -> Call:
         keywords |= {"out": x} if op == "embed" else {}
         x = tensor(inputs.embeddings) if case.held == TORCH else lend(inputs.embeddings)
     if at == cases.PADDED:
-        mask = inputs.mask
-        assert mask is not None
+        mask: Any = inputs.mask
         return lambda: does(x, positions=posenc.positions_from_mask(mask), mask=mask, **keywords)
     if case.moving:
         moves = itertools.cycle(inputs.move)

@@ -65,8 +65,7 @@ class Inputs:
     @cached_property
     def twin(self) -> Inputs:
         """The same memory for the case's twin."""
-        twin = self.case.twin
-        assert twin is not None
+        twin: Any = self.case.twin
         return Inputs(twin[1], self.memory)
 
     @cached_property

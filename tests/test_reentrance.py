@@ -145,7 +145,7 @@ def test_equal_encodings_that_python_compares(backend: str, source: str) -> None
 
 
 RAISES = """
-import os, signal, sys, numpy as np, posenc
+import os, signal, sys, time, numpy as np, posenc
 threads = int(sys.argv[1])
 class Stop(Exception): pass
 def handler(*_):
@@ -163,7 +163,8 @@ for i in range(100):  # until a call was still at work, on whatever machine
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * (i % 6) + 0.0001 * (i // 6))
         posenc.fill_(out, start=0.5, threads=threads)
-        signal.pause()
+        while True:  # signal.pause() would wait for ever, had the signal come just before it
+            time.sleep(0.01)
     except Stop:
         caught += np.isnan(out).any()
     assert tasks() == before  # and nobody goes on writing

@@ -15,7 +15,7 @@ BACKENDS = [name for name in backends.NAMES if name not in backends.MISSING]
 MIB = 2**20
 
 RESIDENT = """
-import os, sys, time
+import os, sys
 import numpy as np, posenc
 from posenc import Encoding
 def resident():
@@ -118,21 +118,3 @@ def test_100_000_spectra() -> None:
 def test_what_a_full_cache_counts_is_what_it_holds(axes: int, dim: int) -> None:
     # Not twice the 4 MiB that it is given here.
     assert printed(BUDGET, axes, dim) < 6 * MIB
-
-
-ONE_ROW = """
-x, ready = np.zeros((1, 2), np.float32), []
-posenc.encode(1, 4, backend="cpp")
-start = time.perf_counter()
-for i in range(200):
-    encoding = Encoding(base=5.0 + i)
-    for _ in range(3):
-        posenc.fill_(x, encoding=encoding, backend="cpp")
-print(int((time.perf_counter() - start) * 1e6 / 200))
-"""
-
-
-@pytest.mark.skipif("cpp" in backends.MISSING, reason="no compiled core")
-def test_one_row_does_not_make_all_of_them() -> None:
-    # 131,076 rows of two columns took 3 ms. Not a measurement: a factor of ten lies in between.
-    assert printed(ONE_ROW) < 2500

@@ -91,8 +91,8 @@ def test_formula() -> None:
             "angle = p * w_k",
         ],
         "ltae": [
-            "columns: sin_0 cos_0 sin_1 cos_1 ..., 16 times",
-            "w_k = 1000^(-k / K), K = dim / 16 / 2",
+            "columns: sin_0 cos_0 sin_1 cos_1 ...; all 16 times",
+            "w_k = 1000^(-k / K), K = dim / 32",
             "angle = (p + 1) * w_k",
             "odd dim / 16: one more sin than cos, and K stays the real half",
         ],

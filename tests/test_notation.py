@@ -18,92 +18,155 @@ from posenc import Encoding
 from .golden import CASES
 from .test_conventions import IDS
 
-POSITIONS = np.array([0.0, 1.0, 2.5, 37.0])
-ONE_AXIS = [
+GOLDEN = [
     pytest.param(posenc.get_encoding(case.names.split()[0], **case.options), case.dim, id=name)
     for case, name in zip(CASES, IDS, strict=True)
-    if case.axes == 1 and posenc.get_encoding(case.names.split()[0], **case.options).axis_widths is None
-] + [
-    pytest.param(encoding, 8, id=repr(encoding))
-    for encoding in (
-        Encoding(),
-        Encoding(freq_shift=-0.5, base=0.25, amplitude="sqrt_2_over_dim", position_offset=-2.5),
-        Encoding(layout="concatenated", cos_first=True, full_turns=True, position_scale=1e-5, amplitude=3e-7),
-        Encoding(frequencies=[1.5, 0.25, 1e-9, -2], position_scale=-2.0),
-        Encoding(tile=2, position_offset=1e7),
-        Encoding(base=1e10),
+]
+OTHERS = [
+    pytest.param(encoding, dim, id=repr(encoding))
+    for encoding, dim in (
+        (Encoding(), 8),
+        (Encoding(freq_shift=-0.5, base=0.25, amplitude="sqrt_2_over_dim", position_offset=-2.5), 8),
+        (Encoding(layout="concatenated", cos_first=True, full_turns=True, position_scale=1e-5, amplitude=3e-7), 8),
+        (Encoding(frequencies=[1.5, 0.25, 1e-9, -2], position_scale=-2.0), 8),
+        (Encoding(frequencies=[1.5, 0.25, 1e-9, -2], layout="concatenated", tile=3), 24),
+        (Encoding(tile=2, position_offset=1e7), 8),
+        (Encoding(base=1e10), 8),
+        (Encoding(axes=2, tile=3, base=(10.0, 20.0), position_offset=(1.0, -2.0)), 48),
+        (Encoding(axes=3, tile=2, axis_widths=(1, 2, 1), axis_order=(2, 0, 1), nesting="tka"), 32),
+        (Encoding(axes=3, tile=2, axis_widths="floor", nesting="kat"), 32),
+        (Encoding(axes=2, tile=2, axis_widths="ceil", layout="concatenated"), 28),
+        (Encoding(tile=2, axis_widths="ceil"), 14),
+        (Encoding(tile=2, axis_widths="floor", layout="concatenated"), 14),
     )
 ]
+NUMBERS = re.compile(r"\((-?[\d.e+/-]+(?:, -?[\d.e+/-]+)+)\)(?:_a)?")  # one for each axis
 
 
-def evaluated(expression: str, **names: Any) -> Any:
-    return eval(expression, {"sqrt": math.sqrt, "pi": math.pi, **names})
+@dataclasses.dataclass
+class Formula:
+    """What a formula says, as it is written."""
+
+    order: list[int]  # of axes
+    nesting: str
+    width: str  # of an axis, an expression of `dim`
+    half: str  # K, an expression of `dim` and `width`
+    power: str  # an expression of k and K, or numbers
+    phases: list[str]
+    angle: str  # an expression of p and w
+    factor: str
+    tile: int
+
+    def agrees(self, encoding: Encoding, dim: int) -> None:
+        """Evaluated, it gives what `encode` does."""
+        axes = len(self.order)
+        positions = np.array([0.0, 1.0, 2.5, 37.0])[:, None] + np.arange(axes) / 8
+        columns = {}
+        for rank, axis in enumerate(self.order):
+
+            def value(text: str, axis: int = axis, **names: Any) -> Any:
+                text = NUMBERS.sub(lambda found: found.group(1).split(", ")[axis], text)
+                functions = {"sqrt": math.sqrt, "floor": math.floor, "ceil": math.ceil, "sin": np.sin, "cos": np.cos}
+                return eval(text, {"pi": math.pi, "dim": dim, **functions, **names})
+
+            half = value(self.half, width=value(self.width))
+            if "k" in self.power:
+                w = [value(self.power, k=k, K=half) if k else 1.0 for k in range(int(half))]
+            else:
+                w = [value(number) for number in self.power.split()]
+                assert len(w) == half
+            for k, w_k in enumerate(w):
+                for t, phase in enumerate(self.phases):
+                    place = {"a": rank, "k": k, "t": t}
+                    angle = value(self.angle, p=positions[:, axis], w=w_k)
+                    column = value(f"{self.factor} * {phase}(x)", x=angle)
+                    columns[tuple(place[letter] for letter in self.nesting)] = column
+        block = dim // self.tile
+        rows = np.stack([columns[place] for place in sorted(columns)], -1)[:, :block]
+        rows = np.tile(np.pad(rows, ((0, 0), (0, block - rows.shape[1]))), self.tile)
+        want = posenc.encode(positions if axes > 1 else positions[:, 0], dim, encoding=encoding, dtype="float64")
+        fastest = max(np.abs(encoding.frequencies_for(dim, axis=axis)).max() for axis in range(axes))
+        reach = 1 + fastest * (40 + np.abs(encoding.position_offset).max())
+        digits = 1e-14 if encoding.frequencies is None else 1e-6  # explicit frequencies are shown to six
+        np.testing.assert_allclose(rows, want, rtol=0, atol=digits * reach * np.abs(want).max())
 
 
-def agree(columns: list[Any], encoding: Encoding, dim: int) -> None:
-    rows = np.stack(np.broadcast_arrays(*columns), -1) + 0 * POSITIONS[:, None]
-    rows = np.tile(rows, encoding.tile)
-    want = posenc.encode(POSITIONS, dim, encoding=encoding, dtype="float64")
-    reach = 1 + np.abs(encoding.frequencies_for(dim)).max() * (40 + abs(encoding.position_offset))
-    digits = 1e-14 if encoding.frequencies is None else 1e-6  # explicit frequencies are shown to six
-    np.testing.assert_allclose(rows, want, rtol=0, atol=digits * reach * np.abs(want).max())
-
-
-@pytest.mark.parametrize(("encoding", "dim"), ONE_AXIS)
+@pytest.mark.parametrize(("encoding", "dim"), GOLDEN + OTHERS)
 def test_text(encoding: Encoding, dim: int) -> None:
     text = encoding.formula()
     assert text == encoding.formula("text")
-    if "..." in (line := re.search(r"w_k = (.*)", text).group(1)):
+    named = dict(re.split(" = |: ", line, maxsplit=1) for line in text.splitlines() if not line.startswith("times"))
+    if "..." in named["w_k"] or "explicit" in named["w_k"]:
         pytest.skip("not all frequencies are written out")
-    if line[0].isdigit() and "^" not in line:
-        w = np.array([float(number) for number in line.split()])
+    axes = re.search(r"for each axis ([\d, ]+)", text)
+    order = list(map(int, axes.group(1).split(", "))) if axes else [0]
+    names = re.findall(r"(sin|cos)(_\d)?", named["columns"])
+    if axes:
+        loops = {"axis": "a", "frequency": "k", "sin": "t", "cos": "t"}
+        nesting = "".join(loops[name] for name in re.findall(r"for each (\w+)", named["columns"]))
     else:
-        power, half = re.fullmatch(r"(.*), K = (.*)", line).groups()
-        K = evaluated(half, dim=dim)
-        w = np.array([evaluated(power.replace("^", "**"), k=k, K=K) if k else 1.0 for k in range(int(K))])
-    angle = evaluated(
-        re.search(r"angle = (.*)", text).group(1).replace("2 pi", "(2 * pi)"),
-        p=POSITIONS[:, None],
-        w_k=w,
-    )
-    times = re.search(r"times (.*)", text)
-    factor = evaluated(times.group(1), dim=dim) if times else 1.0
-    values = {"sin": factor * np.sin(angle), "cos": factor * np.cos(angle)}
-    names = re.findall(r"(sin|cos)_(\d)", text)
-    if (names[0][1], names[1][1]) == ("0", "0"):
-        columns = [values[name][:, k] for k in range(len(w)) for name, _ in names[:2]]
-    else:
-        columns = [values[name][:, k] for name, _ in (names[0], names[2]) for k in range(len(w))]
-    agree(columns, encoding, dim)
+        nesting = "akt" if names[0][1] == names[1][1] else "atk"
+    width = named.get("width of an axis", "dim").partition(";")[0]
+    if ", " in width:
+        shares = width.replace(" dim", "").split(", ")
+        width = f"dim * ({', '.join(shares[order.index(axis)] for axis in range(len(order)))})"
+    times = re.search(r"^times (.*)", text, re.MULTILINE)
+    tile = re.search(r"; all (\d+) times", named["columns"])
+    power, _, half = named["w_k"].replace("^", "**").partition(", K = ")
+    Formula(
+        order,
+        nesting,
+        width.replace("2 ", "2 * "),
+        half or str(len(power.split())),
+        power,
+        list(dict.fromkeys(name for name, _ in names)),
+        named["angle"].replace("2 pi", "(2 * pi)").replace("w_k", "w"),
+        times.group(1) if times else "1",
+        int(tile.group(1)) if tile else 1,
+    ).agrees(encoding, dim)
 
 
 def plain(latex: str) -> str:
     """LaTeX as an expression of Python."""
-    text = latex.replace(r"\omega_k", "w").replace(r"\pi", "*pi").replace(r"\cdot", "*").replace(r"\,", "*")
+    names = {r"\omega_k": "w", "p_a": "p", "D_a": "width", "D": "dim", r"\pi": "*pi", r"\cdot": "*", r"\,": "*"}
+    text = re.sub("|".join(map(re.escape, names)), lambda found: names[found.group()], latex)
     text = re.sub(r"\\sqrt\{(.*?)\}", r"sqrt(\1)", text)
+    text = re.sub(r"\\l(floor|ceil) (.*?) \\r\1", r"\1(\2)", text)
     return re.sub(r"\^\{(.*?)\}", r"**(\1)", text).replace("\\", "")
 
 
-@pytest.mark.parametrize(("encoding", "dim"), ONE_AXIS)
+@pytest.mark.parametrize(("encoding", "dim"), GOLDEN + OTHERS)
 def test_latex(encoding: Encoding, dim: int) -> None:
     latex = encoding.formula("latex")
-    if r"\dots" in latex:
+    if r"\dots" in latex or "explicit" in latex:
         pytest.skip("not all frequencies are written out")
-    first, second, third = (line.split(" &= ")[1].removesuffix(r" \\") for line in latex.splitlines()[1:-1])
-    if r"\quad" in third:
-        power, half = third.split(r", \quad K = ")
-        K = evaluated(half, D=dim)
-        w = np.array([evaluated(plain(power), k=k, K=K) if k else 1.0 for k in range(int(K))])
-    else:
-        w = np.array([evaluated(plain(number)) for number in third.split(r",\ ")])
-    columns = [
-        [evaluated(plain(phase), p=POSITIONS, w=w_k, D=dim, sin=np.sin, cos=np.cos) for w_k in w]
-        for phase in (first, second)
-    ]
-    interleaved = re.search(r"\(p, 2k\)", latex)
-    assert bool(interleaved) == (encoding.layout == "interleaved")
-    in_order = zip(*columns, strict=True) if interleaved else columns
-    agree([column for group in in_order for column in group], encoding, dim)
+    first, second, omega, *others = (line.removesuffix(r" \\") for line in latex.splitlines()[1:-1])
+    index = re.search(r"p\}?, (.*?)\)", first).group(1)
+    nesting = index.replace("0", "t").replace(", ", "") if "a" in index else "akt" if index == "2k" else "atk"
+    assert re.search(r"p\}?, (.*?)\)", second).group(1) == {"2k": "2k + 1", "k": "K + k"}.get(
+        index, index.replace("0", "1")
+    )
+    width, order, tile = "dim", [0], 1
+    if "a" in index:
+        width, axes = others.pop(0).removeprefix("D_a &= ").split(r", \quad a = ")
+        order = list(map(int, axes.split(", ")))
+    if others:
+        tile = int(re.fullmatch(r"(.*), j \+ D/(\d+)\) &= \1, j\)", others.pop()).group(2))
+    assert not others
+    power, half = omega.removeprefix(r"\omega_k &= ").split(r", \quad K = ")
+    factor, phase, angle = re.fullmatch(r".* &= (.*?)\\(sin|cos)\((.*)\)", first).groups()
+    assert second.endswith(f"&= {factor}\\{'cos' if phase == 'sin' else 'sin'}({angle})")
+    Formula(
+        order,
+        nesting,
+        plain(width),
+        plain(half),
+        " ".join(plain(number).replace(" * ", "*") for number in power.split(r",\ ")),
+        [phase, "cos" if phase == "sin" else "sin"],
+        plain(angle),
+        plain(factor + "1"),
+        tile,
+    ).agrees(encoding, dim)
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)

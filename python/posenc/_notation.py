@@ -189,14 +189,15 @@ def lines(encoding: Encoding) -> list[str]:
     else:
         result.append(f"columns: {first}_0 {first}_1 ... {second}_0 {second}_1 ...")
     if encoding.tile > 1:
-        result[0] += f", {encoding.tile} times"
-    width = "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
+        result[0] += f"; all {encoding.tile} times"
+    width = block(encoding)
     if encoding.axes > 1 or encoding.axis_widths is not None:
         result.append(f"width of an axis: {axis_width(encoding)}")
         width = "width"
     if encoding.frequencies is None:
         below = f"(K{shift(encoding, ' ')})" if encoding.freq_shift else "K"
-        result.append(f"w_k = {number(encoding.base)}^(-k / {below}), K = {width} / 2")
+        half = "width / 2" if width == "width" else f"dim / {2 * encoding.tile}"
+        result.append(f"w_k = {number(encoding.base)}^(-k / {below}), K = {half}")
     else:
         result.append(f"w_k = {explicit(encoding)}")
     angle = "p"
@@ -238,7 +239,7 @@ def latex(encoding: Encoding) -> str:
     if encoding.amplitude != 1.0:
         named = AMPLITUDES.get(str(encoding.amplitude))
         amplitude = f"{named[1] if named else tex(encoding.amplitude)}\\,"
-    rows = []
+    rows, position = [], r"\mathbf{p}" if several else "p"
     for t, phase in enumerate(phases(encoding)):
         index = {"a": "a, ", "k": "k, ", "t": f"{t}, "}
         if several:
@@ -247,15 +248,21 @@ def latex(encoding: Encoding) -> str:
             where = "2k + 1" if t else "2k"
         else:
             where = "K + k" if t else "k"
-        position = r"\mathbf{p}" if several else "p"
         rows.append(f"\\mathrm{{PE}}({position}, {where}) &= {amplitude}\\{phase}({product})")
-    width = "D_a" if several else "D" if encoding.tile == 1 else f"D/{encoding.tile}"
     if encoding.frequencies is None:
         below = f"(K{shift(encoding)})" if encoding.freq_shift else "K"
-        width = f"{width}/2" if "/" not in width else f"D/{2 * encoding.tile}"
-        rows.append(f"\\omega_k &= {tex(encoding.base)}^{{-k/{below}}}, \\quad K = {width}")
+        omega, half = f"{tex(encoding.base)}^{{-k/{below}}}", "D_a/2" if several else f"D/{2 * encoding.tile}"
+        if not several and isinstance(encoding.axis_widths, str):
+            half = rf"\l{encoding.axis_widths} {half} \r{encoding.axis_widths}"
     else:
-        rows.append(f"\\omega_k &= {tex_explicit(encoding)}")
+        values: Any = encoding.frequencies
+        omega, half = tex_explicit(encoding), "D_a/2" if several else str(len(values))
+    rows.append(rf"\omega_k &= {omega}, \quad K = {half}")
+    if several:
+        order: Any = encoding.axis_order or range(encoding.axes)
+        rows.append(rf"D_a &= {tex_axis_width(encoding)}, \quad a = {', '.join(map(str, order))}")
+    if encoding.tile > 1:
+        rows.append(rf"\mathrm{{PE}}({position}, j + D/{encoding.tile}) &= \mathrm{{PE}}({position}, j)")
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
 
 
@@ -288,15 +295,31 @@ def tex_explicit(encoding: Encoding) -> str:
     return r",\ ".join(some if len(some) <= 6 else [*some[:3], r"\dots", some[-1]])
 
 
+def block(encoding: Encoding) -> str:
+    """The columns that are repeated."""
+    return "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
+
+
 def axis_width(encoding: Encoding) -> str:
     rule: Any = encoding.axis_widths
+    parts = encoding.axes * encoding.tile
     if rule is None:
-        return f"dim / {encoding.axes}"
+        return f"dim / {parts}"
     if isinstance(rule, str):
-        rest = "the columns that remain are 0" if rule == "floor" else "columns beyond dim are cut off"
-        return f"2 {rule}(dim / {2 * encoding.axes}); {rest}"
+        rest = "the columns that remain are 0" if rule == "floor" else f"columns beyond {block(encoding)} are cut off"
+        return f"2 {rule}(dim / {2 * parts}); {rest}"
     order: Any = encoding.axis_order or range(encoding.axes)
-    return ", ".join(f"{rule[axis]}/{sum(rule)} dim" for axis in order)
+    return ", ".join(f"{rule[axis]}/{sum(rule) * encoding.tile} dim" for axis in order)
+
+
+def tex_axis_width(encoding: Encoding) -> str:
+    rule: Any = encoding.axis_widths
+    parts = encoding.axes * encoding.tile
+    if rule is None:
+        return f"D/{parts}"
+    if isinstance(rule, str):
+        return rf"2\,\l{rule} D/{2 * parts} \r{rule}"
+    return rf"{tex(rule)}\,D/{sum(rule) * encoding.tile}"
 
 
 def number(value: Any) -> str:

@@ -32,6 +32,9 @@ OTHERS = [
         (Encoding(frequencies=[1.5, 0.25, 1e-9, -2], layout="concatenated", tile=3), 24),
         (Encoding(tile=2, position_offset=1e7), 8),
         (Encoding(base=1e10), 8),
+        (Encoding(base=1e16, freq_shift=-0.123456789), 8),
+        (Encoding(base=2.5e-7), 8),
+        (Encoding(full_turns=True, position_scale=-0.5), 8),
         (Encoding(axes=2, tile=3, base=(10.0, 20.0), position_offset=(1.0, -2.0)), 48),
         (Encoding(axes=3, tile=2, axis_widths=(1, 2, 1), axis_order=(2, 0, 1), nesting="tka"), 32),
         (Encoding(axes=3, tile=2, axis_widths="floor", nesting="kat"), 32),
@@ -193,6 +196,16 @@ def test_notebooks(case: Any) -> None:
     assert latex.count("(") == latex.count(")")
 
 
+def test_powers_and_signs_in_latex() -> None:
+    """TeX refuses two powers of one number, and a factor after a sign is a difference."""
+    assert r"&= (10^{16})^{-k/K}, " in Encoding(base=1e16).formula("latex")
+    assert r"&= (2.5 \cdot 10^{-7})^{-k/K}, " in Encoding(base=2.5e-7).formula("latex")
+    assert r"&= 12345678^{-k/K}, " in Encoding(base=12345678.0).formula("latex")
+    assert r"(2\pi\,(-0.5)\,p\," in Encoding(full_turns=True, position_scale=-0.5).formula("latex")
+    assert r"\sin(-0.5\,p\," in Encoding(position_scale=-0.5).formula("latex")
+    assert "w_k = 1e+300^(-k / K)" in Encoding(base=1e300).formula()
+
+
 def test_styles() -> None:
     with pytest.raises(ValueError, match=r"^style: expected one of text, latex, got 'html'"):
         Encoding().formula("html")
@@ -207,6 +220,7 @@ def test_replace_is_the_constructor() -> None:
     encoding = Encoding(layout="concatenated", base=500.0, odd="zero")
     assert encoding.replace() == encoding
     assert encoding.replace(base=500) == encoding
+    assert encoding.replace(frequencies=None, nesting=None) == encoding  # which it has none of
     assert encoding.replace(freq_shift=1, odd="extra") == Encoding(layout="concatenated", base=500.0, freq_shift=1)
     assert encoding.replace(frequencies=[1, 2]) == Encoding(layout="concatenated", frequencies=[1, 2], odd="zero")
     assert Encoding(frequencies=[1, 2]).replace(base=7.0) == Encoding(base=7.0)

@@ -112,7 +112,7 @@ def replace(self: Encoding, /, **parameters: Any) -> Encoding:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise TypeError(f"{name}: expected a parameter of Encoding; {hint}")
-    displaced = {other for name in parameters for other in INSTEAD.get(name, ())}
+    displaced = {other for name, value in parameters.items() if value is not None for other in INSTEAD.get(name, ())}
     kept = {name: value for name, value in self._given().items() if name not in displaced}
     return type(self)(**kept | parameters)
 
@@ -195,7 +195,7 @@ def lines(encoding: Encoding) -> list[str]:
         result.append(f"width of an axis: {axis_width(encoding)}")
         width = "width"
     if encoding.frequencies is None:
-        below = f"(K{shift(encoding, ' ')})" if encoding.freq_shift else "K"
+        below = f"(K {sign(encoding)} {number(abs(encoding.freq_shift))})" if encoding.freq_shift else "K"
         half = "width / 2" if width == "width" else f"dim / {2 * encoding.tile}"
         result.append(f"w_k = {number(encoding.base)}^(-k / {below}), K = {half}")
     else:
@@ -228,9 +228,10 @@ def latex(encoding: Encoding) -> str:
     if encoding.position_offset != 0.0:
         offset = tex(encoding.position_offset)
         angle = f"({p} {offset})" if offset.startswith("-") else f"({p} + {offset})"
+    scale = tex(encoding.position_scale)
     factors = [
         r"2\pi" if encoding.full_turns else "",
-        tex(encoding.position_scale) if encoding.position_scale != 1.0 else "",
+        f"({scale})" if encoding.full_turns and scale.startswith("-") else scale if scale != "1" else "",
         angle,
         r"\omega_k",
     ]
@@ -250,8 +251,10 @@ def latex(encoding: Encoding) -> str:
             where = "K + k" if t else "k"
         rows.append(f"\\mathrm{{PE}}({position}, {where}) &= {amplitude}\\{phase}({product})")
     if encoding.frequencies is None:
-        below = f"(K{shift(encoding)})" if encoding.freq_shift else "K"
-        omega, half = f"{tex(encoding.base)}^{{-k/{below}}}", "D_a/2" if several else f"D/{2 * encoding.tile}"
+        below = f"(K{sign(encoding)}{tex(abs(encoding.freq_shift))})" if encoding.freq_shift else "K"
+        base, half = tex(encoding.base), "D_a/2" if several else f"D/{2 * encoding.tile}"
+        base = f"({base})" if base.endswith("}") else base  # a power of its own
+        omega = f"{base}^{{-k/{below}}}"
         if not several and isinstance(encoding.axis_widths, str):
             half = rf"\l{encoding.axis_widths} {half} \r{encoding.axis_widths}"
     else:
@@ -274,8 +277,8 @@ def nesting(encoding: Encoding) -> str:
     return encoding.nesting or _fields.LAYOUTS[encoding.layout]
 
 
-def shift(encoding: Encoding, space: str = "") -> str:
-    return f"{space}{'-' if encoding.freq_shift > 0 else '+'}{space}{abs(encoding.freq_shift):g}"
+def sign(encoding: Encoding) -> str:
+    return "-" if encoding.freq_shift > 0 else "+"
 
 
 def explicit(encoding: Encoding) -> str:
@@ -325,14 +328,14 @@ def tex_axis_width(encoding: Encoding) -> str:
 def number(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(number, value))})"
-    return f"{value:.0f}" if value == int(value) else repr(value)
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e16 else repr(value)
 
 
 def tex(value: Any) -> str:
     """A number, or one per axis, in LaTeX."""
     if isinstance(value, tuple):
         return rf"({', '.join(map(tex, value))})_a"
-    text = f"{value:.0f}" if value == int(value) and abs(value) < 1e7 else repr(value)
+    text = f"{value:.0f}" if value == int(value) and abs(value) < 1e16 else repr(value)
     mantissa, _, exponent = text.partition("e")
     if not exponent:
         return mantissa

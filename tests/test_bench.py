@@ -99,6 +99,13 @@ def test_bench_refuses_encodings(name: str, problem: str, capsys: pytest.Capture
     assert problem in error
 
 
+def test_bench_refuses_columns_without_partners(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--op", "rotate", "--shape", "8x7"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("posenc: --encodings: paper of shape 8x7: encoding: expected pairs of columns")
+    assert error.count("\n") == 1
+
+
 def test_a_grid_alone_is_encoded_and_not_filled(capsys: pytest.CaptureFixture[str]) -> None:
     """An array (4, 5, 32) might be a batch of sequences as well."""
     grid = [*TINY[:2], *TINY[4:], "--shape", "4x5x32", "--encodings", "detr", "--no-peers"]

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from posenc import _backend, _conventions, _encoding
+from posenc import _backend, _conventions, _encoding, _turns
 
 from . import Refused, argtypes, files, machine, refusing, table
 from .arrays import DTYPES
@@ -124,11 +124,12 @@ def _cases(args: argparse.Namespace) -> list[Case]:
             for case in _asked(args, encoding, kind)
         ]
         for case in cases:
-            with refusing(f"--encodings: {case.encoding} of shape {case.shape_text}: "):
+            with refusing(f"--encodings: {case.encoding or 'paper'} of shape {case.shape_text}: "):
                 least = case.axes + 1 + (case.axes > 1 and case.op != "encode")  # a batch, too, of images and videos
                 if len(case.shape) < least:
                     raise ValueError(f"expected {least} dimensions at least")
-                _encoding.spectra(_conventions.resolve(case.encodes), case.shape[-1])
+                encoding = _conventions.resolve(case.encodes)
+                (_turns.runs if case.op == "rotate" else _encoding.spectra)(encoding, case.shape[-1])
     else:
         # What core lacks comes from the other groups if it is asked for.
         usual = {word for case in GROUPS["core"] for word in (case.op, case.dtype)}

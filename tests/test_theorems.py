@@ -216,6 +216,7 @@ def test_torch_dtypes() -> None:
         (lambda: properties.similarity(np.float16(1), 8), TypeError, "offsets: expected"),
         (lambda: properties.similarity([1, 2, 3], 16, encoding="mae"), ValueError, "offsets: expected a number, or 2"),
         (lambda: properties.similarity(1, 0), ValueError, "dim: expected at least 1"),
+        (lambda: properties.distinct(10**400, 8), ValueError, r"length: expected positions of at most 2\*\*53"),
         (lambda: properties.similarity(1, 8.0), TypeError, "dim: expected an integer"),
         (lambda: properties.similarity(1, 8, encoding=3), TypeError, "encoding: expected"),
         (lambda: properties.similarity(1, 7), ValueError, r"dim: .* got 7, where column 6 has none; `dim=8`"),
@@ -256,6 +257,7 @@ def test_refusals(call: Any, error: type[Exception], text: str) -> None:
 
 def test_shapes() -> None:
     assert isinstance(properties.similarity(3, 8), float)
+    assert isinstance(properties.similarity([3, 4], 8, encoding="mae"), float)
     assert properties.similarity(np.zeros((2, 0, 3)), 8).shape == (2, 0, 3)
     assert properties.similarity(np.zeros((5, 4, 2), np.float32), 16, encoding="mae").shape == (5, 4)
     assert properties.similarity(2, 16, encoding="mae") == properties.similarity([2, 2], 16, encoding="mae")

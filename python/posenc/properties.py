@@ -63,8 +63,8 @@ def similarity(offsets: ArrayLike, dim: int, *, encoding: str | Encoding | None 
     moving = reduced(given, width, lambda part: rows(part, width, pairs.unit)[..., pairs.cosines].sum(-1))
     still = rows(np.zeros((1, *given.shape[1:])), width, pairs.unit)[0, pairs.constants]
     result = pairs.square * (moving + float((still**2).sum()))
-    shape = np.shape(offsets)
-    return float(result[0]) if shape == () else result.reshape(shape if which.axes == 1 else shape[:-1])
+    shape = np.shape(offsets)[: None if which.axes == 1 else -1]
+    return float(result[0]) if shape == () else result.reshape(shape)
 
 
 def shift_matrix(offset: ArrayLike, dim: int, *, encoding: str | Encoding | None = None) -> NDArray[np.float64]:
@@ -85,7 +85,8 @@ def shift_matrix(offset: ArrayLike, dim: int, *, encoding: str | Encoding | None
     Returns
     -------
     ndarray of shape (D, D), float64
-        With float64 rows, M @ PE(p) is within 2e-15 times the amplitude of PE(p + offset), up to positions of 2**31.
+        With float64 rows, M @ PE(p) is within 2e-15 times the amplitude of PE(p + offset), up to positions of 2**31, if
+        p + offset and what `position_offset` adds to either are not rounded.
 
     Raises
     ------
@@ -217,6 +218,10 @@ def arguments(length: Any, dim: Any, encoding: Any) -> tuple[int, Encoding, tupl
         way = f"`length={max(sizes, default=1)}`"
         way += f", or an encoding over {len(sizes)} axes" if len(sizes) > 1 else ""
         raise ValueError(f"length: expected {one}, got {length}; {way}")
+    if (most := int(_positions.LARGEST) + 1) < max(sizes):
+        raise ValueError(
+            f"length: expected positions of at most 2**53 in magnitude, got {max(sizes)}; `length={most}` is the most"
+        )
     return width, which, sizes
 
 

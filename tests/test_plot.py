@@ -112,6 +112,51 @@ def test_waves(ax: Any) -> None:
     assert (sine.get_linestyle(), cosine.get_linestyle()) == ("-", "--")
 
 
+@pytest.mark.parametrize("turns", [8_000, 20_000, 40_000, 30_001, 10**9])
+def test_more_waves_than_points_are_a_band(turns: int, ax: Any) -> None:
+    """At steps of whole turns, or of half ones, there would be a slow wave or none."""
+    plot.waves(turns, 2, encoding=posenc.Encoding.from_periods([1.0]), ax=ax)
+    for line in ax.lines:
+        x, y = line.get_data()
+        assert x[0] == 0
+        assert turns * 0.999 < x[-1] <= turns - 1
+        for part in np.array_split(y, 100):
+            assert part.min() < -0.97
+            assert part.max() > 0.97
+
+
+def test_a_single_position_is_a_point(ax: Any) -> None:
+    plot.waves(1, 4, ax=ax)
+    assert [line.get_marker() for line in ax.lines] == ["o"] * 4
+
+
+@pytest.mark.parametrize("amplitude", [2.0**127, 2.0**-256])
+def test_rows_of_any_amplitude(amplitude: float, ax: Any) -> None:
+    plot.rows(3, 8, encoding=posenc.Encoding(amplitude=amplitude), ax=ax)
+    plot.rows(3, 8, ax=(plain := plt.figure().add_subplot()))
+    for line, other in zip(ax.lines, plain.lines, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), other.get_ydata(), rtol=0, atol=1e-7)
+
+
+def test_labels_of_far_rows_differ(ax: Any) -> None:
+    plot.rows(3, 8, start=2**53 - 2, ax=ax)
+    assert [text.get_text() for text in ax.get_yticklabels()] == [str(2**53 - 2 + i) for i in range(3)]
+
+
+@pytest.mark.parametrize("kind", ["waves", "rows", "similarity", "wavelengths"])
+def test_every_name_of_a_keyword(kind: str, ax: Any) -> None:
+    getattr(plot, kind)(5, 8, ax=ax, c="k", linewidth=3, linestyle=":", markersize=2)
+    drawn = [line for line in ax.lines if line.get_color() == "k"]
+    assert drawn
+    assert {(line.get_linewidth(), line.get_linestyle(), line.get_markersize()) for line in drawn} == {(3, ":", 2)}
+
+
+@pytest.mark.parametrize(("length", "encoding"), [(5, None), ((3, 4), "mae")])
+def test_a_norm_has_its_own_limits(length: Any, encoding: Any, ax: Any) -> None:
+    plot.heatmap(length, 8, encoding=encoding, ax=ax, norm=matplotlib.colors.Normalize(-2, 3))
+    assert ax.images[0].get_clim() == (-2, 3)
+
+
 def test_rows(ax: Any) -> None:
     plot.rows(3, 8, ax=ax)
     table = posenc.encode(3, 8)
@@ -169,11 +214,23 @@ def test_wavelengths_of_equal_axes_are_drawn_once(ax: Any) -> None:
         (lambda: plot.waves(4, 8, ax=plt.figure()), TypeError, r"ax: expected an Axes .*; `ax=figure\.subplots\(\)`"),
         (lambda: plot.waves(4, 8, ax=3), TypeError, r"ax: expected an Axes .*; `ax=plt\.gca\(\)`"),
         (lambda: plot.waves(4, 8, encoding=3), TypeError, "encoding: expected"),
+        (lambda: plot.heatmap(4, 8, start="1"), TypeError, "start: expected a number, got '1'"),
+        (lambda: plot.heatmap(4, 8, start=[1, 2], encoding="mae"), TypeError, "start: expected a number"),
+        (lambda: plot.waves(4, 8, start=np.nan), ValueError, "start: expected a finite number, got nan$"),
+        (lambda: plot.rows(4, 8, start=2**53 - 2), ValueError, r"start: expected positions of .* and 4 rows; start"),
+        (lambda: plot.heatmap(4, 8, start=10**30), ValueError, r"start: expected at most 2\*\*53"),
+        (
+            lambda: plot.waves(4, 8, encoding=posenc.Encoding(position_offset=2.0**53 - 2)),
+            ValueError,
+            "start: expected positions of .* with the encoding's offset",
+        ),
+        (lambda: plot.wavelengths(10**400, 8), ValueError, r"length: expected positions of at most 2\*\*53"),
     ],
 )
 def test_refusals(call: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=f"^{text}"):
         call()
+    assert not any(figure.axes for figure in map(plt.figure, plt.get_fignums()))  # not even an empty Axes
 
 
 def test_matplotlib_is_imported_inside() -> None:

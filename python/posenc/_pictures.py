@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _encoding, _validate, properties
+from . import _encoding, _fields, _positions, _validate, properties
 from ._encoding import Encoding
 from ._grid import grid
+
+MOST_POINTS = 20_000  # of a wave
+GOLDEN = (3.0 - math.sqrt(5.0)) / 2.0
 
 
 def matplotlib(who: str = "posenc.plot") -> Any:
@@ -37,6 +40,41 @@ def arguments(length: Any, dim: Any, encoding: Any) -> tuple[Encoding, int, tupl
     width, which, sizes = properties.arguments(length, dim, encoding)
     _encoding.spectra(which, width)  # refuses widths that do not fit before anything is drawn
     return which, width, sizes
+
+
+def first_position(start: Any, encoding: Encoding, sizes: tuple[int, ...]) -> float:
+    """`start`, from which positions are counted along each axis, if all of them are allowed."""
+    first = _fields.finite(start, "start")
+    offsets = encoding.position_offset
+    for size, offset in zip(sizes, offsets if isinstance(offsets, tuple) else (offsets,) * len(sizes), strict=True):
+        _positions.refuse_beyond(np.array(first), "start", size, offset)
+    return first
+
+
+def samples(size: int, wave: float) -> NDArray[np.float64]:
+    """Where a wave over `size` positions is drawn, from 0.
+
+    Of more turns than there are points for comes a band. Its steps are a golden part of a turn, as near a whole turn or
+    half of one they would show a slow wave, or none.
+    """
+    if size == 1:
+        return np.zeros(1)
+    count = int(min(MOST_POINTS, max(600, 24 * size / wave)))
+    turns = (size - 1) / (count - 1) / wave
+    if turns <= 0.25:
+        return np.linspace(0.0, size - 1, count)
+    return np.arange(0.0, size - 1, (math.ceil(turns - GOLDEN) + GOLDEN) * wave)
+
+
+def styled(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """How a line is drawn: as we would, but for what was given, by whichever name matplotlib has for it."""
+    names, line = importlib.import_module("matplotlib.cbook"), importlib.import_module("matplotlib.lines").Line2D
+    return {**names.normalize_kwargs(own, line), **names.normalize_kwargs(given, line)}
+
+
+def coloured(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """How an image is drawn: as we would, but for what was given. A norm has limits of its own."""
+    return {name: value for name, value in own.items() if "norm" not in given or name not in ("vmin", "vmax")} | given
 
 
 def chosen_columns(given: Any, width: int, default: NDArray[Any]) -> list[int]:

@@ -84,16 +84,17 @@ def heatmap(
     images = which.axes == 2
     default = np.arange(width) if not images else np.linspace(0, width, min(width, IMAGES), endpoint=False).astype(int)
     chosen = _pictures.chosen_columns(columns, width, default)
+    first = _pictures.first_position(start, which, sizes)
     axes, limit = _pictures.target(ax), _pictures.largest(which, width)
-    values = encode(_pictures.cells(sizes, start), width, encoding=which)[..., chosen]
+    values = encode(_pictures.cells(sizes, first), width, encoding=which)[..., chosen]
     style: dict[str, Any] = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
     if images:
-        artist = _pictures.montage(axes, values, chosen, style | kwargs)
+        artist = _pictures.montage(axes, values, chosen, _pictures.coloured(style, kwargs))
     else:
         values = values.reshape(-1, len(chosen))
-        first = start if which.axes == 1 else 0
+        first = first if which.axes == 1 else 0.0
         style |= {"aspect": "auto", "extent": (-0.5, len(chosen) - 0.5, first + len(values) - 0.5, first - 0.5)}
-        artist = axes.imshow(values, **style | kwargs)
+        artist = axes.imshow(values, **_pictures.coloured(style, kwargs))
         if columns is not None:
             axes.set_xticks(range(len(chosen)), [str(column) for column in chosen])
         axes.set(
@@ -145,22 +146,23 @@ def waves(
     which, width, sizes = _pictures.arguments(length, dim, encoding)
     owner, source = _encoding.columns(which, width)
     chosen = _pictures.chosen_columns(columns, width, _pictures.some_pairs(owner, source, which.axes))
+    first = _pictures.first_position(start, which, sizes)
     axes = _pictures.target(ax)
     colours: dict[tuple[int, int], str] = {}
     for column in chosen:
         axis, k, cosine = int(owner[column]), int(source[column]) >> 1, int(source[column]) & 1
         size = sizes[max(axis, 0)]
         wave = which.wavelengths(width, axis)[k] if axis >= 0 else math.inf
-        count = int(min(20_000, max(600, 24 * size / wave))) if size > 1 else 1
-        along = start + np.linspace(0, size - 1, count)
-        positions = np.full((count, which.axes), float(start))
+        along = first + _pictures.samples(size, wave)
+        positions = np.full((len(along), which.axes), first)
         positions[:, max(axis, 0)] = along
         values = encode(positions if which.axes > 1 else along, width, encoding=which)[:, column]
         where = f", axis {axis}" if which.axes > 1 else ""
         text = f"{'cos' if cosine else 'sin'}{where}, wavelength {_pictures.short(wave)}" if axis >= 0 else "0"
         colour = colours.setdefault((axis, k), COLOURS[len(colours) % len(COLOURS)])
         style = {"color": colour, "ls": "--" if cosine else "-", "lw": 1.5, "label": f"{column}: {text}"}
-        axes.plot(along, values, **style | kwargs)
+        style |= {"marker": "o"} if size == 1 else {}  # through a single point no curve goes
+        axes.plot(along, values, **_pictures.styled(style, kwargs))
     axes.set(xlabel="position" if which.axes == 1 else "position along the column's axis", ylabel="value")
     _pictures.legend(axes, "column")
     return axes
@@ -212,10 +214,12 @@ def rows(
             f"length: expected an integer, got {length}; rows are drawn at (p, p, ...), `length={min(sizes)}`"
         )
     owner, source = _encoding.columns(which, width)
+    first = _pictures.first_position(start, which, sizes)
     axes, limit = _pictures.target(ax), _pictures.largest(which, width)
     steps = np.unique(np.linspace(0, sizes[0] - 1, min(sizes[0], RIDGES)).round())
-    positions = start + steps
-    values = encode(np.stack([positions] * which.axes, -1) if which.axes > 1 else positions, width, encoding=which)
+    positions = first + steps
+    places = np.stack([positions] * which.axes, -1) if which.axes > 1 else positions
+    values = encode(places, width, encoding=which, dtype=np.float64)  # of any amplitude
     marked = width <= MARKED
     for i, row in enumerate(values / (2.3 * limit)):
         axes.axhline(i, color="#dddddd", lw=0.8, zorder=0)
@@ -227,8 +231,8 @@ def rows(
         ):
             style: dict[str, Any] = {"color": colour, "label": name if i == 0 else f"_{name}"}
             style |= {"marker": marker, "ms": 4, "ls": ""} if marked else {"lw": 1.0}
-            axes.plot(np.flatnonzero(own), (i - row)[own], **style | kwargs)
-    axes.set_yticks(range(len(positions)), [f"{position:.10g}" for position in positions])
+            axes.plot(np.flatnonzero(own), (i - row)[own], **_pictures.styled(style, kwargs))
+    axes.set_yticks(range(len(positions)), [f"{position:.16g}" for position in positions])
     axes.set_ylim(len(positions) - 0.4, -0.6)
     axes.set(xlabel="column", ylabel="position" if which.axes == 1 else "position, along all axes")
     _pictures.legend(axes, None)
@@ -283,7 +287,7 @@ def similarity(
         values = properties.similarity(offsets, width, encoding=which) / norm
         edges = (0.5 - sizes[1], sizes[1] - 0.5, sizes[0] - 0.5, 0.5 - sizes[0])
         style: dict[str, Any] = {"cmap": "viridis", "interpolation": "nearest", "extent": edges}
-        image = axes.imshow(values, **style | kwargs)
+        image = axes.imshow(values, **_pictures.coloured(style, kwargs))
         if min(values.shape) > 1:
             apart = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * values))
             lines = axes.contour(offsets[0, :, 1], offsets[:, 0, 0], apart, 5, colors="white", linewidths=0.8)
@@ -302,10 +306,12 @@ def similarity(
         along = np.arange(len(values)) - len(values) // 2
         name = f"along {_pictures.named(alike)}: " if which.axes > 1 else ""
         colour, second = COLOURS[2 * i % len(COLOURS)], COLOURS[(2 * i + 1) % len(COLOURS)]
-        axes.plot(along, values, **{"color": colour, "lw": 1.6, "label": f"{name}{label}"} | kwargs)
+        style = {"color": colour, "lw": 1.6, "label": f"{name}{label}"}
+        axes.plot(along, values, **_pictures.styled(style, kwargs))
         text = f"{name}distance  |PE(p) - PE(p + offset)| / |PE|"
         apart = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * values))
-        axes.plot(along, apart, **{"color": second, "lw": 1.2, "ls": "--", "label": text} | kwargs)
+        style = {"color": second, "lw": 1.2, "ls": "--", "label": text}
+        axes.plot(along, apart, **_pictures.styled(style, kwargs))
     axes.axhline(0.0, color="#dddddd", lw=0.8, zorder=0)
     axes.set(xlabel="offset, in positions", ylabel="relative to |PE|² and |PE|")
     _pictures.legend(axes, None, columns=1)
@@ -371,7 +377,7 @@ def wavelengths(
             if i:  # a ring, around what another axis may have in the same place
                 style["mfc"] = "none"
             if own.any():
-                axes.plot(np.flatnonzero(own), values[own], **style | kwargs)
+                axes.plot(np.flatnonzero(own), values[own], **_pictures.styled(style, kwargs))
         if not finite.all():
             axes.plot([], [], ls="", label=f"{along}{(~finite).sum()} of {len(values)} do not move")
     for i, size in enumerate(sorted(set(sizes))):

@@ -324,6 +324,11 @@ def test_wavelengths() -> None:
             make(0, 5)
         with pytest.raises(TypeError, match=r"^longest: expected a number, got '5' \(str\)$"):
             make(1, "5")
+        refused = r"^shortest, longest: .*, got \(1e-300, 1e\+300\) \(tuple\): base: expected a finite number, got inf$"
+        with pytest.raises(ValueError, match=refused):
+            make(1e-300, 1e300)
+        with pytest.raises(ValueError, match=r"^shortest, longest: .*: position_scale: expected at most 2\*\*24"):
+            make(1e-9, 1)
         for name in ("base", "frequencies", "position_scale"):
             with pytest.raises(
                 TypeError, match=rf"^{name}: expected none, as it follows from .*, got 3 \(int\); leave it"

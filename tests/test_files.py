@@ -284,7 +284,7 @@ def test_read_only(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["x.npy", "y.npy"]
 
 
-@pytest.mark.parametrize("name", [None, 5, "__metadata__", "\udcff"])
+@pytest.mark.parametrize("name", [None, 5, "", "__metadata__", "\udcff"])
 def test_names_that_no_tensor_has(tmp_path: Path, name: Any) -> None:
     for suffix in FORMATS:
         with pytest.raises((TypeError, ValueError), match=r"^name: .*'pe' would do"):

@@ -280,8 +280,10 @@ def test_from_periods() -> None:
         ([1, -7], ValueError, "periods: expected a number greater than 0"),
         ([math.inf], ValueError, "periods: expected a finite number"),
         ([math.nan], ValueError, "periods: expected a finite number"),
-        ([5e-324], ValueError, "frequencies"),
-        ([1e300], ValueError, "frequencies"),
+        ([5e-324], ValueError, r"periods: .*, got \[5e-324\] \(list\): frequencies: expected a finite number"),
+        ([1e300], ValueError, r"periods: .*: frequencies times position_scale: expected at least"),
+        ([[1, 2], [3]], ValueError, "periods: .*for each of 1 axes, got 2 lists"),
+        ([[]], ValueError, "periods: .* at least one number, got none"),
     ],
 )
 def test_from_periods_refuses(periods: Any, error: type[Exception], text: str) -> None:

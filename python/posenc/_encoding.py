@@ -155,7 +155,7 @@ class Encoding:
 
     @classmethod
     def from_wavelengths(cls, shortest: float, longest: float, **parameters: Any) -> Encoding:
-        """The encoding whose wavelengths go from `shortest` to `longest`, both included, in geometric progression.
+        """The encoding whose wavelengths go from `shortest` to `longest` in geometric progression.
 
         Parameters
         ----------
@@ -168,6 +168,7 @@ class Encoding:
         -------
         Encoding
             With position_scale = 1 / shortest, base = longest / shortest, each rounded to a double.
+            Both ends are included where an axis has an even width of 4 or more; a width of 2 has only the shortest.
 
         Examples
         --------
@@ -182,7 +183,7 @@ class Encoding:
 
     @classmethod
     def from_timescales(cls, shortest: float, longest: float, **parameters: Any) -> Encoding:
-        """The encoding whose frequencies go from 1 / shortest to 1 / longest, both included.
+        """The encoding whose frequencies go from 1 / shortest to 1 / longest.
 
         A timescale is a wavelength / 2 pi. (tensor2tensor's `min_timescale` works otherwise; see its entry in
         `list_encodings`.)
@@ -199,6 +200,7 @@ class Encoding:
         -------
         Encoding
             With position_scale = 1 / shortest, base = longest / shortest, each rounded to a double.
+            Both ends are included where an axis has an even width of 4 or more; a width of 2 has only the shortest.
 
         Examples
         --------
@@ -208,7 +210,8 @@ class Encoding:
         """
         _fields.refuse_implied(parameters, ("base", "frequencies", "position_scale"), "shortest and longest")
         first, last = _fields.positive(shortest, "shortest"), _fields.positive(longest, "longest")
-        return cls(position_scale=1.0 / first, base=last / first, **{"freq_shift": 1.0} | parameters)
+        with _fields.made_from("shortest, longest", (first, last), "base", "position_scale"):
+            return cls(position_scale=1.0 / first, base=last / first, **{"freq_shift": 1.0} | parameters)
 
     def frequencies_for(self, dim: int, axis: int = 0) -> NDArray[np.float64]:
         """The angular frequencies at a width.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,18 @@ def refuse_implied(parameters: dict[str, Any], names: tuple[str, ...], by: str) 
         if name in parameters:
             got = _validate.shown(parameters[name])
             raise TypeError(f"{name}: expected none, as it follows from {by}, got {got}; leave it out")
+
+
+@contextlib.contextmanager
+def made_from(names: str, given: Any, *made: str) -> Iterator[None]:
+    """Say which arguments those fields of an encoding were made from that it refuses."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(made):
+            raise
+        got = _validate.shown(given)
+        raise type(error)(f"{names}: expected numbers to make an encoding from, got {got}: {error}") from None
 
 
 def not_zero(value: Any, name: str) -> float:

@@ -79,7 +79,8 @@ def from_periods(cls: type[Encoding], /, periods: Any, **parameters: Any) -> Enc
     frequencies = inverse(list(periods))
     if not frequencies:
         raise ValueError("periods: expected at least one number, got none; `periods=[7.0]` is a week of days")
-    return cls(frequencies=frequencies, full_turns=True, **parameters)
+    with _fields.made_from("periods", periods, "frequencies"):
+        return cls(frequencies=frequencies, full_turns=True, **parameters)
 
 
 def replace(self: Encoding, /, **parameters: Any) -> Encoding:

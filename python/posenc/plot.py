@@ -148,7 +148,7 @@ def waves(
     chosen = _pictures.chosen_columns(columns, width, _pictures.some_pairs(owner, source, which.axes))
     first = _pictures.first_position(start, which, sizes)
     axes = _pictures.target(ax)
-    colours: dict[tuple[int, int], str] = {}
+    looks: dict[tuple[int, int], int] = {}
     for column in chosen:
         axis, k, cosine = int(owner[column]), int(source[column]) >> 1, int(source[column]) & 1
         size = sizes[max(axis, 0)]
@@ -159,8 +159,9 @@ def waves(
         values = encode(positions if which.axes > 1 else along, width, encoding=which)[:, column]
         where = f", axis {axis}" if which.axes > 1 else ""
         text = f"{'cos' if cosine else 'sin'}{where}, wavelength {_pictures.short(wave)}" if axis >= 0 else "0"
-        colour = colours.setdefault((axis, k), COLOURS[len(colours) % len(COLOURS)])
-        style = {"color": colour, "ls": "--" if cosine else "-", "lw": 1.5, "label": f"{column}: {text}"}
+        lap, colour = divmod(looks.setdefault((axis, k), len(looks)), len(COLOURS))
+        line = LINES[(2 * lap + cosine) % len(LINES)]
+        style = {"color": COLOURS[colour], "ls": line, "lw": 1.5, "label": f"{column}: {text}"}
         style |= {"marker": "o"} if size == 1 else {}  # through a single point no curve goes
         axes.plot(along, values, **_pictures.styled(style, kwargs))
     axes.set(xlabel="position" if which.axes == 1 else "position along the column's axis", ylabel="value")

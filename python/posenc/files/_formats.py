@@ -232,7 +232,7 @@ def header(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     """What stands before the numbers in a new file of one tensor."""
     if not isinstance(name, str):
         raise TypeError(f"name: expected a text, got {name!r}; 'pe' would do")
-    if name == METADATA or not _is_text(name):
+    if name in ("", METADATA) or not _is_text(name):
         raise ValueError(f"name: expected one that {SAFETENSORS} has for a tensor, got {name!r}; 'pe' would do")
     if path.suffix == NPY:
         if dtype == BFLOAT16:

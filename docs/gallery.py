@@ -53,7 +53,7 @@ def error_against_position(ax: Any) -> None:
         worst = np.abs(table - truth).max(axis=1).reshape(len(positions), -1).max(axis=1)
         ax.plot(positions, worst, color=colour, ls=style, lw=1.8, label=label)
     ax.axhline(2.0**-25, color="black", lw=0.8)
-    ax.text(1.3, 2.0**-25 / 2.2, "half a unit of the last place", fontsize=8)
+    ax.text(1.3, 2.0**-25 / 2.2, "half a unit in the last place", fontsize=8)
     ax.set(xscale="log", yscale="log", xlabel="position", ylabel="largest error of 128 columns", ylim=(8e-9, 5))
     ax.legend(fontsize=8, frameon=False)
 
@@ -66,7 +66,7 @@ def told_apart(ax: Any) -> None:
         for dim, colour in ((64, posenc.plot.COLOURS[0]), (2, posenc.plot.COLOURS[1])):
             least = [posenc.properties.min_distance(length, dim, dtype=dtype) for length in lengths]
             ax.plot(lengths, least, color=colour, ls="-", lw=1.2, label=f"{dtype}, {dim} columns", **look)
-    ax.set(xscale="log", yscale="log", xlabel="rows", ylabel="least distance of two of them", ylim=(2e-5, 4))
+    ax.set(xscale="log", yscale="log", xlabel="rows", ylabel="smallest distance between two rows", ylim=(2e-5, 4))
     ax.set_xscale("log", base=2)
     ax.text(2**8.9, 1e-3, "0 in bfloat16:\nsome rows are equal", fontsize=8, ha="right")
     ax.legend(fontsize=8, frameon=False, loc="lower left")

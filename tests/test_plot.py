@@ -288,7 +288,7 @@ def test_in_a_terminal(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", out := Terminal())
     assert main(["plot", kind, "--dim", "16"]) == 0
     title, *picture, ranges, path = out.getvalue().splitlines()
-    assert title.startswith("sinusoidal, ")
+    assert title.startswith("paper, ")
     assert len(picture) == 22
     assert all(line.count("▀") == 60 for line in picture)
     assert len(set("".join(picture).split("m▀"))) > 4  # colours

@@ -131,8 +131,8 @@ def montage(axes: Any, values: NDArray[Any], chosen: list[int], style: dict[str,
     artist = axes.imshow(canvas, **style)
     for side in axes.spines.values():
         side.set_visible(False)
-    axes.set(xticks=[], yticks=[], xlabel=f"each column, by its number: axis 1 to the right, {width} positions")
-    axes.set_ylabel(f"axis 0 downwards, {height} positions")
+    axes.set(xticks=[], yticks=[], xlabel=f"axis 1 to the right, {width} positions")
+    axes.set_ylabel(f"images by column; axis 0 downwards, {height} positions")
     return artist
 
 

@@ -236,7 +236,7 @@ def rows(
     axes.set_yticks(range(len(positions)), [f"{position:.16g}" for position in positions])
     axes.set_ylim(len(positions) - 0.4, -0.6)
     axes.set(xlabel="column", ylabel="position" if which.axes == 1 else "position, along all axes")
-    _pictures.legend(axes, None)
+    _pictures.legend(axes, f"value, upwards; rows are {2.3 * limit:.3g} apart")
     return axes
 
 
@@ -330,7 +330,7 @@ def wavelengths(
     """Draw the wavelength of every frequency on a logarithmic scale, against a length.
 
     Within that length, columns of the near band turn at least once, and those of the far band by less than a quarter:
-    they hardly move.
+    their sines only rise, and their cosines only fall.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def wavelengths(
         bands = (
             ("turn at least once", SINE, "o", values <= size),
             ("turn by a quarter or more", GREY, "^", (values > size) & (values <= 4 * size)),
-            ("turn by less", COSINE, "s", (values > 4 * size) & finite),
+            ("turn by less than a quarter", COSINE, "s", (values > 4 * size) & finite),
         )
         along = f"{_pictures.named(alike)}: " if which.axes > 1 else ""
         for name, colour, marker, own in bands:

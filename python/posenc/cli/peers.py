@@ -160,7 +160,7 @@ def _torch_complex(inputs: Inputs) -> Call:
 
 def _numpy_recipe(inputs: Inputs, precision: type[np.floating]) -> Call:
     if inputs.case.dtype == "float64" and precision is np.float32:
-        raise Unavailable("makes float32 only")
+        raise Unavailable("float32 only")
     x, makes = _array(inputs), inputs.case.op == "encode"
     start, positions = inputs.case.start, inputs.positions if inputs.case.at else None
     return lambda: recipe(np.empty_like(x) if makes else x, start, precision, positions)
@@ -169,7 +169,7 @@ def _numpy_recipe(inputs: Inputs, precision: type[np.floating]) -> Call:
 def _angles(inputs: Inputs) -> tuple[Any, Any]:
     """Positions (L, 1) and frequencies (K,) in float32, as everybody has them."""
     if (double := inputs.case.dtype == "float64") or inputs.dim % 2:
-        raise Unavailable("makes float32 only" if double else "even numbers of channels only")
+        raise Unavailable("float32 only" if double else "even numbers of channels only")
     single = torch().float32
     positions = tensor(inputs.positions).to(single)[:, None]
     return positions, torch().exp(torch().arange(0, inputs.dim, 2, dtype=single) * (-math.log(10000.0) / inputs.dim))

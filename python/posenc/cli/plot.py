@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         drawn, ax = plt.subplots(figsize=INCHES, layout="constrained")
         draw(length, args.dim, encoding=args.encoding, ax=ax, **options)
     sizes = "x".join(map(str, length)) if isinstance(length, tuple) else length
-    ax.set_title(f"{args.encoding or 'sinusoidal'}, {sizes} x {args.dim}", fontsize=10, loc="left")
+    ax.set_title(f"{args.encoding or 'paper'}, {sizes} x {args.dim}", fontsize=10, loc="left")
     if args.output:
         with refusing("-o: "):  # .pgf needs TeX
             drawn.savefig(args.output, dpi=150)

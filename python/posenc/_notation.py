@@ -181,9 +181,7 @@ def lines(encoding: Encoding) -> list[str]:
     first, second = phases(encoding)
     result = []
     if encoding.axes > 1:
-        order: Any = encoding.axis_order or range(encoding.axes)
-        axes = ", ".join(map(str, order))
-        loops = {"a": f"axis {axes}", "k": "frequency", "t": f"{first}, {second}"}
+        loops = {"a": f"axis {', '.join(map(str, order(encoding)))}", "k": "frequency", "t": f"{first}, {second}"}
         result.append(f"columns: for each {': for each '.join(loops[letter] for letter in nesting(encoding))}")
     elif encoding.layout == "interleaved":
         result.append(f"columns: {first}_0 {second}_0 {first}_1 {second}_1 ...")
@@ -263,8 +261,7 @@ def latex(encoding: Encoding) -> str:
         omega, half = tex_explicit(encoding), "D_a/2" if several else str(len(values))
     rows.append(rf"\omega_k &= {omega}, \quad K = {half}")
     if several:
-        order: Any = encoding.axis_order or range(encoding.axes)
-        rows.append(rf"D_a &= {tex_axis_width(encoding)}, \quad a = {', '.join(map(str, order))}")
+        rows.append(rf"D_a &= {tex_axis_width(encoding)}, \quad a = {', '.join(map(str, order(encoding)))}")
     if encoding.tile > 1:
         rows.append(rf"\mathrm{{PE}}({position}, j + D/{encoding.tile}) &= \mathrm{{PE}}({position}, j)")
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
@@ -304,26 +301,31 @@ def block(encoding: Encoding) -> str:
     return "dim" if encoding.tile == 1 else f"dim / {encoding.tile}"
 
 
+def order(encoding: Encoding) -> tuple[int, ...]:
+    return tuple(encoding.axis_order or range(encoding.axes))
+
+
+def divisor(encoding: Encoding) -> int:
+    """What `dim` is divided by for the width of an axis, before that is rounded or weighed."""
+    rule: Any = encoding.axis_widths
+    return encoding.tile * (sum(rule) if isinstance(rule, tuple) else encoding.axes * (1 if rule is None else 2))
+
+
 def axis_width(encoding: Encoding) -> str:
     rule: Any = encoding.axis_widths
-    parts = encoding.axes * encoding.tile
     if rule is None:
-        return f"dim / {parts}"
+        return f"dim / {divisor(encoding)}"
     if isinstance(rule, str):
         rest = "the columns that remain are 0" if rule == "floor" else f"columns beyond {block(encoding)} are cut off"
-        return f"2 {rule}(dim / {2 * parts}); {rest}"
-    order: Any = encoding.axis_order or range(encoding.axes)
-    return ", ".join(f"{rule[axis]}/{sum(rule) * encoding.tile} dim" for axis in order)
+        return f"2 {rule}(dim / {divisor(encoding)}); {rest}"
+    return ", ".join(f"{rule[axis]}/{divisor(encoding)} dim" for axis in order(encoding))
 
 
 def tex_axis_width(encoding: Encoding) -> str:
-    rule: Any = encoding.axis_widths
-    parts = encoding.axes * encoding.tile
-    if rule is None:
-        return f"D/{parts}"
+    rule, width = encoding.axis_widths, f"D/{divisor(encoding)}"
     if isinstance(rule, str):
-        return rf"2\,\l{rule} D/{2 * parts} \r{rule}"
-    return rf"{tex(rule)}\,D/{sum(rule) * encoding.tile}"
+        return rf"2\,\l{rule} {width} \r{rule}"
+    return width if rule is None else rf"{tex(rule)}\,{width}"
 
 
 def number(value: Any) -> str:
